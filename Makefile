@@ -1,0 +1,50 @@
+# make test    lint, types and every test, in a virtual environment made on first use
+# make demo    the digits example on threads, then on a Dask cluster
+# make bench   the three benchmarks beside their peers
+# make fmt     format and tidy the code
+# make clean   remove what builds and tests leave behind (and not the virtual environment)
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: test demo bench fmt clean
+
+test: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS)
+
+demo: $(VENV)/.demo
+	$(BIN)/tra run examples/digits.tra
+	$(BIN)/tra run examples/digits.tra --backend dask
+
+bench: $(VENV)/.test
+	$(BIN)/tra bench matmul --peers
+	$(BIN)/tra bench ffnn --peers
+	$(BIN)/tra bench nns --peers
+
+fmt: $(VENV)/.test
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean:
+	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(wildcard tra tests benchmarks examples) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps say what a virtual environment holds. What tests need includes what the demo needs.
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev,peers,demo]'
+	touch $(VENV)/.demo $@
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+$(BIN)/python:
+	$(if $(PYTHON),,$(error tra needs Python 3.11 or newer: none found on PATH; name one with PYTHON=...))
+	$(PYTHON) -m venv $(VENV)

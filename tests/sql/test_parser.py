@@ -1,0 +1,457 @@
+"""Query text to tree, and the words of syntax errors."""
+
+import time
+
+import pytest
+
+from tra.errors import QueryError
+from tra.sql import syntax as s
+from tra.sql.parser import MAX_CHARACTERS, MAX_TOKENS, parse_text
+
+
+def name(text):
+    return s.Name(text)
+
+
+def names(text):
+    return tuple(map(s.Name, text.split()))
+
+
+def tensor(text, indices=None):
+    return s.Tensor(name(text), None if indices is None else names(indices))
+
+
+def key(table, text):
+    return s.KeyRef(table and name(table), name(text))
+
+
+def statement_of(text):
+    (statement,) = parse_text(text)
+    return statement
+
+
+def value_of(text):
+    return statement_of(f"LET x = {text}").value
+
+
+def query_of(text):
+    return statement_of(text).query
+
+
+def where_of(text):
+    return query_of(f"SELECT A.i, A.tile FROM A WHERE {text}").where
+
+
+def message_of(text, origin="<query>"):
+    with pytest.raises(QueryError) as caught:
+        parse_text(text, origin)
+    return str(caught.value)
+
+
+# --- statements ------------------------------------------------------------------------------------
+
+
+def test_load():
+    expected = s.Load(name("X"), names("n d"), s.Text("digits.npz:X"))
+    assert statement_of("LOAD X(n, d) FROM 'digits.npz:X';") == expected
+    tiled = s.Load(name("X"), names("n"), s.Text("it's"), (s.Integer(1000), s.Integer(10)))
+    assert statement_of("load X(n) from 'it''s' tile (1000, 10)") == tiled
+    assert statement_of("LOAD C FROM 'C.tra'").keys is None
+    assert statement_of("LOAD b() FROM 'b.npy'").keys == ()
+
+
+def test_let():
+    assert statement_of("LET Z[n, h] = 1") == s.Let(name("Z"), names("n h"), s.Literal(1))
+    assert statement_of("LET loss = A") == s.Let(name("loss"), None, tensor("A"))
+
+
+def test_other_statements():
+    table = s.Table(name("C"))
+    assert parse_text("CREATE VIEW V AS C; C; EXPLAIN C; explain analyze C; SHOW (C); SAVE C TO 'C.tra'") == (
+        s.View(name("V"), table),
+        s.Run(table),
+        s.Explain(table),
+        s.Explain(table, analyze=True),
+        s.Show(table),
+        s.Save(name("C"), s.Text("C.tra")),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", "-- only a comment", "-- a\n\n-- b\n", "\ufeff"])
+def test_no_statement(text):
+    assert parse_text(text) == ()
+
+
+def test_comments_and_last_semicolon():
+    assert parse_text("A -- ; 'x\n; B") == parse_text("A;B;") == parse_text("\ufeffA;--\r\nB --")
+    assert parse_text("SAVE A TO '-- no comment; none';") == (
+        s.Save(name("A"), s.Text("-- no comment; none")),
+    )
+
+
+def test_keywords_in_any_case():
+    assert parse_text("Select A.i, A.TILE From A") == parse_text("SELECT A.i, A.tile FROM A")
+    assert value_of("relu(x)") == value_of("RELU(x)") == value_of("ReLU(x)")
+    assert value_of("x") != value_of("X")
+
+
+# --- the index form --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("a + b * c", "a + (b * c)"),
+        ("a - b - c", "(a - b) - c"),
+        ("a / b * c", "(a / b) * c"),
+        ("a ^ b ^ c", "a ^ (b ^ c)"),
+        ("-a ^ b", "-(a ^ b)"),
+        ("a ^ -b", "a ^ (-b)"),
+        ("-a * b", "(-a) * b"),
+        ("a - -b", "a - (-b)"),
+        ("a + b < c * d", "(a + b) < (c * d)"),
+        ("a != b", "a <> b"),
+        ("- - a", "-(-a)"),
+    ],
+)
+def test_precedence(text, meaning):
+    assert value_of(text) == value_of(meaning)
+
+
+def test_comparison_inside_parentheses():
+    inner = s.Compare("<", tensor("a"), tensor("b"))
+    assert value_of("(a < b) = c") == s.Compare("=", inner, tensor("c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        ("007", 7),
+        ("1.5", 1.5),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("1e3", 1e3),
+        ("1.5E-3", 1.5e-3),
+        ("2j", 2j),
+    ],
+)
+def test_numbers(text, value):
+    assert value_of(text) == s.Literal(value)
+
+
+def test_calls():
+    x = tensor("x")
+    assert value_of("RELU(x)") == s.Call(name("relu"), None, (x,))
+    assert value_of("ARGMIN[x](D[q, x])") == s.Call(name("argmin"), names("x"), (tensor("D", "q x"),))
+    assert value_of("POWER(x, 2)") == s.Call(name("power"), None, (x, s.Literal(2)))
+    options = (s.Option(name("by"), s.Literal(2.0)), s.Option(name("axes"), s.Literal((0, 1))))
+    assert value_of("SCALE(x, by => 2.0, axes => (0, 1))") == s.Call(name("scale"), None, (x,), options)
+
+
+def test_the_example_of_nearest_neighbours():
+    value = statement_of("LET D[q, x] = SUM((Q[q, i] - X[x, i]) * M[i, j] * (Q[q, j] - X[x, j]))").value
+    difference = [s.Binary("-", tensor("Q", f"q {i}"), tensor("X", f"x {i}")) for i in "ij"]
+    product = s.Binary("*", s.Binary("*", difference[0], tensor("M", "i j")), difference[1])
+    assert value == s.Call(name("sum"), None, (product,))
+
+
+# --- SELECT ----------------------------------------------------------------------------------------
+
+
+def test_select():
+    text = """SELECT A.i, B.k, SUM(MATMUL(A.tile, B.tile)) AS tile
+              FROM A JOIN B AS b ON A.j = b.j AND A.x = y WHERE A.i < 3 GROUP BY A.i, k"""
+    product = s.TileCall(name("matmul"), (s.TileRef(name("A")), s.TileRef(name("B"))))
+    on = (s.Equality(key("A", "j"), key("b", "j")), s.Equality(key("A", "x"), key(None, "y")))
+    assert query_of(text) == s.Select(
+        keys=(s.KeyItem(key("A", "i")), s.KeyItem(key("B", "k"))),
+        tile=s.TileCall(name("sum"), (product,)),
+        source=s.TableRef(s.Table(name("A"))),
+        joins=(s.Join(s.TableRef(s.Table(name("B")), name("b")), on),),
+        where=s.KeyCompare("<", key("A", "i"), s.Integer(3)),
+        group_by=(key("A", "i"), key(None, "k")),
+    )
+
+
+def test_tile_stands_anywhere_among_the_items():
+    assert query_of("SELECT tile, i FROM A") == query_of("SELECT i, tile AS tile FROM A")
+
+
+def test_cross_join_and_subquery():
+    query = query_of("SELECT A.i, A.tile FROM A, (TILE B AXIS 0 SIZE 2 KEY ii) AS T")
+    tiled = s.Tile(s.Table(name("B")), s.Integer(0), s.Integer(2), name("ii"))
+    assert query.joins == (s.Join(s.TableRef(tiled, name("T"))),)
+
+
+def test_key_items():
+    query = query_of("SELECT A.i * 3 + A.j AS k, -(i / 2) % 2, A.tile FROM A")
+    first = s.KeyBinary("+", s.KeyBinary("*", key("A", "i"), s.Integer(3)), key("A", "j"))
+    half = s.KeyNegate(s.KeyBinary("/", key(None, "i"), s.Integer(2)))
+    second = s.KeyBinary("%", half, s.Integer(2))
+    assert query.keys == (s.KeyItem(first, name("k")), s.KeyItem(second))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-1", -1),
+        ("1.0", 1.0),
+        ("INF", float("inf")),
+        ("-inf", float("-inf")),
+        ("NaN", float("nan")),
+        ("'ab,bc->ac'", "ab,bc->ac"),
+        ("TRUE", True),
+        ("false", False),
+        ("2.0j", 2j),
+        ("-2j", complex(0.0, -2.0)),
+        ("1 - 2j", complex(1, -2)),
+        ("(0, 1)", (0, 1)),
+        ("(0,)", (0,)),
+        ("()", ()),
+        ("(0)", 0),
+        ("((0, 1), 'a')", ((0, 1), "a")),
+    ],
+)
+def test_literals_of_tile_expressions(text, value):
+    tile = query_of(f"SELECT i, F(tile, {text}, axis => {text}) FROM A").tile
+    assert tile.arguments[1] == s.Literal(value)
+    assert tile.options == (s.Option(name("axis"), s.Literal(value)),)
+
+
+def test_literals_compare_by_kind():
+    assert len({s.Literal(1), s.Literal(1.0), s.Literal(True), s.Literal(1 + 0j), s.Literal("1")}) == 5
+    assert s.Literal(float("nan")) == s.Literal(float("nan"))
+
+
+def test_predicates():
+    i, j = (s.KeyCompare("=", key(None, k), s.Integer(0)) for k in "ij")
+    assert where_of("i = 0 OR i = 0 AND NOT j = 0") == s.Or((i, s.And((i, s.Not(j)))))
+    assert where_of("(i = 0 OR j = 0) AND (i) = 0") == s.And((s.Or((i, j)), i))
+    assert where_of("NOT NOT (i = 0)") == s.Not(s.Not(i))
+    assert where_of(" OR ".join(["i = 0"] * 5000)) == s.Or((i,) * 5000)
+
+
+# --- what SELECT cannot say ------------------------------------------------------------------------
+
+
+def test_operators():
+    a, b = s.Table(name("A")), s.Table(name("B"))
+    assert query_of("TILE A AXIS -1 SIZE 100 KEY jj") == s.Tile(a, s.Integer(-1), s.Integer(100), name("jj"))
+    assert query_of("CONCAT A KEY jj AXIS 1") == s.Concat(a, name("jj"), s.Integer(1))
+    assert query_of("STACK (A, (RETILE B TO (10, 20))) KEY s") == s.Stack(
+        (a, s.Retile(b, (s.Integer(10), s.Integer(20)))), name("s")
+    )
+
+
+def test_generated():
+    domains = (s.Domain(name("i"), s.Integer(3)), s.Domain(name("j"), s.Integer(4)))
+    link = (s.LinkTerm(name("i"), 3), s.LinkTerm(name("j")))
+    axes = (s.Axis(s.Integer(10), link, s.Integer(25)), s.Axis(s.Integer(7)))
+    layout, dtype = s.Layout(domains, axes), name("float32")
+    head = "(i: 3, j: 4) AXES (10 BY 3*i + j TO 25, 7)"
+    live = s.LiveKeys(((0, 0), (1, 2)))
+    assert query_of(f"CONSTANT {head} VALUE 0.0 TYPE float32 KEYS ((0,0),(1,2))") == s.Constant(
+        layout, s.Literal(0.0), dtype, live
+    )
+    assert query_of(f"IOTA {head} ALONG 0 TYPE float32") == s.Iota(layout, s.Integer(0), dtype)
+    parameters = (s.Literal(-0.1), s.Literal(1))
+    assert query_of(f"RANDOM {head} UNIFORM(-0.1, 1) SEED 7 TYPE float32") == s.Random(
+        layout, name("uniform"), parameters, s.Integer(7), dtype
+    )
+    empty = query_of("CONSTANT () AXES () VALUE TRUE TYPE bool KEYS (())")
+    assert empty == s.Constant(s.Layout((), ()), s.Literal(True), name("bool"), s.LiveKeys(((),)))
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+SOFT = ["tile", "key", "axis", "size", "by", "to", "value", "keys", "type", "seed", "view", "along", "axes"]
+SOFT += ["concat", "stack", "retile", "constant", "iota", "random", "inf", "nan", "true", "analyze", "train"]
+
+
+@pytest.mark.parametrize("word", [*SOFT, "é", "_", "i2", "selected", "android"])
+def test_words_that_are_names_where_the_grammar_asks_for_names(word):
+    assert parse_text(f"{word}; SHOW {word}; EXPLAIN {word}") == (
+        s.Run(s.Table(name(word))),
+        s.Show(s.Table(name(word))),
+        s.Explain(s.Table(name(word))),
+    )
+    assert statement_of(f"LET {word}[{word}] = {word}[{word}] + {word}").value == s.Binary(
+        "+", tensor(word, word), tensor(word)
+    )
+    query = query_of(
+        f"SELECT {word}.i AS k, {word}.tile FROM {word} AS {word} JOIN {word} ON {word}.i = {word}.j"
+    )
+    assert (query.tile, query.source.alias) == (s.TileRef(name(word)), name(word))
+    assert query_of(f"TILE {word} AXIS 0 SIZE 1 KEY {word}").key == name(word)
+
+
+@pytest.mark.parametrize("word", [word for word in SOFT if word != "tile"])
+def test_soft_words_as_keys_of_a_select(word):
+    query = query_of(f"SELECT A.{word}, {word} AS {word}, tile FROM A WHERE {word} = 0 GROUP BY {word}")
+    assert query.keys[1] == s.KeyItem(key(None, word), name(word))
+
+
+def test_double_quotes_make_a_name_of_anything():
+    assert statement_of('SHOW "select"').query == s.Table(name("select"))
+    assert statement_of('SHOW "a ""b"""').query == s.Table(name('a "b"'))
+    assert query_of('SELECT A."tile", A.tile FROM A').keys == (s.KeyItem(key("A", "tile")),)
+
+
+# --- spans -----------------------------------------------------------------------------------------
+
+
+def test_spans():
+    text = "LET Z[n] = (a + b) * RELU( c[n] ) ;  SHOW Z"
+    let, show = parse_text(text)
+
+    def written(node):
+        return text[node.span.start : node.span.end]
+
+    assert written(let) == "LET Z[n] = (a + b) * RELU( c[n] )"
+    assert written(let.value) == "(a + b) * RELU( c[n] )"
+    assert written(let.value.left) == "(a + b)"
+    assert written(let.value.left.right) == "b"
+    assert written(let.value.right) == "RELU( c[n] )"
+    assert written(let.value.right.function) == "RELU"
+    assert [written(index) for index in let.indices] == ["n"]
+    assert written(show) == "SHOW Z"
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+STATEMENTS = "LOAD, LET, CREATE VIEW, EXPLAIN, SHOW, SAVE or a query"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELCT A.i, A.tile FROM A", "1:1: 'SELCT' begins no statement|SELCT|^~~~~|did you mean SELECT?"),
+        (
+            "SELECT A.i, A.tile FRM A",
+            "1:20: expected FROM, AS or ',', found 'FRM'|FRM|^~~|did you mean FROM?",
+        ),
+        (
+            "SELECT A.i, FROM A",
+            "1:13: expected a key or tile expression, found 'FROM'|FROM|^~~~|remove the comma before it",
+        ),
+        ("TILE A AXS 1", "1:8: expected AXIS, found 'AXS'|AXS|^~~|did you mean AXIS?"),
+        ("EXPLAIN ANALYSE C", "1:9: 'ANALYSE' begins no query|ANALYSE|^~~~~~~|did you mean ANALYZE?"),
+        (
+            "LET x = (a",
+            "1:11: expected an operator, '(', ')' or '[', found the end of the text||^|"
+            "the '(' at 1:9 is not closed",
+        ),
+        ("SHOW 'abc", "1:6: this string is not closed: a ' is missing|'abc|^~~~"),
+        ("LET x = 3x", "1:9: '3x' is no number|3x|^~|a product is written with *, such as 3 * x"),
+        ("LET x == 3", "1:8: expected an expression, found '='|= 3|^|equality is written ="),
+        (
+            "LET x = a LET y = b",
+            "1:11: expected an operator, ';', '(' or '[', found 'LET'|LET y = b|^~~|statements end with ;",
+        ),
+        (
+            "LET group = 3",
+            "1:5: expected a name, found 'group'|group = 3|^~~~~|"
+            'GROUP is a reserved word: as a name it is written "group"',
+        ),
+        ("TRAIN W1, b MINIMIZE loss", "1:1: TRAIN is not supported in this version|TRAIN|^~~~~"),
+        ("initialize W;", "1:1: INITIALIZE is not supported in this version|initialize|^~~~~~~~~~"),
+        ("foo bar", f"1:1: 'foo' begins no statement|foo|^~~|a statement is {STATEMENTS}"),
+        (";", f"1:1: expected a statement ({STATEMENTS}), found ';'|;|^"),
+        (
+            "SELECT A.i, A.tile + B.tile FROM A",
+            "1:20: expected FROM, AS or ',', found '+'|+|^|"
+            "tiles are combined by functions, such as ADD(A.tile, B.tile)",
+        ),
+        (
+            "LET x = a < b < c",
+            "1:15: expected an operator, ';', '(' or '[', found '<'|< c|^|comparisons do not chain",
+        ),
+        (
+            "SELECT A.i, A.tile, tile FROM A",
+            "1:21: a second tile among the items of SELECT: there must be one|tile FROM A|^~~~",
+        ),
+        ("SELECT A.i FROM A", "1:8: no tile among the items of SELECT|A.i FROM|^~~|add it, such as A.tile"),
+        ("LET x = F(a => 1, b)", "1:19: an argument without a name after one with a name|b)|^"),
+        ("LET x = F(a => 1, a => 2)", "1:19: a is given twice|a => 2|^~~~~~"),
+        ("LET x = 1e999", "1:9: 1e999 is too large for a float|1e999|^~~~~|infinity is written INF"),
+        ("LET x = a $ b", "1:11: expected an operator, ';', '(' or '[', found '$'|$ b|^"),
+        ("SHOW \x00", "1:6: expected a query, found U+0000|\ufffd|^"),
+    ],
+)
+def test_error_texts(text, message):
+    where, _, rest = message.partition("|")
+    below, caret, *hint = rest.split("|")
+    lines = message_of(text).splitlines()
+    assert lines[0] == f"<query>:{where}"
+    assert lines[1] == f"  {text}".replace("\x00", "\ufffd").rstrip()
+    column = lines[2].index("^")
+    assert lines[1][column:].startswith(below) and lines[2].strip() == caret
+    assert lines[3:] == [f"  hint: {line}" for line in hint]
+
+
+def test_error_is_located_in_its_line_and_origin():
+    assert message_of("SHOW C;\n\n  SHOW;", "q.tra").startswith("q.tra:3:7: expected a query, found ';'\n")
+    # Not at the end of the file, where nobody looks, but where the text broke off.
+    assert (
+        message_of("SHOW C;\nSHOW  -- what?\n\n").splitlines()[0].startswith("<query>:2:5: expected a query")
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LET x = " + "(" * 10_000,
+        "LET x = " + "(" * 10_000 + "a" + ")" * 10_000,
+        "LET x = " + "- " * 10_000 + "a",
+        "LET x = " + "- " * 300 + "a",
+        "LET x = " + "a + " * 10_000 + "a",
+        "LET x = " + "a ^ " * 10_000 + "a",
+        "LET x = " + "RELU(" * 10_000,
+        "LET x = F(a, b => " + "(" * 10_000,
+        "SHOW " + "(" * 10_000,
+        "SHOW " + "(SELECT i, tile FROM " * 150 + "A" + ")" * 150,
+        "SELECT i, tile FROM A WHERE " + "NOT " * 10_000 + "i = 0",
+    ],
+)
+def test_deep_nesting_is_refused(text):
+    assert "this nests more than 200 deep" in message_of(text)
+
+
+def test_what_is_just_not_too_deep():
+    deep = value_of("RELU(" * 190 + "x" + ")" * 190)
+    assert deep == value_of("RELU(" * 190 + "x" + ")" * 190)
+    assert deep.height == 192
+
+
+def test_a_tree_made_by_hand_is_no_deeper():
+    tree = tensor("x")
+    with pytest.raises(QueryError, match="200 deep"):
+        for _ in range(300):
+            tree = s.Negate(tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (" " * (MAX_CHARACTERS + 1), "<query>: 10,000,001 characters: at most 10,000,000 are read"),
+        ("a " * 5_000_000, "'a' begins no statement"),
+        ("SHOW '" + "a" * 9_000_000, "this string is not closed"),
+        ("SHOW '" + "''" * 4_000_000, "this string is not closed"),
+        ("LET x = " + "1" * 9_000_000, "a number of 9000000 characters"),
+        ("LET x = " + "1" * 9_000_000 + "x", "is no number"),
+        ("--\n" * 3_000_000 + "(", "expected a query, found the end of the text"),
+        ("\x00" * 10_000_000, "found U+0000"),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else None,
+)
+def test_ten_megabytes_of_garbage(text, message):
+    started = time.perf_counter()
+    error = message_of(text)
+    assert message in error
+    assert len(error) < 600
+    assert time.perf_counter() - started < 10
+
+
+def test_too_many_words():
+    assert f"more than {MAX_TOKENS:,} words and signs" in message_of("SELECT " + "a," * (MAX_TOKENS // 2))

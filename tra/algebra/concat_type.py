@@ -1,0 +1,105 @@
+"""What Concat makes of the type of its operand: the glued axis, and whether every group has all its tiles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tra.algebra import live_rules
+from tra.algebra.links import eliminate, unlinked
+from tra.algebra.live import first_missing, has_length, hole_text, is_listable, is_plain, is_uniform, live_keys
+from tra.algebra.live import ranges, required, sort_keys, unique_keys
+from tra.algebra.types import Axis, Box, KeyArray, Live, RelType, as_link
+from tra.errors import SchemaError
+
+
+def concat_type(type_: RelType, name: str, place: int) -> RelType:
+    """Concat: the key `name` goes, the axis at `place` grows; rule E for the other axes.
+
+    Raises:
+        SchemaError: a tile is missing from a group (its key is named), the groups differ in their number of
+            tiles, or the axis is cut by other keys as well.
+    """
+    glued, counted = _glued(type_, name, place)
+    live = _group_keys(type_, name, place, counted=counted)
+    axes = tuple(glued if p == place else eliminate(a, p, {name}, type_) for p, a in enumerate(type_.axes))
+    keys = tuple(key for key in type_.keys if key.name != name)
+    return live_rules.with_live(RelType(keys, axes, type_.dtype, Box(())), live)
+
+
+def _glued(type_: RelType, name: str, place: int) -> tuple[Axis, bool]:
+    """The glued axis; and whether the offsets along it say how many tiles are in each group.
+
+    Where they do, the last group may have fewer of them; elsewhere every group has one tile per key value.
+    """
+    old, factor = type_.axes[place], type_.domain(name)
+    link = dict(old.link)
+    coef = link.pop(name, 0)
+    if coef == 1 and not link:
+        return unlinked(min(old.extent, old.size * factor)), True
+    if coef == 1 and all(c % factor == 0 for c in link.values()):
+        return Axis(old.size * factor, as_link({k: c // factor for k, c in link.items()}), old.extent), True
+    if not old.link:
+        return unlinked(old.size * factor), False
+    if not coef:
+        return Axis(old.size * factor, old.link, old.extent * factor), False
+    if is_uniform(old, type_):
+        return unlinked(old.size * factor), False
+    raise SchemaError(
+        f"cannot concat {name} along axis {place} of {type_}: the last tile along it is shorter, and {name} is not "
+        "the finest of the keys that cut it"
+    )
+
+
+def _group_keys(type_: RelType, name: str, place: int, *, counted: bool) -> Live:
+    """The live groups, each checked to have all its tiles.
+
+    Raises:
+        SchemaError: a tile is missing, or groups differ in their number of tiles.
+    """
+    position = type_.names.index(name)
+    groups = live_rules.projected(type_, [p for p in range(len(type_.keys)) if p != position])
+    if _has_all(type_, name, place, counted=counted):
+        return groups
+    if not is_listable(type_):
+        raise SchemaError(f"concat over {name} needs whole groups: {hole_text(type_)}; fill the holes with .fill(0)")
+    keys = live_keys(type_)
+    whole = required(type_)
+    wanted = _group_members(whole, keys, position)
+    if counted:
+        along = replace(whole, axes=(type_.axes[place],))
+        wanted = wanted[has_length(along, wanted)]
+    missing = first_missing(wanted, keys)
+    if missing is None:
+        return groups
+    if not has_length(whole, np.array([missing], dtype=np.int64))[0]:
+        raise SchemaError(
+            f"cannot concat {name} along axis {place} of {type_}: the groups differ in their number of tiles "
+            f"(there is none at {missing})"
+        )
+    raise SchemaError(
+        f"concat over {name} needs a dense relation: {type_} has no tile at key {missing}; "
+        "fill the holes with .fill(0)"
+    )
+
+
+def _has_all(type_: RelType, name: str, place: int, *, counted: bool) -> bool:
+    """Claims, without listing keys, that every live group has all its tiles."""
+    if not isinstance(type_.live, Box):
+        return False
+    position = type_.names.index(name)
+    if is_plain(type_) and ranges(type_)[position] == (0, type_.domain(name)):
+        return True
+    low, high = type_.live.ranges[position]
+    covers = low == 0 and high >= ranges(required(type_))[position][1]
+    alone = all(name not in dict(axis.link) for p, axis in enumerate(type_.axes) if p != place)
+    return counted and covers and alone
+
+
+def _group_members(whole: RelType, keys: KeyArray, position: int) -> KeyArray:
+    """Every key of the groups that `keys` belong to, in lexicographic order, with or without length."""
+    n = whole.domains[position]
+    groups = unique_keys(np.delete(keys, position, axis=1))
+    members = np.insert(np.repeat(groups, n, axis=0), position, np.tile(np.arange(n), len(groups)), axis=1)
+    return sort_keys(members)

@@ -1,0 +1,280 @@
+"""Which keys of a relation have a tile.
+
+Boxes answer in time that does not depend on the number of tiles: links are positive, so that the low corner
+of a box lies at the least offset along every axis, and its bounds can be cut down to what is live without
+listing a key. Key sets are listed once; sets larger than `MAX_LISTED` are not listed while a query is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, Live, RelType, TileKey
+from tra.errors import SchemaError
+
+MAX_LISTED = 1 << 22
+Ranges = tuple[tuple[int, int], ...]
+
+
+def ranges(type_: RelType) -> Ranges:
+    """Bounds ``[low, high)`` of the live keys, per component; all ``(0, 0)`` when there are none.
+
+    The bounds of boxes and key sets are tight: some live key attains each of them.
+
+    Example:
+        >>> from tra.algebra.types import Key
+        >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)  # three tiles, counted by i and j
+        >>> ranges(RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((1, 2), (0, 2)))))
+        ((1, 2), (0, 1))
+    """
+    match type_.live:
+        case KeySet(keys=keys) if len(keys):
+            lows, highs = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
+            return tuple((low, high + 1) for low, high in zip(lows, highs, strict=True))
+        case KeySet():
+            return ((0, 0),) * len(type_.keys)
+        case Box(ranges=bounds):
+            return _tight(type_, bounds)
+        case AtMost(ranges=bounds):
+            return bounds
+
+
+def _tight(type_: RelType, bounds: Ranges) -> Ranges:
+    """The bounds of the keys in a box whose tiles have a positive length along every axis."""
+    spans = dict(zip(type_.names, bounds, strict=True))
+    empty = any(high <= low for low, high in bounds)
+    for axis in type_.axes:
+        if not axis.size or empty:
+            continue
+        room = axis.n_tiles - 1 - sum(coef * spans[name][0] for name, coef in axis.link)
+        empty = room < 0
+        for name, coef in axis.link:
+            low, high = spans[name]
+            spans[name] = (low, min(high, low + room // coef + 1))
+    return ((0, 0),) * len(bounds) if empty else tuple(spans[name] for name in type_.names)
+
+
+def is_empty(type_: RelType) -> bool:
+    """Claims that no key is live."""
+    if isinstance(type_.live, KeySet):
+        return not len(type_.live.keys)
+    return any(high <= low for low, high in ranges(type_))
+
+
+def max_offset(axis: Axis, type_: RelType) -> int:
+    """The largest offset of a live tile along `axis`; exact for listed keys and mixed-radix chains, else a bound.
+
+    Example:
+        >>> from tra.algebra.types import Key
+        >>> axis = Axis(4, (("i", 1),), 10)
+        >>> max_offset(axis, RelType((Key("i", 3),), (axis,), np.dtype("f8"), Box(((0, 2),))))
+        1
+    """
+    if is_empty(type_):
+        return 0
+    if isinstance(type_.live, KeySet):
+        return int(np.max(axis.offset(type_.columns(type_.live.keys))))
+    bounds = dict(zip(type_.names, ranges(type_), strict=True))
+    top = sum(coef * (bounds[name][1] - 1) for name, coef in axis.link)
+    return min(top, axis.n_tiles - 1) if axis.size else top
+
+
+def is_uniform(axis: Axis, type_: RelType) -> bool:
+    """Claims that all live tiles are full along `axis`."""
+    return is_empty(type_) or (max_offset(axis, type_) + 1) * axis.size <= axis.extent
+
+
+def is_plain(type_: RelType) -> bool:
+    """Claims that every key within the live ranges is live, so that the ranges say it all."""
+    if not isinstance(type_.live, Box):
+        return False
+    bounds = dict(zip(type_.names, ranges(type_), strict=True))
+    return all(
+        sum(coef * (bounds[name][1] - 1) for name, coef in axis.link) < axis.n_tiles
+        for axis in type_.axes
+        if axis.size
+    )
+
+
+def full_box(type_: RelType) -> Box:
+    """The box of the whole domain."""
+    return Box(tuple((0, key.domain) for key in type_.keys))
+
+
+def required(type_: RelType) -> RelType:
+    """The same relation without holes: every key whose tile has a positive length."""
+    return replace(type_, live=full_box(type_))
+
+
+def is_listable(type_: RelType) -> bool:
+    """Claims that the live keys may be listed while the query is built."""
+    match type_.live:
+        case KeySet():
+            return True
+        case Box():
+            return prod(high - low for low, high in ranges(type_)) <= MAX_LISTED
+        case AtMost():
+            return False
+
+
+def live_keys(type_: RelType) -> KeyArray:
+    """All live keys, one per row, in lexicographic order.
+
+    Example:
+        >>> from tra.algebra.types import Key
+        >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)
+        >>> live_keys(RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 2))))).tolist()
+        [[0, 0], [0, 1], [1, 0]]
+
+    Raises:
+        SchemaError: there are too many to list.
+    """
+    if isinstance(type_.live, KeySet):
+        return type_.live.keys
+    if not is_listable(type_):
+        raise SchemaError(f"the keys of {type_} are too many to list while the query is built ({MAX_LISTED} at most)")
+    return _box_keys(type_)
+
+
+@lru_cache(maxsize=256)
+def _box_keys(type_: RelType) -> KeyArray:
+    bounds = ranges(type_)
+    shape = tuple(high - low for low, high in bounds)
+    grid = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
+    keys = np.ascontiguousarray(grid + np.array([low for low, _ in bounds], dtype=np.int64))
+    if not is_plain(type_):
+        keys = keys[has_length(type_, keys)]
+    keys.setflags(write=False)
+    return keys
+
+
+def has_length(type_: RelType, keys: KeyArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which of these keys stand for tiles of positive length along every axis that is not of size 0."""
+    cut = [place for place, axis in enumerate(type_.axes) if axis.size]
+    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.all(type_.tile_lengths(keys)[:, cut] > 0, axis=1)
+    return result
+
+
+def n_live(type_: RelType) -> int:
+    """How many keys are live (an upper bound where they cannot be listed)."""
+    if isinstance(type_.live, KeySet):
+        return len(type_.live.keys)
+    if is_plain(type_) or not is_listable(type_):
+        return prod(high - low for low, high in ranges(type_))
+    return len(live_keys(type_))
+
+
+def frontier(type_: RelType) -> TileKey:
+    """One past the largest live key, per component; zeros when there is none."""
+    return tuple(high for _, high in ranges(type_))
+
+
+def missing_key(type_: RelType) -> TileKey | None:
+    """A required key that is not live, or None when the relation is dense (or its keys are not known yet).
+
+    Example:
+        >>> from tra.algebra.types import Key
+        >>> holed = RelType((Key("i", 3),), (), np.dtype("f8"), KeySet(np.array([[0], [2]])))
+        >>> missing_key(holed)
+        (1,)
+    """
+    whole = required(type_)
+    match type_.live:
+        case AtMost():
+            return None
+        case Box():
+            return _missing_from_box(ranges(type_), ranges(whole))
+        case KeySet(keys=keys):
+            if is_listable(whole):
+                return first_missing(live_keys(whole), keys)
+            gaps = np.flatnonzero(codes(keys, type_.domains) != np.arange(len(keys)))
+            first = int(gaps[0]) if len(gaps) else len(keys)
+            return tuple(int(k) for k in np.unravel_index(first, type_.domains))
+
+
+def _missing_from_box(have: Ranges, want: Ranges) -> TileKey | None:
+    if have == want:
+        return None
+    key = [0] * len(want)
+    for position, ((low, high), (_, needed)) in enumerate(zip(have, want, strict=True)):
+        if not low and high < needed:
+            key[position] = high
+            break
+    return tuple(key)
+
+
+def first_missing(wanted: KeyArray, keys: KeyArray) -> TileKey | None:
+    """The first of `wanted` (in lexicographic order) that is not among `keys`, which are some of them."""
+    if len(wanted) == len(keys):
+        return None
+    different = np.any(wanted[: len(keys)] != keys, axis=1)
+    at = int(np.argmax(different)) if different.any() else len(keys)
+    return tuple(wanted[at].tolist())
+
+
+def is_dense(type_: RelType) -> bool:
+    """Claims that no required key is missing; a set that is not known while the query is built counts as holed."""
+    if isinstance(type_.live, AtMost):
+        return False
+    return type_.live == full_box(type_) or missing_key(type_) is None
+
+
+def hole_text(type_: RelType) -> str:
+    """What is missing, for messages: a key, or that it will be known when the query runs."""
+    if isinstance(type_.live, AtMost):
+        return f"the keys of {type_} are known only when it runs, and it may have holes"
+    return f"{type_} has no tile at key {missing_key(type_)}"
+
+
+def codes(keys: KeyArray, domains: tuple[int, ...]) -> KeyArray:
+    """Each key as one number, in lexicographic order.
+
+    Raises:
+        SchemaError: the domain has more than 2**62 keys.
+    """
+    if prod(max(d, 1) for d in domains) >= 1 << 62:
+        raise SchemaError(f"a key domain of {'×'.join(map(str, domains))} is too large (2**62 keys at most)")
+    total = np.zeros(len(keys), dtype=np.int64)
+    for position, domain in enumerate(domains):
+        total = total * max(domain, 1) + keys[:, position]
+    return total
+
+
+def sort_keys(keys: KeyArray) -> KeyArray:
+    """The same keys in lexicographic order."""
+    if keys.shape[1] == 0 or len(keys) < 2:
+        return keys
+    sorted_keys: KeyArray = keys[np.lexsort(keys.T[::-1])]
+    return sorted_keys
+
+
+def unique_keys(keys: KeyArray) -> KeyArray:
+    """The distinct keys in lexicographic order."""
+    if keys.shape[1] == 0:
+        return keys[:1]
+    keys = sort_keys(keys)
+    if len(keys) < 2:
+        return keys
+    return keys[np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)])]
+
+
+def as_live(type_: RelType) -> Live:
+    """The live set in its one form, so that equal sets have equal types: a box where it is one.
+
+    A dense relation has the box of its whole domain, an empty one has no keys listed.
+    """
+    live = type_.live
+    if isinstance(live, AtMost):
+        return live
+    if is_empty(type_):
+        return KeySet(np.zeros((0, len(type_.keys)), dtype=np.int64))
+    bounds = ranges(type_)
+    box = full_box(type_) if bounds == ranges(required(type_)) else Box(bounds)
+    if isinstance(live, Box):
+        return box
+    boxed = replace(type_, live=box)
+    return box if is_listable(boxed) and n_live(boxed) == len(live.keys) else live

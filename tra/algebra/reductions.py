@@ -1,0 +1,209 @@
+"""Reductions of whole tensors along axes, as in NumPy: each tile first, then the tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.arithmetic import binary, cast
+from tra.algebra.kernel import kernel
+from tra.algebra.labelled import Labelled, join_on_labels, reduce_labels
+from tra.algebra.live import full_box, is_dense
+from tra.algebra.nodes import Constant, Expr, Iota
+from tra.algebra.operators import generated, transform
+from tra.algebra.types import Axis, Box, Key, RelType
+from tra.algebra.whole_tensor import axis_key, axis_order, expand_dims, is_whole_form, whole_form
+from tra.errors import SchemaError
+
+Axes = int | Sequence[int] | None
+_FOLDS = {"sum": ("reduce_sum", "add"), "prod": ("reduce_prod", "mul"), "max": ("reduce_max", "max"),
+          "min": ("reduce_min", "min"), "any": ("reduce_any", "logical_or"), "all": ("reduce_all", "logical_and"),
+          "logsumexp": ("logsumexp", "logaddexp")}  # fmt: skip
+
+
+def resolve_axes(type_: RelType, axis: Axes) -> list[int]:
+    """The axes of the whole tensor, from the front.
+
+    Raises:
+        SchemaError: an axis is not there, or named twice.
+    """
+    rank = len(type_.axes)
+    if axis is None:
+        return list(range(rank))
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    for a in axes:
+        if not -rank <= a < rank:
+            raise SchemaError(f"there is no axis {a}: the tensor of {type_} has {rank} axes")
+    places = [a % rank for a in axes]
+    if len(set(places)) < len(places):
+        raise SchemaError(f"axis named twice: {tuple(axes)}")
+    return places
+
+
+def positional(expr: Expr) -> Labelled:
+    """The tensor with its axes labelled by their place."""
+    whole = expr if not is_dense(expr.type) and is_whole_form(expr.type) else whole_form(expr)
+    return Labelled(whole, tuple(str(p) for p in range(len(whole.type.axes))))
+
+
+def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> Expr:
+    """Reduces a whole tensor; `how` is sum, prod, max, min, any, all or logsumexp.
+
+    Raises:
+        SchemaError: an axis is not there; or holes, where absent is not the same as zero.
+    """
+    if how != "sum" and not is_dense(expr.type):
+        raise SchemaError(f"{how} needs a dense relation: {expr.type} has holes; fill them with .fill(0)")
+    operand = positional(expr)
+    places = resolve_axes(operand.type, axis)
+    tile_kernel, fold = _FOLDS[how]
+    kind = operand.type.dtype.kind
+    if how in ("sum", "prod") and kind in "bi":
+        operand = replace(operand, expr=cast(operand.expr, np.int64))
+    if how in ("any", "all"):
+        operand = replace(operand, expr=cast(operand.expr, np.bool_))
+    if how == "logsumexp" and kind in "bi":
+        operand = replace(operand, expr=cast(operand.expr, np.float64))
+    result = reduce_labels(operand, [str(p) for p in places], tile_kernel, fold)
+    return _keep(result.expr, places) if keepdims else result.expr
+
+
+def _keep(expr: Expr, places: Sequence[int]) -> Expr:
+    for place in sorted(places):
+        expr = expand_dims(expr, place)
+    return expr
+
+
+def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
+    """The arithmetic mean; integers as float64, as in NumPy."""
+    shape = expr.type.shape
+    places = [a % max(len(shape), 1) for a in _listed(axis, len(shape))]
+    count = int(np.prod([shape[p] for p in places], dtype=np.int64)) if places else 1
+    if expr.type.dtype.kind in "bi":
+        expr = cast(expr, np.float64)
+    return binary("div", reduce(expr, "sum", axis, keepdims), count)
+
+
+def _listed(axis: Axes, rank: int) -> list[int]:
+    if axis is None:
+        return list(range(rank))
+    return [axis] if isinstance(axis, int) else list(axis)
+
+
+def var(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
+    """The population variance, in two passes: the mean first, then the squared deviations."""
+    deviation = binary("sub", expr, mean(expr, axis, keepdims=True))
+    if deviation.type.dtype.kind == "c":
+        squared = transform(binary("mul", deviation, transform(deviation, "conj")), "real")
+    else:
+        squared = transform(deviation, "square")
+    return mean(squared, axis, keepdims)
+
+
+def std(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
+    """The population standard deviation."""
+    return transform(var(expr, axis, keepdims), "sqrt")
+
+
+def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
+    """argmin or argmax (`how` is "arg_min" or "arg_max"); NaN first, then the lowest index, as in NumPy.
+
+    Without an axis the index counts the whole tensor row by row.
+
+    Raises:
+        SchemaError: the axis is not there, or the relation has holes.
+    """
+    if not is_dense(expr.type):
+        raise SchemaError(f"{how} needs a dense relation: {expr.type} has holes; fill them with .fill(0)")
+    operand = positional(expr)
+    if axis is None:
+        paired = binary("pair", operand.expr, _flat_index(operand.type))
+        labelled = Labelled(axis_order(paired), operand.labels)
+        gone = list(operand.labels)
+    else:
+        gone = [str(resolve_axes(operand.type, axis)[0])]
+        labelled = pair_with_index(operand, gone[0])
+    best = arg_labels(labelled, gone, how)
+    return _keep(best.expr, [int(c) for c in gone]) if keepdims else best.expr
+
+
+def arg_labels(paired: Labelled, labels: Sequence[str], how: str) -> Labelled:
+    """Folds pairs along labels and takes the index."""
+    best = reduce_labels(paired, labels, f"reduce_{how}", how)
+    return replace(best, expr=transform(best.expr, "index_of"))
+
+
+def pair_with_index(operand: Labelled, label: str) -> Labelled:
+    """Each element with its place along a label."""
+    place = operand.labels.index(label)
+    index = iota_like(operand.type, place)
+    trailing = (label, *(f"1:{c}" for c in operand.labels[place + 1 :]))
+    result = join_on_labels(operand, Labelled(index, trailing), kernel("pair"), operand.labels)
+    return Labelled(axis_order(result.expr), operand.labels)
+
+
+def iota_like(type_: RelType, place: int) -> Expr:
+    """The places along one axis of a tensor, cut as it is, with axes of length 1 after it."""
+    axis, key = type_.axes[place], axis_key(type_, place)
+    ones = tuple(Axis(1, (), 1) for _ in type_.axes[place + 1 :])
+    keys = (Key(key, type_.domain(key)),) if key else ()
+    result = RelType(keys, (axis, *ones), np.dtype(np.int64), Box(()))
+    return generated(replace(result, live=full_box(result)), Iota(0))
+
+
+def _flat_index(type_: RelType) -> Expr:
+    """The row-major place of each element of the whole tensor."""
+    total: Expr | None = None
+    stride = 1
+    for place in reversed(range(len(type_.axes))):
+        line = iota_like(type_, place)
+        scaled = line if stride == 1 else binary("mul", line, stride)
+        total = scaled if total is None else binary("add", scaled, total)
+        stride *= max(type_.axes[place].extent, 1)
+    if total is None:
+        scalar = RelType((), (), np.dtype(np.int64), Box(()))
+        return generated(scalar, Constant(0))
+    return total
+
+
+def softmax(expr: Expr, axis: int = -1) -> Expr:
+    """exp(x − max) / Σ exp(x − max) along an axis; one kernel where the axis is in one tile."""
+    operand = positional(expr)
+    place = resolve_axes(operand.type, axis)[0]
+    return softmax_label(operand, str(place)).expr
+
+
+def softmax_label(operand: Labelled, label: str) -> Labelled:
+    """Softmax along a label."""
+    place = operand.labels.index(label)
+    if operand.type.axes[place].size == operand.type.axes[place].extent:
+        axis = place - len(operand.labels)
+        return replace(operand, expr=transform(operand.expr, kernel("softmax", axis=axis)))
+    top = reduce(operand.expr, "max", place, keepdims=True)
+    shifted = transform(binary("sub", operand.expr, top), "exp")
+    return replace(operand, expr=binary("div", shifted, reduce(shifted, "sum", place, keepdims=True)))
+
+
+def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
+    """A kernel along one axis of each tile, where that axis is in one piece.
+
+    Raises:
+        SchemaError: the axis is cut into several tiles.
+    """
+    operand = positional(expr)
+    place = resolve_axes(operand.type, axis)[0]
+    if operand.type.axes[place].size != operand.type.axes[place].extent:
+        raise SchemaError(f"{name} works within a tile, but axis {place} of {expr.type} is cut; retile it into one piece")
+    return transform(operand.expr, kernel(name, axis=place - len(operand.labels)))
+
+
+def log_softmax(expr: Expr, axis: int = -1) -> Expr:
+    """x − logsumexp(x) along an axis."""
+    operand: Any = positional(expr)
+    place = resolve_axes(operand.type, axis)[0]
+    if operand.type.axes[place].size == operand.type.axes[place].extent:
+        return any_kernel_along(expr, "log_softmax", axis)
+    return binary("sub", operand.expr, reduce(operand.expr, "logsumexp", place, keepdims=True))

@@ -1,0 +1,127 @@
+"""Cutting whole tensors anew: retile, slice, concatenate — one node, because one exchange does them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+from tra.algebra.live import full_box, missing_key
+from tra.algebra.nodes import Cut, Expr, Retile, Window
+from tra.algebra.types import Axis, AtMost, Box, Key, KeySet, RelType
+from tra.errors import SchemaError
+
+
+def check_whole(type_: RelType, what: str) -> None:
+    """Checks that the relation is a whole tensor: dense, no key in two axes, links that are plain positions.
+
+    Raises:
+        SchemaError: names the missing key, the key in two axes, or the axis whose link is no mixed-radix chain.
+    """
+    seen: dict[str, int] = {}
+    for place, axis in enumerate(type_.axes):
+        for name, _ in axis.link:
+            if name in seen:
+                raise SchemaError(
+                    f"{what} needs a whole tensor: key {name} of {type_} cuts both axis {seen[name]} and axis {place}"
+                )
+            seen[name] = place
+        if not is_chain(axis, type_):
+            raise SchemaError(f"{what} needs a whole tensor: the tiles of {type_} overlap or leave gaps along axis {place}")
+    missing = None if isinstance(type_.live, AtMost) else missing_key(type_)
+    if missing is not None:
+        raise SchemaError(f"{what} needs a dense relation: {type_} has no tile at key {missing}; fill the holes with .fill(0)")
+    if isinstance(type_.live, KeySet) and not len(type_.live.keys):
+        raise SchemaError(f"{what} needs a whole tensor: {type_} has no tiles at all")
+
+
+def is_chain(axis: Axis, type_: RelType) -> bool:
+    """Claims that the offsets along the axis are counted without gap or overlap by its keys."""
+    reach = 1
+    for name, coef in sorted(axis.link, key=lambda item: item[1]):
+        if coef != reach:
+            return False
+        reach *= type_.domain(name)
+    return reach >= axis.n_tiles
+
+
+def full_windows(type_: RelType) -> tuple[Window, ...]:
+    """Every element along every axis."""
+    return tuple(Window(0, 1, axis.extent) for axis in type_.axes)
+
+
+def retile(
+    operands: Sequence[Expr], cuts: Sequence[Cut], windows: Sequence[Sequence[Window]] | None = None, along: int = 0
+) -> Expr:
+    """Windows of whole tensors, laid end to end along an axis and cut anew.
+
+    Args:
+        operands: one relation, or several to concatenate; equal keys that cut no axis, and equal dtypes.
+        cuts: tile size and key name for each axis; ``Cut()`` leaves an axis in one piece.
+        windows: for each operand the window along each axis; everything when left out.
+        along: the axis along which several operands follow each other.
+
+    Raises:
+        SchemaError: an operand is no whole tensor, or the operands do not fit together.
+    """
+    for operand in operands:
+        check_whole(operand.type, "retile")
+    shown = tuple(tuple(w) for w in windows) if windows else tuple(full_windows(o.type) for o in operands)
+    first = operands[0].type
+    _check_operands([o.type for o in operands], shown, along)
+    extents = [w.count for w in shown[0]]
+    if extents:
+        extents[along] = sum(w[along].count for w in shown)
+    keys, axes = _cut_type(first, cuts, extents)
+    if len({k.name for k in keys}) < len(keys):
+        raise SchemaError(f"retile names a key twice: {', '.join(k.name for k in keys)}")
+    result = RelType(keys, axes, first.dtype, Box(()))
+    return Retile(replace(result, live=full_box(result)), tuple(operands), along, shown, tuple(cuts))
+
+
+def _check_operands(types: Sequence[RelType], windows: Sequence[Sequence[Window]], along: int) -> None:
+    first = types[0]
+    for type_, window in zip(types, windows, strict=True):
+        if free_keys(type_) != free_keys(first) or len(type_.axes) != len(first.axes) or type_.dtype != first.dtype:
+            raise SchemaError(f"cannot lay these end to end\n  first {first}\n  other {type_}")
+        for place, (mine, theirs) in enumerate(zip(window, windows[0], strict=True)):
+            if place != along and mine.count != theirs.count:
+                raise SchemaError(
+                    f"cannot concatenate along axis {along}: along axis {place} the extents are {theirs.count} and {mine.count}"
+                )
+
+
+def free_keys(type_: RelType) -> tuple[Key, ...]:
+    """The keys that cut no axis."""
+    return tuple(k for k in type_.keys if k.name not in type_.linked)
+
+
+def _cut_type(first: RelType, cuts: Sequence[Cut], extents: Sequence[int]) -> tuple[tuple[Key, ...], tuple[Axis, ...]]:
+    """Keys keep their place: the key of an axis stands where the first key that cut it stood, new ones last."""
+    if len(cuts) != len(first.axes):
+        raise SchemaError(f"retile takes one tile size per axis: {first} has {len(first.axes)} axes, got {len(cuts)} sizes")
+    slots: dict[str, Key] = {}
+    new: list[Key] = []
+    axes: list[Axis] = []
+    for axis, cut, extent in zip(first.axes, cuts, extents, strict=True):
+        if cut.size is None or cut.key is None:
+            axes.append(Axis(extent, (), extent))
+            continue
+        if cut.size < 1:
+            raise SchemaError(f"a tile size is at least 1; got {cut.size}")
+        size = min(cut.size, extent)
+        axes.append(Axis(size, ((cut.key, 1),), extent))
+        key = Key(cut.key, axes[-1].n_tiles)
+        if axis.link:
+            slots[next(name for name in first.names if name in dict(axis.link))] = key
+        else:
+            new.append(key)
+    linked = first.linked
+    kept = [slots.get(k.name, k) for k in first.keys if k.name not in linked or k.name in slots]
+    return (*kept, *new), tuple(axes)
+
+
+def offsets_along(windows: Sequence[Sequence[Window]], along: int) -> list[int]:
+    """Where each operand begins along the axis of concatenation."""
+    counts = [w[along].count if w else 0 for w in windows]
+    return [0, *accumulate(counts)][:-1]

@@ -1,0 +1,147 @@
+"""Shape laws of kernels, in NumPy's gufunc notation: ``(m,n),(n,p)->(m,p)``.
+
+The core dimensions named in a signature bind the trailing axes of each operand; the axes before them are
+loop dimensions, aligned from the right and broadcast as NumPy does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from tra.algebra.live import is_uniform
+from tra.algebra.types import Axis, RelType
+from tra.errors import KernelError
+
+Found: TypeAlias = tuple[Axis, str]  # an axis, and where it stands, for messages
+_GROUP = re.compile(r"\(\s*([\w\s,]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Core dimensions of each input, and of the output; a dimension is a name or a fixed size in digits."""
+
+    inputs: tuple[tuple[str, ...], ...]
+    output: tuple[str, ...]
+
+    def __str__(self) -> str:
+        groups = ",".join(f"({','.join(dims)})" for dims in self.inputs)
+        return f"{groups}->({','.join(self.output)})"
+
+
+@lru_cache(maxsize=1024)
+def parse_signature(text: str) -> Signature:
+    """Reads a gufunc signature.
+
+    Example:
+        >>> parse_signature("(m,n),(n,p)->(m,p)").output
+        ('m', 'p')
+
+    Raises:
+        KernelError: the text is not a signature with one output.
+    """
+    left, arrow, right = text.partition("->")
+    outputs = _GROUP.findall(right)
+    rest = _GROUP.sub("", left).replace(",", "").strip() + _GROUP.sub("", right).strip()
+    if not arrow or len(outputs) != 1 or rest:
+        raise KernelError(f"{text!r} is not a kernel signature; write one like '(m,n),(n,p)->(m,p)'")
+    return Signature(tuple(_dims(group) for group in _GROUP.findall(left)), _dims(outputs[0]))
+
+
+def _dims(group: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in group.split(",") if part.strip())
+
+
+def is_extent_one(axis: Axis) -> bool:
+    """Claims that the axis has one element in all, so that it broadcasts."""
+    return axis.size == 1 and axis.extent == 1
+
+
+def bind_axes(
+    signature: Signature, operands: Sequence[RelType], joined: RelType, sizes: Mapping[str, int], kernel: str
+) -> tuple[Axis, ...]:
+    """The axes of a kernel's result: loop dimensions, then the core dimensions of the output.
+
+    Args:
+        signature: the shape law.
+        operands: types of the operands, with links already in the names of `joined`.
+        joined: keys and live set of the result, which decide what is uniform.
+        sizes: sizes of core dimensions that appear in the output only.
+        kernel: the kernel's name, for messages.
+
+    Raises:
+        KernelError: the tiles do not fit the kernel; names both operands' axes.
+    """
+    loops, cores = _sorted_axes(signature, operands, kernel)
+    bound = {dim: _unify(found, joined, kernel, dim) for dim, found in cores.items()}
+    for dim, axis in bound.items():
+        if dim.isdigit() and not (axis.size == int(dim) and is_uniform(axis, joined)):
+            raise KernelError(f"{kernel} {signature} takes tiles of length {dim} there; got one {describe(axis)}")
+    loop_axes = [_unify(found, joined, kernel, None) for found in loops]
+    core_axes = [bound[d] if d in bound else _new_axis(d, sizes, kernel) for d in signature.output]
+    return (*loop_axes, *core_axes)
+
+
+def _sorted_axes(
+    signature: Signature, operands: Sequence[RelType], kernel: str
+) -> tuple[list[list[Found]], dict[str, list[Found]]]:
+    """The axes that meet: per loop dimension, left to right, and per core dimension."""
+    loops: list[list[Found]] = []
+    cores: dict[str, list[Found]] = {}
+    for number, (dims, operand) in enumerate(zip(signature.inputs, operands, strict=True), start=1):
+        n_loops = len(operand.axes) - len(dims)
+        if n_loops < 0:
+            raise KernelError(
+                f"{kernel} {signature} takes tiles of at least {len(dims)} axes; operand {number} is {operand}"
+            )
+        found = [(axis, f"axis {place} of operand {number}") for place, axis in enumerate(operand.axes)]
+        for dim, item in zip(dims, found[n_loops:], strict=True):
+            cores.setdefault(dim, []).append(item)
+        loops.extend([] for _ in range(n_loops - len(loops)))
+        for level, item in enumerate(reversed(found[:n_loops])):
+            loops[level].append(item)
+    return loops[::-1], cores
+
+
+def _new_axis(dim: str, sizes: Mapping[str, int], kernel: str) -> Axis:
+    size = int(dim) if dim.isdigit() else sizes.get(dim)
+    if size is None:
+        raise KernelError(
+            f"{kernel} does not say the size of its output dimension {dim!r}; give sizes={{{dim!r}: …}}"
+        )
+    return Axis(size, (), size)
+
+
+def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) -> Axis:
+    """One axis for all operands: identical ones, or uniform ones of equal size; size 1 broadcasts in loops."""
+    candidates = found
+    if dim is None:
+        candidates = [f for f in candidates if not is_extent_one(f[0])] or candidates[:1]
+        candidates = [f for f in candidates if f[0].size != 1] or candidates
+    first, first_where = candidates[0]
+    for axis, where in candidates[1:]:
+        uniform = axis.size == first.size and is_uniform(axis, joined) and is_uniform(first, joined)
+        if axis != first and not uniform:
+            what = f"dimension {dim}" if dim else "the loop dimensions"
+            raise KernelError(
+                f"{kernel}: the tiles do not fit along {what}\n"
+                f"  {first_where} is {describe(first)}\n  {where} is {describe(axis)}\n"
+                "  hint: join on the keys that cut this axis, with equal tile sizes; .retile(...) changes them"
+            )
+    return first
+
+
+def describe(axis: Axis) -> str:
+    """An axis in words: tile size, extent and the keys that cut it.
+
+    Example:
+        >>> describe(Axis(4, (("i", 2), ("ii", 1)), 10)), describe(Axis(3, (), 3))
+        ('4 long, cut by 2*i + ii, extent 10', '3 long, not cut')
+    """
+    if not axis.link:
+        return f"{axis.size} long, not cut"
+    terms = " + ".join(name if coef == 1 else f"{coef}*{name}" for name, coef in axis.link)
+    return f"{axis.size} long, cut by {terms}, extent {axis.extent}"

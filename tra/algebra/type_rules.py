@@ -1,0 +1,212 @@
+"""What each operator makes of the type of its operand: Σ, ReKey, σ, λ, Tile, Stack (⋈ and Concat stand apart).
+
+Each rule says three things: the keys, the axes with their links, and the live keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tra.algebra import live_rules
+from tra.algebra.kernel import Kernel, result_dtype
+from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, variables
+from tra.algebra.links import eliminate, rekeyed
+from tra.algebra.signature import bind_axes
+from tra.algebra.types import Axis, Box, Key, KeySet, Live, RelType, as_link
+from tra.errors import KernelError, SchemaError, near_name
+
+KeyRef = str | int
+
+
+def resolve_key(type_: RelType, key: KeyRef, what: str = "relation") -> str:
+    """The name of a key given by name or position.
+
+    Raises:
+        SchemaError: there is no such key; names the keys there are, and a near name.
+    """
+    if isinstance(key, str):
+        if key not in type_.names:
+            names = ", ".join(type_.names) or "none"
+            near = near_name(key, type_.names)
+            raise SchemaError(f"unknown key {key!r}: the keys of {what} {type_} are {names}{near}")
+        return key
+    if not -len(type_.keys) <= key < len(type_.keys):
+        raise SchemaError(f"there is no key {key}: {what} {type_} has {len(type_.keys)} keys, counted from 0")
+    return type_.names[key]
+
+
+def resolve_axis(type_: RelType, axis: int) -> int:
+    """The axis as a number from the front.
+
+    Raises:
+        SchemaError: there is no such axis.
+    """
+    if not -len(type_.axes) <= axis < len(type_.axes):
+        raise SchemaError(f"there is no axis {axis}: {type_} has tiles of {len(type_.axes)} axes, counted from 0")
+    return axis % len(type_.axes)
+
+
+def check_new_key(type_: RelType, key: str) -> None:
+    """Checks that a key name is free.
+
+    Raises:
+        SchemaError: a key of this name exists.
+    """
+    if key in type_.names:
+        raise SchemaError(f"the key {key!r} exists already in {type_}")
+
+
+def distinct(names: Sequence[str], operator: str) -> None:
+    """Checks that no key is named twice.
+
+    Raises:
+        SchemaError: names the keys.
+    """
+    if len(set(names)) < len(names):
+        raise SchemaError(f"{operator} names a key twice: {', '.join(names)}")
+
+
+def aggregate_type(
+    type_: RelType, names: Sequence[str], fold: Kernel, parts: Sequence[RelType] = ()
+) -> RelType:
+    """Σ: the keys `names` in that order; rule E for the others; live keys projected.
+
+    Args:
+        type_: the operand.
+        names: the keys that stay.
+        fold: the aggregation.
+        parts: where the operand is a Stack and its key goes, the operands of that.
+
+    Raises:
+        SchemaError: a key is named twice, or a vanishing key says how long ragged tiles are.
+        KernelError: the kernel is not associative and commutative, or changes the dtype.
+    """
+    distinct(names, "aggregate")
+    if fold.arity != 2 or not (fold.laws.associative and fold.laws.commutative):
+        raise KernelError(
+            f"cannot aggregate with {fold}: an aggregation is associative and commutative, like add or max"
+        )
+    dtype = result_dtype(fold, (type_.dtype, type_.dtype))
+    if dtype != type_.dtype:
+        raise KernelError(
+            f"cannot aggregate {type_} with {fold}: it turns {type_.dtype} into {dtype}; cast first"
+        )
+    gone = set(type_.names) - set(names)
+    axes = tuple(eliminate(axis, place, gone, type_) for place, axis in enumerate(type_.axes))
+    positions = [type_.names.index(name) for name in names]
+    live = (
+        live_rules.union(parts, [p - 1 for p in positions]) if parts else live_rules.projected(type_, positions)
+    )
+    keys = tuple(type_.keys[p] for p in positions)
+    return live_rules.with_live(RelType(keys, axes, dtype, Box(())), live)
+
+
+def rekey_type(type_: RelType, function: KeyFunction, names: tuple[str, ...]) -> RelType:
+    """ReKey: image of the keys; links follow where they are linear in the new keys.
+
+    Raises:
+        SchemaError: two keys collide (both are named), a key is negative, or ragged tiles lose their key.
+    """
+    distinct(names, "rekey")
+    if not isinstance(function, Opaque):
+        if len(function) != len(names):
+            raise SchemaError(
+                f"the key function gives {len(function)} components for {len(names)} keys ({', '.join(names)})"
+            )
+        for expr in function:
+            check_variables(type_, expr)
+    keys, live = live_rules.image(type_, function, names)
+    return live_rules.with_live(RelType(keys, rekeyed(type_, function, keys), type_.dtype, Box(())), live)
+
+
+def check_variables(type_: RelType, expr: KeyExpr) -> None:
+    """Checks that an expression reads only keys that there are.
+
+    Raises:
+        SchemaError: an unknown key.
+    """
+    for name in sorted(variables(expr)):
+        resolve_key(type_, name)
+
+
+def filter_type(type_: RelType, predicate: KeyExpr | Opaque) -> RelType:
+    """σ: the same keys, domains and axes; fewer live keys.
+
+    Raises:
+        SchemaError: the predicate reads an unknown key, or fails on a key.
+    """
+    if not isinstance(predicate, Opaque):
+        check_variables(type_, predicate)
+    return live_rules.with_live(type_, live_rules.filtered(type_, predicate))
+
+
+def transform_type(type_: RelType, apply: Kernel) -> RelType:
+    """λ: the same keys; axes and dtype as the kernel's shape law says.
+
+    Raises:
+        KernelError: the kernel takes another number of operands, or the tiles do not fit.
+    """
+    if apply.arity != 1:
+        raise KernelError(
+            f"cannot transform with {apply}: it takes {apply.arity} operands; join two relations with it"
+        )
+    axes = bind_axes(apply.signature, (type_,), type_, dict(apply.sizes), str(apply))
+    dtype = result_dtype(apply, (type_.dtype,))
+    live = live_rules.kept(type_, set(axes) >= {axis for axis in type_.axes if axis.link})
+    return live_rules.with_live(RelType(type_.keys, axes, dtype, Box(())), live)
+
+
+def tile_type(type_: RelType, place: int, size: int, key: str) -> RelType:
+    """Tile: a new last key counts the pieces; those of length 0 do not exist.
+
+    Raises:
+        SchemaError: the key exists, the size is not positive, or the axis is cut already and `size` does not
+            divide its tiles.
+    """
+    check_new_key(type_, key)
+    if size < 1:
+        raise SchemaError(f"a tile size is at least 1; got {size}")
+    old = type_.axes[place]
+    if old.link and (not old.size or old.size % size):
+        raise SchemaError(
+            f"cannot tile axis {place} of {type_} by {size}: it is cut into tiles of {old.size} already, which "
+            f"{size} does not divide; .retile(...) (Retile) cuts the whole tensor anew"
+        )
+    n = max(-(-old.size // size), 1)
+    if old.link:
+        new = Axis(size, as_link({**{k: c * n for k, c in old.link}, key: 1}), old.extent)
+    else:
+        new = Axis(min(size, old.size), as_link({key: 1}), old.size)
+    axes = tuple(new if p == place else a for p, a in enumerate(type_.axes))
+    cut = RelType((*type_.keys, Key(key, n)), axes, type_.dtype, Box(()))
+    return live_rules.with_live(cut, _pieces(type_.live, cut, place, n))
+
+
+def _pieces(live: Live, cut: RelType, place: int, n: int) -> Live:
+    if not isinstance(live, KeySet):
+        return type(live)((*live.ranges, (0, n)))
+    number = np.tile(np.arange(n), len(live.keys))[:, np.newaxis]
+    grown = np.concatenate([np.repeat(live.keys, n, axis=0), number], axis=1)
+    lengths = cut.tile_lengths(grown)[:, place]
+    return KeySet(grown[(lengths > 0) | (cut.axes[place].size == 0)])
+
+
+def stack_type(types: Sequence[RelType], key: str) -> RelType:
+    """Stack: a new first key numbers the operands.
+
+    Raises:
+        SchemaError: there is no operand, they differ in keys, axes or dtype, or the key exists.
+    """
+    if not types:
+        raise SchemaError("stack needs at least one relation")
+    first = types[0]
+    for other in types[1:]:
+        if (other.keys, other.axes, other.dtype) != (first.keys, first.axes, first.dtype):
+            raise SchemaError(f"cannot stack relations of different types\n  first {first}\n  other {other}")
+    check_new_key(first, key)
+    result = RelType((Key(key, len(types)), *first.keys), first.axes, first.dtype, Box(()))
+    return live_rules.with_live(result, live_rules.stacked(types))
+
+

@@ -1,0 +1,198 @@
+"""What is known of a relation before it runs: its keys, its axes, its dtype and which keys are live.
+
+A *key* has a name and a domain: components lie in ``[0, domain)``. An *axis* carries the size of a full
+tile, a *link* to the keys that cut it, and the extent of the whole tensor along it. The tile at offset
+``c = Σ coef·key`` (counted in tiles) has length ``clip(extent − size·c, 0, size)``: the last tile along
+an axis may be shorter, nothing is padded. *Live* says which keys have a tile; the rest are holes.
+
+Questions about live keys are answered in `live`; what the operators make of types is said in `type_rules`,
+`join_type` and `concat_type`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Link: TypeAlias = tuple[tuple[str, int], ...]
+KeyArray: TypeAlias = NDArray[np.int64]
+Tile: TypeAlias = NDArray[Any]
+TileKey: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key component: its name, and one past the largest value it may take."""
+
+    name: str
+    domain: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A tile axis: full size, link to the keys that cut it (sorted by name), extent of the whole tensor."""
+
+    size: int
+    link: Link
+    extent: int
+
+    @property
+    def n_tiles(self) -> int:
+        """How many offsets have a tile: ⌈extent / size⌉, and one when the extent is 0."""
+        return -(-self.extent // self.size) if self.size else 1
+
+    def offset(self, columns: Mapping[str, KeyArray | int]) -> KeyArray | int:
+        """The offset ``c`` in tiles, for key columns given by name."""
+        total: KeyArray | int = 0
+        for name, coef in self.link:
+            total = total + columns[name] * coef
+        return total
+
+    def lengths(self, columns: Mapping[str, KeyArray], n: int) -> KeyArray:
+        """The length of this axis in each of `n` tiles."""
+        offset = np.broadcast_to(np.asarray(self.offset(columns), dtype=np.int64), (n,))
+        return np.clip(self.extent - self.size * offset, 0, self.size)
+
+    def renamed(self, names: Mapping[str, str]) -> Axis:
+        """The same axis with the keys of its link renamed."""
+        return Axis(self.size, as_link({names.get(k, k): c for k, c in self.link}), self.extent)
+
+    def __str__(self) -> str:
+        if self.extent == self.size:
+            return str(self.size)
+        return f"{self.size}/{self.extent}"
+
+
+def as_link(coefs: Mapping[str, int]) -> Link:
+    """A link in canonical form: sorted by key name, zero coefficients dropped.
+
+    Example:
+        >>> as_link({"j": 1, "i": 4, "k": 0})
+        (('i', 4), ('j', 1))
+    """
+    return tuple(sorted((name, coef) for name, coef in coefs.items() if coef))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """All keys in the ranges ``[low, high)`` whose tile has a positive length along every axis."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def __str__(self) -> str:
+        return "×".join(f"{low}..{high - 1}" for low, high in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The live keys listed, in lexicographic order; equal when their digests are."""
+
+    keys: KeyArray = field(compare=False, repr=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = np.ascontiguousarray(self.keys, dtype=np.int64)
+        keys.setflags(write=False)
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "digest", sha256(repr(keys.shape).encode() + keys.tobytes()).hexdigest()[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Too many keys to list: some of those in the ranges; decided when the plan runs."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+Live: TypeAlias = Box | KeySet | AtMost
+
+
+@dataclass(frozen=True, slots=True)
+class RelType:
+    """The static type of a relation: keys, axes, dtype and live keys.
+
+    Example:
+        >>> t = RelType((Key("i", 3),), (Axis(4, (("i", 1),), 10), Axis(7, (), 7)), np.dtype("f4"), Box(((0, 3),)))
+        >>> str(t)
+        '[i:3] of 4/10×7 float32'
+    """
+
+    keys: tuple[Key, ...]
+    axes: tuple[Axis, ...]
+    dtype: np.dtype[Any]
+    live: Live
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The key names, in order."""
+        return tuple(key.name for key in self.keys)
+
+    @property
+    def domains(self) -> tuple[int, ...]:
+        """The key domains, in order."""
+        return tuple(key.domain for key in self.keys)
+
+    @property
+    def tile_shape(self) -> tuple[int, ...]:
+        """The shape of a full tile."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def linked(self) -> frozenset[str]:
+        """The keys that cut some axis."""
+        return frozenset(name for axis in self.axes for name, _ in axis.link)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The whole tensor: domains of the keys that cut no axis, then the extents."""
+        linked = self.linked
+        free = tuple(key.domain for key in self.keys if key.name not in linked)
+        return free + tuple(axis.extent for axis in self.axes)
+
+    def domain(self, name: str) -> int:
+        """The domain of the key called `name`."""
+        return self.domains[self.names.index(name)]
+
+    def columns(self, keys: KeyArray) -> dict[str, KeyArray]:
+        """Key columns by name, of an array with one key per row."""
+        return {name: keys[:, p] for p, name in enumerate(self.names)}
+
+    def tile_lengths(self, keys: KeyArray) -> KeyArray:
+        """The tile shape of each key: an array of shape (n keys, rank)."""
+        columns = self.columns(keys)
+        n = len(keys)
+        lengths = [axis.lengths(columns, n) for axis in self.axes]
+        return np.stack(lengths, axis=1) if lengths else np.zeros((n, 0), dtype=np.int64)
+
+    def __str__(self) -> str:
+        keys = ", ".join(map(str, self.keys))
+        tile = "×".join(map(str, self.axes)) or "scalars"
+        return f"[{keys}] of {tile} {dtype_name(self.dtype)}"
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The dtype as users write it; a pair of value and index by its value's dtype.
+
+    Example:
+        >>> dtype_name(np.dtype("f4")), dtype_name(np.dtype([("value", "f8"), ("index", "i8")]))
+        ('float32', 'pair(float64)')
+    """
+    return str(dtype) if dtype.names is None else f"pair({dtype[0]})"
+
+
+def scalar_type(dtype: np.dtype[Any]) -> RelType:
+    """The type of a relation without keys whose one tile is a scalar.
+
+    Example:
+        >>> str(scalar_type(np.dtype("f8")))
+        '[] of scalars float64'
+    """
+    return RelType((), (), dtype, Box(()))

@@ -1,0 +1,169 @@
+"""Relations seen as whole tensors: one plain cut per axis, keys in the order of the axes they cut.
+
+The sugar (arithmetic, einsum, reductions, slices) and the index form speak of tensors, not of tiles. What
+stands here brings a relation into the form they work on, and changes cuts where two tensors' tiles differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tra.algebra.kernel import kernel
+from tra.algebra.key_function import Var
+from tra.algebra.nodes import Cut, Expr
+from tra.algebra.operators import concat, rekey, tile, transform
+from tra.algebra.retiling import check_whole, retile
+from tra.algebra.types import Axis, RelType
+
+
+def axis_key(type_: RelType, place: int) -> str | None:
+    """The one key that counts the tiles along an axis, or None when it is not cut or cut by several keys."""
+    axis = type_.axes[place]
+    if len(axis.link) == 1 and axis.link[0][1] == 1:
+        name = axis.link[0][0]
+        return name if type_.domain(name) == axis.n_tiles else None
+    return None
+
+
+def is_whole_form(type_: RelType) -> bool:
+    """Claims that every key cuts exactly one axis plainly, in the order of the axes."""
+    keys = [axis_key(type_, p) for p, axis in enumerate(type_.axes) if axis.link]
+    return tuple(keys) == type_.names
+
+
+def whole_form(expr: Expr) -> Expr:
+    """The same tensor with every key cutting exactly one axis, in the order of the axes.
+
+    A key that cuts no axis becomes a leading axis; an axis that several keys cut is cut anew by one.
+
+    Raises:
+        SchemaError: the relation is no whole tensor.
+    """
+    if is_whole_form(expr.type):
+        return expr
+    if any(axis.link and axis_key(expr.type, p) is None for p, axis in enumerate(expr.type.axes)):
+        expr = retile([expr], current_cuts(expr.type))
+    for name in reversed([name for name in expr.type.names if name not in expr.type.linked]):
+        rank = len(expr.type.axes)
+        grown = transform(expr, kernel("expand_dims", axis=-(rank + 1)))
+        glued = concat(grown, name, 0)
+        expr = tile(glued, 0, 1, name) if glued.type.axes[0].size else glued
+    return axis_order(expr)
+
+
+def axis_order(expr: Expr) -> Expr:
+    """The keys in the order of the axes they cut."""
+    type_ = expr.type
+    order = [name for p in range(len(type_.axes)) if (name := axis_key(type_, p)) is not None]
+    order = [name for name in type_.names if name not in order] + order
+    return reorder(expr, order)
+
+
+def reorder(expr: Expr, order: Sequence[str], names: Mapping[str, str] | None = None) -> Expr:
+    """The keys in another order, and renamed; nothing is done where nothing changes."""
+    new = [names.get(name, name) for name in order] if names else list(order)
+    if tuple(new) == expr.type.names and tuple(order) == expr.type.names:
+        return expr
+    return rekey(expr, tuple(Var(name) for name in order), new)
+
+
+def fresh_name(wanted: str, taken: Iterable[str]) -> str:
+    """The name, with a suffix where it is taken.
+
+    Example:
+        >>> fresh_name("i", ["i", "i_2"])
+        'i_3'
+    """
+    taken = set(taken)
+    name, n = wanted, 2
+    while name in taken:
+        name, n = f"{wanted}_{n}", n + 1
+    return name
+
+
+def current_cuts(type_: RelType) -> list[Cut]:
+    """The cuts a relation has; an axis cut by several keys is named after the first of them."""
+    cuts = []
+    for axis in type_.axes:
+        linked = [name for name in type_.names if name in dict(axis.link)]
+        cuts.append(Cut(axis.size, linked[0]) if linked and axis.size else Cut())
+    return cuts
+
+
+def recut(expr: Expr, sizes: Mapping[int, int], names: Mapping[int, str] | None = None) -> Expr:
+    """The same tensor with the axes in `sizes` cut into tiles of that size.
+
+    An axis that is not cut yet is tiled where it lies; others need an exchange (Retile).
+    """
+    changed = {p: s for p, s in sizes.items() if not _is_cut(expr.type, p, s)}
+    if any(expr.type.axes[p].link for p in changed):
+        cuts = current_cuts(expr.type)
+        for p, size in changed.items():
+            cuts[p] = Cut(max(size, 1), cuts[p].key or _name(expr.type, p, names))
+        return axis_order(retile([expr], cuts))
+    for p, size in changed.items():
+        expr = tile(expr, p, max(size, 1), _name(expr.type, p, names))
+    return axis_order(expr) if changed else expr
+
+
+def _is_cut(type_: RelType, place: int, size: int) -> bool:
+    return axis_key(type_, place) is not None and type_.axes[place].size == min(size, type_.axes[place].extent)
+
+
+def _name(type_: RelType, place: int, names: Mapping[int, str] | None) -> str:
+    return fresh_name((names or {}).get(place, f"k{place}"), type_.names)
+
+
+def uncut(expr: Expr, place: int) -> Expr:
+    """The same tensor with an axis in one piece."""
+    name = axis_key(expr.type, place)
+    return expr if name is None else concat(expr, name, place)
+
+
+def transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
+    """Permutes the axes of the whole tensor, as `numpy.transpose` does; keys follow their axes.
+
+    Raises:
+        SchemaError: the relation is no whole tensor.
+        KernelError: `axes` is no permutation.
+    """
+    expr = whole_form(expr)
+    rank = len(expr.type.axes)
+    order = tuple(range(rank))[::-1] if axes is None else tuple(a % rank if rank else a for a in axes)
+    if order == tuple(range(rank)):
+        return expr
+    return axis_order(transform(expr, kernel("transpose", axes=order)))
+
+
+def expand_dims(expr: Expr, place: int) -> Expr:
+    """A new axis of extent one at `place` of the whole tensor."""
+    return transform(expr, kernel("expand_dims", axis=place - len(expr.type.axes) - 1))
+
+
+def squeeze(expr: Expr, place: int) -> Expr:
+    """Drops an axis of extent one."""
+    expr = uncut(expr, place)
+    return transform(expr, kernel("squeeze", axis=place - len(expr.type.axes)))
+
+
+def default_tile(shape: Sequence[int], limit: int = 1 << 20) -> tuple[int, ...]:
+    """Tile sizes for a tensor whose user left them open: about `limit` elements, even along each axis.
+
+    Up to two axes the size depends on the extent alone, so that tensors that meet have tiles that meet.
+
+    Example:
+        >>> default_tile((1797, 64))
+        (899, 64)
+    """
+    edge = max(round(limit ** (1 / max(len(shape), 2))), 1)
+    return tuple(-(-extent // max(-(-extent // edge), 1)) for extent in shape)
+
+
+def dense_axes(type_: RelType, what: str) -> tuple[Axis, ...]:
+    """The axes of a whole tensor.
+
+    Raises:
+        SchemaError: the relation is no whole tensor.
+    """
+    check_whole(type_, what)
+    return type_.axes

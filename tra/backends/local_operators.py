@@ -1,0 +1,165 @@
+"""The local operators on the tiles of one site: what a stage is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tra.algebra import key_function
+from tra.algebra.kernel import Kernel
+from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
+from tra.algebra.live_rules import check_image, matches
+from tra.algebra.types import KeyArray, RelType, Tile
+from tra.backends.kernel_calls import call, map_tiles
+from tra.backends.threads import parallel
+from tra.backends.tiles import Tiles, no_tiles
+from tra.errors import SchemaError
+
+
+def map_local(tiles: Tiles, old: RelType, function: KeyFunction | None, kernels: Sequence[Kernel]) -> Tiles:
+    """λᴸ: new keys, and each tile through the kernels in turn."""
+    arrays = tiles.arrays
+    for kernel in kernels:
+        arrays = map_tiles(kernel, [arrays]) if arrays else []
+    if function is None:
+        return Tiles(tiles.keys, arrays, is_sorted=True)
+    keys = key_function.apply(function, old.names, tiles.keys)
+    if not len(tiles.keys):
+        width = len(function) if isinstance(function, tuple) else keys.shape[1]
+        return no_tiles(width)
+    check_image(tiles.keys, keys)
+    return Tiles(keys, arrays)
+
+
+def filter_local(tiles: Tiles, old: RelType, predicate: KeyExpr | Opaque) -> Tiles:
+    """σᴸ: the tiles whose key satisfies the predicate."""
+    return tiles.rows(np.flatnonzero(key_function.holds(predicate, old.names, tiles.keys)))
+
+
+def groups_of(keys: KeyArray) -> tuple[KeyArray, list[KeyArray]]:
+    """Distinct keys in order, and for each the rows that have it, in their order."""
+    if not len(keys):
+        return keys, []
+    if not keys.shape[1]:
+        return keys[:1], [np.arange(len(keys))]
+    order = np.lexsort(keys.T[::-1])
+    ordered = keys[order]
+    first = np.flatnonzero(np.concatenate([[True], np.any(ordered[1:] != ordered[:-1], axis=1)]))
+    return ordered[first], np.split(order, first[1:])
+
+
+def aggregate_local(tiles: Tiles, old: RelType, by: Sequence[str], kernel: Kernel) -> Tiles:
+    """Σᴸ: folds the tiles that agree on `by`, in the order of their keys."""
+    keys, groups = groups_of(tiles.keys[:, [old.names.index(name) for name in by]])
+    if all(len(rows) == 1 for rows in groups):
+        return Tiles(keys, [tiles.arrays[rows[0]] for rows in groups], is_sorted=True)
+    folded = parallel(lambda rows: _fold(kernel, [tiles.arrays[r] for r in rows.tolist()]), groups)
+    return Tiles(keys, folded, is_sorted=True)
+
+
+def _fold(kernel: Kernel, arrays: Sequence[Tile]) -> Tile:
+    """Left to right; the running total is our own, so a ufunc may write into it."""
+    if len(arrays) == 1:
+        return arrays[0]
+    total = call(kernel, arrays[0], arrays[1])
+    for array in arrays[2:]:
+        total = _accumulate(kernel, total, array)
+    return total
+
+
+def _accumulate(kernel: Kernel, total: Tile, array: Tile) -> Tile:
+    if isinstance(kernel.function, np.ufunc) and total.dtype == array.dtype and total.flags.writeable and total.ndim:
+        result: Tile = kernel.function(total, array, out=total)
+        return result
+    return call(kernel, total, array)
+
+
+def _pairs(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: Sequence[tuple[str, str]]) -> tuple[KeyArray, KeyArray, KeyArray]:
+    """Rows of matching pairs and their joined keys, in the order of the joined keys."""
+    positions = [(lt.names.index(l), rt.names.index(r)) for l, r in on]
+    found = matches(left.keys, right.keys, positions)
+    assert found is not None
+    l_rows, r_rows = found
+    rest = [p for p in range(len(rt.keys)) if p not in {r for _, r in positions}]
+    keys = np.concatenate([left.keys[l_rows], right.keys[r_rows][:, rest]], axis=1)
+    return l_rows, r_rows, keys
+
+
+def join_local(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: Sequence[tuple[str, str]], kernel: Kernel) -> Tiles:
+    """⋈ᴸ: the kernel on each pair of tiles whose keys agree."""
+    l_rows, r_rows, keys = _pairs(left, right, lt, rt, on)
+    if not len(keys):
+        return no_tiles(keys.shape[1])
+    operands = [[left.arrays[r] for r in l_rows.tolist()], [right.arrays[r] for r in r_rows.tolist()]]
+    return Tiles(keys, map_tiles(kernel, operands))
+
+
+def contract_local(
+    left: Tiles, right: Tiles, lt: RelType, rt: RelType, joined: Sequence[str],
+    on: Sequence[tuple[str, str]], kernel: Kernel, by: Sequence[str], fold: Kernel,
+) -> Tiles:  # fmt: skip
+    """Σᴸ∘⋈ᴸ: for each result tile, pairs in the order of the joined keys, folded as they come."""
+    l_rows, r_rows, keys = _pairs(left, right, lt, rt, on)
+    if not len(keys):
+        return no_tiles(len(by))
+    order = np.lexsort(keys.T[::-1]) if keys.shape[1] else np.arange(len(keys))
+    l_rows, r_rows, keys = l_rows[order], r_rows[order], keys[order]
+    out, groups = groups_of(keys[:, [list(joined).index(name) for name in by]])
+
+    def one(rows: KeyArray) -> Tile:
+        pairs = [(left.arrays[a], right.arrays[b]) for a, b in zip(l_rows[rows].tolist(), r_rows[rows].tolist(), strict=True)]
+        total = call(kernel, *pairs[0])
+        if len(pairs) > 1 and total.base is not None:
+            total = total.copy()
+        for pair in pairs[1:]:
+            total = _accumulate(fold, total, call(kernel, *pair))
+        return total
+
+    if _is_small(left, right) and len(keys) > len(groups):
+        joined_tiles = map_tiles(kernel, [[left.arrays[r] for r in l_rows.tolist()], [right.arrays[r] for r in r_rows.tolist()]])
+        return Tiles(out, [_fold(fold, [joined_tiles[r] for r in rows.tolist()]) for rows in groups], is_sorted=True)
+    return Tiles(out, parallel(one, groups), is_sorted=True)
+
+
+def _is_small(left: Tiles, right: Tiles) -> bool:
+    """Claims that tiles are so small that batching them beats folding as they come."""
+    return max((a.nbytes for tiles in (left, right) for a in tiles.arrays), default=0) <= 1 << 12
+
+
+def tile_local(tiles: Tiles, new: RelType, axis: int, size: int) -> Tiles:
+    """Cuts each tile along an axis; pieces past the end do not exist."""
+    keys, arrays = [], []
+    for key, tile in tiles:
+        for number in range(new.keys[-1].domain):
+            piece = tile[(slice(None),) * axis + (slice(number * size, (number + 1) * size),)]
+            if piece.shape[axis] or not new.axes[axis].size:
+                keys.append((*key, number))
+                arrays.append(piece)
+    return Tiles(np.array(keys, dtype=np.int64).reshape(len(keys), len(new.keys)), arrays, is_sorted=True)
+
+
+def concat_local(tiles: Tiles, old: RelType, key: str, axis: int, new: RelType) -> Tiles:
+    """Glues tiles along an axis in the order of a key.
+
+    Raises:
+        SchemaError: a tile is missing, which was not known before the run.
+    """
+    position = old.names.index(key)
+    rest = [p for p in range(len(old.keys)) if p != position]
+    keys, groups = groups_of(tiles.keys[:, rest])
+    glued = parallel(lambda rows: np.concatenate([tiles.arrays[r] for r in rows.tolist()], axis=axis), groups)
+    lengths = new.tile_lengths(keys)[:, axis]
+    for row, (tile, length) in enumerate(zip(glued, lengths.tolist(), strict=True)):
+        if tile.shape[axis] != length:
+            raise SchemaError(
+                f"concat over {key} needs a dense relation: of the tiles at {tuple(keys[row].tolist())} some are missing; "
+                "fill the holes with .fill(0)"
+            )
+    return Tiles(keys, glued, is_sorted=True)
+
+
+def stack_local(operands: Sequence[Tiles]) -> Tiles:
+    """Disjoint union under a new first key."""
+    keys = [np.insert(tiles.keys, 0, number, axis=1) for number, tiles in enumerate(operands)]
+    return Tiles(np.concatenate(keys), [a for tiles in operands for a in tiles.arrays], is_sorted=True)

@@ -1,0 +1,22 @@
+"""Questions asked of workers that may not have `tra`: these functions travel by value and import nothing of it."""
+
+from __future__ import annotations
+
+
+def installed() -> tuple[str | None, str]:
+    """The version of tra here, or None, and the version of Python."""
+    import sys
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    try:
+        import tra
+    except Exception:
+        return None, python
+    return tra.__version__, python
+
+
+def unseen(paths: list[str]) -> list[str]:
+    """The paths that do not exist here."""
+    import os
+
+    return [path for path in paths if not os.path.exists(path)]

@@ -1,0 +1,26 @@
+"""A progress bar for long work: shown in a terminal after a second, unless it is switched off."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def shown(progress: bool | None) -> bool:
+    """Claims that progress is to be shown: as asked, or when standard error is a terminal."""
+    return sys.stderr.isatty() if progress is None else progress
+
+
+def track(items: Iterable[T], total: int, progress: bool | None) -> Iterator[T]:
+    """Iterates with a bar.
+
+    Example:
+        >>> list(track([1, 2], 2, progress=False))
+        [1, 2]
+    """
+    yield from tqdm(items, total=total, disable=not shown(progress), delay=1, leave=False, unit="task", desc="tra")

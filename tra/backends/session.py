@@ -1,0 +1,205 @@
+"""The session: the front door through which relations run, on one backend."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+
+from tra.algebra import current
+from tra.algebra.live import frontier
+from tra.algebra.nodes import Expr, Source, postorder
+from tra.algebra.relation import Relation
+from tra.algebra.retiling import check_whole
+from tra.algebra.sources import TileSource, source_id
+from tra.algebra.types import Tile, TileKey
+from tra.backends.assemble import assemble_array
+from tra.backends.backend import Backend, Run, StoredSource, result_tiles
+from tra.errors import MemoryLimitError, PlanError
+from tra.optimizer.explain import Explanation, explain_plan
+from tra.optimizer.placement import ALL, Placement, Role, Split
+from tra.optimizer.planner import Planned, plan_query
+from tra.optimizer.search import Context
+
+_CACHED_PLANS = 256
+
+
+class Session:
+    """Runs queries on a backend; made by `tra.connect`, closed by `close` or at the end of a ``with``.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 0.0], [0.0, 1.0]], name="A")
+        >>> with tra.connect("local", threads=2) as session:
+        ...     total, = session.compute(A.sum())
+        >>> float(total)
+        2.0
+    """
+
+    #: set by the face: query text in and out, which stands above the backends
+    text_runner: Callable[..., Any] | None = None
+    text_printer: Callable[[Relation], str] | None = None
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._plans: OrderedDict[Any, Planned] = OrderedDict()
+        self._stored: list[StoredSource] = []
+        self._closed = False
+        current.push(self)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self.backend.n_sites} sites"
+        return f"Session({self.backend.name}, {state})"
+
+    def close(self) -> None:
+        """Frees persisted relations and what the session started; the session before is in force again."""
+        if self._closed:
+            return
+        self._closed = True
+        current.remove(self)
+        for stored in self._stored:
+            stored.release()
+        self.backend.close()
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def compute(self, *relations: Relation) -> tuple[Tile, ...]:
+        """Runs queries together and returns their whole tensors as NumPy arrays.
+
+        Raises:
+            SchemaError: a result has holes or is no whole tensor.
+            MemoryLimitError: every plan would exceed the memory limit.
+        """
+        for relation in relations:
+            check_whole(relation.expr.type, "compute")
+        planned, run = self._run(relations)
+        return tuple(
+            assemble_array(relation.expr.type, result_tiles(self.backend, root, shares))
+            for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True)
+        )
+
+    def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
+        """Runs a query and returns its tiles by key."""
+        return dict(sorted(self.iterate(relation), key=lambda item: item[0]))
+
+    def iterate(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
+        """Runs a query and yields its tiles one by one."""
+        planned, run = self._run((relation,))
+        yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
+
+    def persist(self, *relations: Relation) -> tuple[Relation, ...]:
+        """Runs queries and keeps the results on the backend, placed alike on key names they share."""
+        targets = self._targets(relations)
+        planned, run = self._run(relations, targets)
+        stored = []
+        for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
+            source = StoredSource(self.backend, root, shares)
+            self._stored.append(source)
+            name = getattr(relation.expr, "name", "") or source_id("stored").replace("-", "_")
+            node = Source(root.type, source_id("stored"), "0", name)
+            stored.append(Relation(node, {node.id: source}))
+        return tuple(stored)
+
+    def _targets(self, relations: tuple[Relation, ...]) -> dict[str, Placement]:
+        """Each relation split evenly by its key of largest frontier, or one that another is split by already."""
+        n, chosen, targets = self.backend.n_sites, [], {}
+        mesh = (n,) if n > 1 else ()
+        for relation in sorted(relations, key=lambda r: -r.nbytes):
+            type_ = relation.expr.type
+            sizes = dict(zip(type_.names, frontier(type_), strict=True))
+            shared = [name for name in chosen if sizes.get(name, 0) > 1]
+            name = shared[0] if shared else max(sizes, key=lambda k: sizes[k], default=None)
+            role: Role = Split(name) if name is not None and sizes[name] > 1 else ALL
+            if name is not None and name not in chosen:
+                chosen.append(name)
+            targets[relation.expr.digest] = Placement(mesh, (role,) * len(mesh))
+        return targets
+
+    def explain(self, relation: Relation, analyze: bool = False) -> Explanation:
+        """The plan of a query, its price, and the strategies that lost; with `analyze`, what a run measured."""
+        planned = self._planned((relation,), relation.sources, {})
+        measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
+        return explain_plan(planned, self.backend.name, measured, self.text_printer and self.text_printer(relation))
+
+    def save(self, relation: Relation, path: Any) -> None:
+        """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
+
+        Raises:
+            CatalogError: the suffix is unknown, or the file must not be overwritten.
+        """
+        from tra.backends.storage import save
+
+        save(path, relation.expr.type, self.iterate(relation))
+
+    def sql(self, text: str, **relations: Any) -> Any:
+        """Runs query text in this session; see `tra.sql`."""
+        if self.text_runner is None:
+            raise PlanError("query text needs the package tra.sql")
+        return type(self).text_runner(self, text, **relations)  # type: ignore[misc]
+
+    def to_text(self, relation: Relation) -> str:
+        """The query text of a relation."""
+        if self.text_printer is None:
+            raise PlanError("query text needs the package tra.sql")
+        return type(self).text_printer(relation)  # type: ignore[misc]
+
+    # -- planning ---------------------------------------------------------------------------------
+
+    def _run(self, relations: tuple[Relation, ...], targets: Mapping[str, Placement] | None = None) -> tuple[Planned, Run]:
+        sources = {k: v for relation in relations for k, v in relation.sources.items()}
+        planned = self._planned(relations, sources, targets or {})
+        return planned, self._execute(planned, sources, measure=False)
+
+    def _planned(
+        self, relations: tuple[Relation, ...], sources: Mapping[str, TileSource], targets: Mapping[str, Placement]
+    ) -> Planned:
+        if self._closed:
+            raise PlanError("the session is closed")
+        if not relations:
+            raise PlanError("nothing to run: give at least one relation")
+        roots = tuple(relation.expr for relation in relations)
+        placed, uploads = self._bindings(roots, sources)
+        key = (tuple(r.digest for r in roots), tuple(sorted(targets.items(), key=str)), tuple(sorted(placed.items(), key=str)), uploads)
+        if key not in self._plans:
+            context = Context(self.backend.n_sites, self.backend.model, placed, uploads, targets)
+            self._plans[key] = plan_query(roots, context)
+        self._plans.move_to_end(key)
+        while len(self._plans) > _CACHED_PLANS:
+            self._plans.popitem(last=False)
+        planned = self._plans[key]
+        self._check_memory(planned)
+        return planned
+
+    def _bindings(self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]) -> tuple[dict[str, Placement], frozenset[str]]:
+        placed, uploads = {}, set()
+        for node in postorder(*roots):
+            if not isinstance(node, Source):
+                continue
+            source = sources[node.id]
+            if isinstance(source, StoredSource):
+                if source.backend is not self.backend:
+                    raise PlanError(f"{node.name} was persisted in another session; use it there, or save and open it")
+                source.share(0)
+                placed[node.id] = source.root.placement
+            elif not source.remote:
+                uploads.add(node.id)
+        return placed, frozenset(uploads)
+
+    def _check_memory(self, planned: Planned) -> None:
+        limit, needed = self.backend.memory_limit, planned.prediction.peak_bytes_per_site
+        if limit is not None and needed > limit:
+            raise MemoryLimitError(
+                f"the plan needs {needed / 1e6:.0f} MB on one site, the limit is {limit / 1e6:.0f} MB; "
+                f"a limit of {-(-needed // 10**6)} MB would do"
+            )
+
+    def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
+        return self.backend.run(planned.program, sources, measure)

@@ -1,0 +1,66 @@
+"""What goes wrong with files, said in one line that names the file and the key.
+
+Code below these boundaries raises plain `ValueError` for content it does not accept; libraries raise what
+they like. Both leave as `CatalogError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tra.algebra.types import TileKey
+from tra.backends.storage.location import Location
+from tra.errors import CatalogError, TraError, near_name
+
+
+@contextmanager
+def reading(location: Location, key: TileKey | None = None) -> Iterator[None]:
+    """Turns every failure inside into a CatalogError that says what could not be read.
+
+    Example:
+        >>> with reading(Location("/srv/A.npy", ".npy"), (0, 1)):
+        ...     raise ValueError("it ends too early")
+        Traceback (most recent call last):
+        tra.errors.CatalogError: cannot read the tile at key (0, 1) of /srv/A.npy: it ends too early
+    """
+    tile = "" if key is None else f"the tile at key {key} of "
+    with _failing(f"cannot read {tile}{location}", location):
+        yield
+
+
+@contextmanager
+def writing(location: Location, key: TileKey | None = None) -> Iterator[None]:
+    """Turns every failure inside into a CatalogError that says what could not be written."""
+    tile = "" if key is None else f"the tile at key {key} to "
+    with _failing(f"cannot write {tile}{location}", location):
+        yield
+
+
+@contextmanager
+def _failing(what: str, location: Location) -> Iterator[None]:
+    try:
+        yield
+    except (TraError, MemoryError):
+        raise
+    except Exception as error:  # zip, JSON, Arrow and zarr each have errors of their own
+        raise CatalogError(f"{what}: {_reason(error, location)}") from error
+
+
+def _reason(error: Exception, location: Location) -> str:
+    if isinstance(error, FileNotFoundError):
+        return _absent(Path(location.path))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _absent(path: Path) -> str:
+    if path.is_dir():
+        return "the folder is no relation, or not wholly written"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    others = [other.name for other in path.parent.iterdir()]
+    return f"there is no such file{near_name(path.name, others)}"

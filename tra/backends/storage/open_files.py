@@ -1,0 +1,67 @@
+"""Files open in this process: opened once, a bounded number at a time, never changed unnoticed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from tra.backends.storage.location import Location
+
+MAX_OPEN = 64
+
+
+@dataclass
+class _Entry:
+    """A file that is open, or about to be; the lock lets one thread open it while others wait."""
+
+    lock: Lock = field(default_factory=Lock)
+    reader: Any = None
+    version: str = ""
+
+
+_open: OrderedDict[tuple[Any, ...], _Entry] = OrderedDict()
+_lock = Lock()
+
+
+def opened(
+    location: Location, open_: Callable[[Location], Any], version: str | None = None
+) -> tuple[Any, str]:
+    """The reader of a file, opened where this process has not done so, and the version of its content.
+
+    Args:
+        location: the file.
+        open_: makes the reader.
+        version: the version that a source was made for.
+
+    Raises:
+        ValueError: the file is not of that version any more.
+    """
+    stat = location.stamped.stat()
+    stamp = f"{stat.st_mtime_ns}-{stat.st_size}"
+    if version is not None and version.split("-")[:2] != stamp.split("-"):
+        raise _changed()
+    entry = _entry((location, stamp, stat.st_ino))
+    with entry.lock:
+        if entry.reader is None:
+            entry.reader = open_(location)
+            digest = getattr(entry.reader, "digest", "")
+            entry.version = f"{stamp}-{digest}" if digest else stamp
+    if version is not None and version != entry.version:
+        raise _changed()
+    return entry.reader, entry.version
+
+
+def _changed() -> ValueError:
+    return ValueError("it changed since it was opened; open it again")
+
+
+def _entry(key: tuple[Any, ...]) -> _Entry:
+    with _lock:
+        entry = _open.pop(key, None) or _Entry()
+        _open[key] = entry
+        while len(_open) > MAX_OPEN:
+            _open.popitem(last=False)
+        return entry

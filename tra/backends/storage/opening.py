@@ -1,0 +1,105 @@
+"""Opening a relation at rest: a source node for the query, and the tiles behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tra.algebra.nodes import Source
+from tra.algebra.sources import TileSource, tensor_type
+from tra.algebra.types import Key, RelType
+from tra.backends.storage.failures import reading
+from tra.backends.storage.location import Location, locate
+from tra.backends.storage.numpy_files import with_member
+from tra.backends.storage.open_files import opened
+from tra.backends.storage.sources import OPENERS, ArrayFile, TableFile
+from tra.backends.storage.table_reader import TableReader
+from tra.backends.storage.tile_check import native
+from tra.errors import CatalogError, SchemaError
+
+Sizes = Sequence[int] | int
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    keys: Sequence[str] | None = None,
+    tile: Sizes | None = None,
+    name: str | None = None,
+    base: Path | None = None,
+) -> tuple[Source, TileSource]:
+    """A source over a file; no tile is read.
+
+    Args:
+        path: ends with .tra, .parquet, .npy, .npz (with ``:member`` where there are several) or .zarr.
+        keys: a name per cut axis of an array; for a relation (.tra, .parquet) new names for its keys.
+        tile: tile sizes of an array, chosen by the engine when left out; a relation keeps its own.
+        name: the name in plans and query text; the member's or the file's when left out.
+        base: the folder that relative paths start from; the working directory when left out.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> np.save(Path(folder.name) / "A.npy", np.arange(6.0).reshape(2, 3))
+        >>> source, tiles = open_source("A.npy", tile=(1, 2), base=Path(folder.name))
+        >>> source.name, str(source.type)
+        ('A', '[i:2, j:2] of 1/2×2/3 float64')
+        >>> tiles.read((1, 1))
+        array([[5.]])
+        >>> folder.cleanup()
+
+    Raises:
+        CatalogError: the file is not there, of no known format, or damaged.
+        SchemaError: `keys` or `tile` do not fit what is stored.
+    """
+    location = locate(path, base)
+    if location.suffix == ".tra" and Path(location.path).is_file():
+        raise CatalogError(
+            f"{location} is a file, and a relation at rest is a folder; a query is run with `tra run`"
+        )
+    with reading(location):
+        location = with_member(location)
+        reader, version = opened(location, OPENERS[location.suffix])
+        stored = reader.type if isinstance(reader, TableReader) else None
+    name = name or location.member or location.stem
+    if stored is not None:
+        type_ = _as_asked(stored, keys, tile, location)
+        return Source(type_, str(location), version, name), TableFile(location, version)
+    type_ = tensor_type(reader.shape, native(reader.dtype), keys, tile)
+    return Source(type_, str(location), version, name), ArrayFile(location, version, type_)
+
+
+def _as_asked(stored: RelType, keys: Sequence[str] | None, tile: Sizes | None, location: Location) -> RelType:
+    if tile is not None and not _has_tiles(stored, tile):
+        raise SchemaError(
+            f"{location} is stored as {stored}, not in tiles of {tile}; open it as it is and use .retile"
+        )
+    if keys is None:
+        return stored
+    if len(keys) != len(stored.keys):
+        raise SchemaError(
+            f"{location} is stored as {stored}, with {len(stored.keys)} keys; "
+            f"{len(keys)} names are given: {', '.join(keys)}"
+        )
+    if len(set(keys)) < len(keys):
+        raise SchemaError(f"a key is named twice: {', '.join(keys)}")
+    names = dict(zip(stored.names, keys, strict=True))
+    return replace(
+        stored,
+        keys=tuple(Key(names[key.name], key.domain) for key in stored.keys),
+        axes=tuple(axis.renamed(names) for axis in stored.axes),
+    )
+
+
+def _has_tiles(stored: RelType, tile: Sizes) -> bool:
+    """Claims that tile sizes, one for all or one per cut axis or per axis, are the stored ones."""
+    axes = stored.axes
+    cut = tuple(axis for axis in axes if axis.link)
+    if isinstance(tile, int):
+        return all(axis.size == min(tile, axis.extent) for axis in cut)
+    return any(
+        len(tile) == len(some)
+        and all(axis.size == min(size, axis.extent) for axis, size in zip(some, tile, strict=True))
+        for some in (axes, cut)
+    )

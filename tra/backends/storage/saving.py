@@ -1,0 +1,70 @@
+"""Saving a relation: the suffix of the path decides the format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.storage.location import Location, locate
+from tra.backends.storage.numpy_files import NpyWriter, NpzWriter
+from tra.backends.storage.parquet import ParquetWriter
+from tra.backends.storage.relation_writer import RelationWriter
+from tra.backends.storage.writer import TileWriter
+from tra.backends.storage.zarr_array import ZarrWriter
+
+WRITERS: dict[str, type[TileWriter]] = {
+    ".tra": RelationWriter,
+    ".parquet": ParquetWriter,
+    ".npy": NpyWriter,
+    ".npz": NpzWriter,
+    ".zarr": ZarrWriter,
+}
+
+
+def tile_writer(
+    path: str | os.PathLike[str] | Location, type_: RelType, base: Path | None = None
+) -> TileWriter:
+    """A writer for tiles that come one by one; use it as a context manager.
+
+    Raises:
+        CatalogError: the suffix is of no known format.
+        SchemaError: the relation has holes and the format holds whole tensors only.
+    """
+    location = locate(path, base)
+    return WRITERS[location.suffix](location, type_)
+
+
+def save(
+    path: str | os.PathLike[str],
+    type_: RelType,
+    tiles: Iterable[tuple[TileKey, Tile]],
+    base: Path | None = None,
+) -> None:
+    """Writes a relation; what was at the path stays until all tiles are written, then it is replaced.
+
+    Args:
+        path: ends with .tra or .parquet, which hold any relation; or with .npy, .npz (``:member`` may
+            follow) or .zarr, which hold whole tensors.
+        type_: the type of the relation.
+        tiles: keys and tiles, in any order, each taken once and not kept.
+        base: the folder that relative paths start from; the working directory when left out.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.backends.storage.opening import open_source
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> tiles = [((1,), np.full(1, 7.0)), ((0,), np.zeros(2))]
+        >>> save("A.tra", tensor_type((3,), "f8", tile=2), tiles, base=Path(folder.name))
+        >>> open_source("A.tra", base=Path(folder.name))[1].read((1,))
+        array([7.])
+        >>> folder.cleanup()
+
+    Raises:
+        CatalogError: the path is of no known format, or holds something else, or cannot be written.
+        SchemaError: tiles do not fit the type, or are missing, or the format holds no holes.
+    """
+    with tile_writer(path, type_, base) as out:
+        out.write_all(tiles)

@@ -1,0 +1,83 @@
+"""Tiles in files, for source nodes: small values that travel, and open their file where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.sources import ArraySource
+from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.storage.failures import reading
+from tra.backends.storage.location import Location
+from tra.backends.storage.numpy_files import open_npy, open_npz
+from tra.backends.storage.open_files import opened
+from tra.backends.storage.parquet import ParquetReader
+from tra.backends.storage.relation_reader import RelationReader
+from tra.backends.storage.zarr_array import open_zarr
+
+OPENERS: dict[str, Callable[[Location], Any]] = {
+    ".tra": RelationReader,
+    ".parquet": ParquetReader,
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".zarr": open_zarr,
+}
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """The tiles of a `.tra` directory or a `.parquet` file."""
+
+    location: Location
+    version: str
+    remote = True
+
+    @property
+    def path(self) -> str:
+        """Where the file lies."""
+        return self.location.path
+
+    def read(self, key: TileKey) -> Tile:
+        """The tile at a key, read-only; a view of the mapped file where it can be.
+
+        Raises:
+            CatalogError: the file or the tile is not there, has changed or is damaged.
+        """
+        with reading(self.location, key):
+            reader, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
+            tile: Tile = reader.read(key)
+            return tile
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """The tiles of a whole tensor: `.npy`, `.npz` or `.zarr`."""
+
+    location: Location
+    version: str
+    type: RelType
+    remote = True
+
+    @property
+    def path(self) -> str:
+        """Where the file lies."""
+        return self.location.path
+
+    def read(self, key: TileKey) -> Tile:
+        """The tile at a key, read-only; a view of the mapped file where it can be.
+
+        Raises:
+            CatalogError: the file or the tile is not there, or has changed.
+        """
+        with reading(self.location, key):
+            if not all(0 <= k < domain for k, domain in zip(key, self.type.domains, strict=True)):
+                raise ValueError("there is no tile at this key")
+            array, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
+            tile = ArraySource(array, self.type).read(key)
+            if not tile.flags.aligned or tile.dtype != self.type.dtype:
+                tile = np.array(tile, dtype=self.type.dtype)
+                tile.setflags(write=False)
+            return tile

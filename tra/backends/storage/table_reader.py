@@ -1,0 +1,130 @@
+"""Tiles by key out of a table: key columns and a tile column, in batches of rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from functools import cached_property
+from itertools import accumulate
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.live import sort_keys
+from tra.algebra.types import KeyArray, RelType, Tile, TileKey
+from tra.backends.storage.tile_check import holds_exactly, is_listed, native, shape_at, with_keys
+
+
+class TableReader(ABC):
+    """An open table. Where its tiles lie is read from the key columns, once and when first asked.
+
+    Attributes:
+        digest: what the table holds, in one word; empty where that is not known.
+        kept_bytes: how much of what was read stays in memory.
+    """
+
+    digest = ""
+    kept_bytes: float = 128 << 20
+
+    def __init__(self, type_: RelType, rows: list[int]) -> None:
+        """`rows` are the numbers of rows of the batches."""
+        if native(type_.dtype) != type_.dtype:
+            raise ValueError(f"it was written on a machine of another byte order ({type_.dtype})")
+        self._type = type_
+        self._starts = [0, *accumulate(rows)]
+        self._batches: dict[int, tuple[Tile, KeyArray]] = {}
+        self._kept = 0
+        self._keeping = Lock()
+        self._loading = [Lock() for _ in range(16)]
+
+    @abstractmethod
+    def batch_keys(self, batch: int) -> KeyArray:
+        """The keys of a batch, one per row."""
+
+    @abstractmethod
+    def batch_elements(self, batch: int, sizes: KeyArray) -> Tile:
+        """The elements of all tiles of a batch, one after the other; `sizes` says how many per row."""
+
+    @cached_property
+    def type(self) -> RelType:
+        """The type of the relation; listed live keys are read."""
+        return with_keys(self._type, self._sorted) if is_listed(self._type) else self._type
+
+    def read(self, key: TileKey) -> Tile:
+        """The tile at a key, read-only.
+
+        Raises:
+            ValueError: there is none, or what is there is damaged.
+        """
+        row = self._find(tuple(map(int, key)))
+        batch = bisect_right(self._starts, row) - 1
+        elements, offsets = self._batch(batch)
+        place = row - self._starts[batch]
+        piece = elements[offsets[place] : offsets[place + 1]]
+        if not piece.flags.aligned:
+            piece = piece.copy()
+        piece.setflags(write=False)
+        return piece.reshape(shape_at(self._type, key))
+
+    def _batch(self, batch: int) -> tuple[Tile, KeyArray]:
+        """The elements of a batch, and where each tile begins."""
+        with self._loading[batch % len(self._loading)]:
+            found = self._batches.get(batch)
+            return self._load(batch) if found is None else found
+
+    def _load(self, batch: int) -> tuple[Tile, KeyArray]:
+        keys = self._keys[self._starts[batch] : self._starts[batch + 1]]
+        sizes = np.prod(self._type.tile_lengths(keys), axis=1, dtype=np.int64)
+        found = self.batch_elements(batch, sizes), np.concatenate([[0], np.cumsum(sizes)])
+        with self._keeping:
+            self._batches[batch] = found
+            self._kept += found[0].nbytes
+            while len(self._batches) > 1 and self._kept > self.kept_bytes:
+                self._kept -= self._batches.pop(next(iter(self._batches)))[0].nbytes
+        return found
+
+    def _find(self, key: TileKey) -> int:
+        keys, order = self._sorted, self._order
+        place = bisect_left(range(len(keys)), key, key=lambda r: tuple(keys[r].tolist()))
+        if place == len(keys) or tuple(keys[place].tolist()) != key:
+            raise ValueError("there is no tile at this key")
+        return int(order[place])
+
+    @cached_property
+    def _keys(self) -> KeyArray:
+        """All keys in the order of the rows."""
+        found = [self.batch_keys(batch) for batch in range(len(self._starts) - 1)]
+        keys = np.concatenate([np.zeros((0, len(self._type.keys)), np.int64), *found])
+        self.check_keys(keys)
+        return keys
+
+    @cached_property
+    def _order(self) -> KeyArray:
+        keys = self._keys
+        return np.lexsort(keys.T[::-1]) if keys.shape[1] else np.arange(len(keys))
+
+    @cached_property
+    def _sorted(self) -> KeyArray:
+        """The keys in lexicographic order."""
+        return self._keys[self._order]
+
+    def check_keys(self, keys: KeyArray) -> None:
+        """Checks that keys are unique, in their domains, and as many as the type says.
+
+        Raises:
+            ValueError: they are not.
+        """
+        inside = np.all((keys >= 0) & (keys < np.array(self._type.domains, np.int64)))
+        ordered = sort_keys(keys)
+        unique = len(keys) < 2 or (keys.shape[1] and np.all(np.any(ordered[1:] != ordered[:-1], axis=1)))
+        if not inside or not unique:
+            raise ValueError("its keys are damaged")
+        if not is_listed(self._type) and not holds_exactly(self._type, ordered):
+            raise ValueError("it has other keys than it says")
+
+
+def column_rows(table: Any, names: tuple[str, ...]) -> KeyArray:
+    """Key columns of a batch or table as one array, a key per row."""
+    columns = [np.asarray(table.column(name).to_numpy(), dtype=np.int64) for name in names]
+    return np.stack(columns, axis=1) if columns else np.zeros((table.num_rows, 0), np.int64)

@@ -1,0 +1,182 @@
+"""Writing a relation: tiles go to a file beside the target, which takes its place only when all are there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import numpy as np
+
+from tra.algebra.live import required
+from tra.algebra.retiling import check_whole
+from tra.algebra.types import AtMost, KeyArray, RelType, Tile, TileKey
+from tra.backends.storage.failures import writing
+from tra.backends.storage.location import Location, locate
+from tra.backends.storage.tile_check import TileCheck
+from tra.errors import CatalogError
+
+BATCH_BYTES = 8 << 20
+
+
+class TileWriter(ABC):
+    """Takes the tiles of a relation in any order, one by one; a context manager.
+
+    Leaving the context puts the relation in place, whole. Leaving it by an exception leaves what was there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
+        self.location = locate(path)
+        self._check = TileCheck(type_)
+        self.type = self._check.type
+        self.target = Path(os.path.realpath(self.location.path))
+        self.temporary = self.target.with_name(f".{self.target.name}.{uuid4().hex[:12]}.tmp")
+
+    @abstractmethod
+    def is_own(self) -> bool:
+        """Claims that what lies at the target is of this format, so that it may be replaced."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Makes the temporary file."""
+
+    @abstractmethod
+    def put(self, key: TileKey, tile: Tile) -> None:
+        """Writes a tile that was checked."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Completes the temporary file."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Lets go of the temporary file, whatever became of it."""
+
+    def write(self, key: TileKey, tile: Tile) -> None:
+        """Takes the tile at a key.
+
+        Raises:
+            SchemaError: it does not fit the type, or came before.
+            CatalogError: it cannot be written.
+        """
+        key, tile = self._check.accept(key, tile)
+        with writing(self.location, key):
+            self.put(key, tile)
+
+    def write_all(self, tiles: Iterable[tuple[TileKey, Tile]]) -> None:
+        """Takes tiles with their keys, one after the other."""
+        for key, tile in tiles:
+            self.write(key, tile)
+
+    def __enter__(self) -> Self:
+        self._check_target()
+        try:
+            with writing(self.location):
+                self.begin()
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._check.finish()
+                self._check_target()
+                with writing(self.location):
+                    self.finish()
+                    put_in_place(self.temporary, self.target)
+        finally:
+            self._discard()
+
+    def _check_target(self) -> None:
+        if not self.target.exists():
+            return
+        if self.location.suffix == ".tra" and self.target.is_file():
+            raise CatalogError(
+                f"{self.target} is a query file and is never overwritten; save under another name"
+            )
+        if not self.is_own():
+            raise CatalogError(
+                f"{self.target} is there and was not written as {self.location.suffix}: "
+                "it is left alone; save under another name, or remove it first"
+            )
+
+    def _discard(self) -> None:
+        self.abandon()
+        if self.temporary.is_dir():
+            shutil.rmtree(self.temporary, ignore_errors=True)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Renames a finished file or folder to its name; what had the name is gone."""
+    if not (temporary.is_dir() and target.exists()):
+        temporary.replace(target)
+        return
+    old = temporary.with_suffix(".old")
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class TensorWriter(TileWriter):
+    """Writes whole tensors: every tile has its place in one array.
+
+    Raises:
+        SchemaError: the relation is no whole tensor; names a hole.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
+        check_whole(type_, f"a {locate(path).suffix} file")
+        super().__init__(path, required(type_) if isinstance(type_.live, AtMost) else type_)
+
+    def window(self, key: TileKey) -> tuple[int | slice, ...]:
+        """The place of a tile in the whole tensor: keys that cut no axis lead."""
+        columns = dict(zip(self.type.names, key, strict=True))
+        free = [k for name, k in columns.items() if name not in self.type.linked]
+        starts = [axis.size * int(axis.offset(columns)) for axis in self.type.axes]
+        return (
+            *free,
+            *(slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True)),
+        )
+
+
+class RowBuffer:
+    """Tiles with their keys, gathered until they make a batch of rows."""
+
+    def __init__(self, n_keys: int) -> None:
+        self._n_keys = n_keys
+        self._keys: list[TileKey] = []
+        self._tiles: list[Tile] = []
+        self.n_bytes = 0
+
+    def add(self, key: TileKey, tile: Tile) -> None:
+        """Adds a row; the tile is copied unless the batch is full with it."""
+        self.n_bytes += tile.nbytes
+        self._keys.append(key)
+        self._tiles.append(tile.copy() if self.n_bytes < BATCH_BYTES else tile)
+
+    @property
+    def is_full(self) -> bool:
+        """Claims that the rows make a batch."""
+        return self.n_bytes >= BATCH_BYTES or len(self._keys) >= BATCH_BYTES // 64
+
+    def take(self) -> tuple[KeyArray, list[Tile]]:
+        """All rows, which the buffer forgets."""
+        keys = np.array(self._keys, dtype=np.int64).reshape(len(self._keys), self._n_keys)
+        tiles = self._tiles
+        self._keys, self._tiles, self.n_bytes = [], [], 0
+        return keys, tiles

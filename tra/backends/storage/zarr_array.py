@@ -1,0 +1,88 @@
+"""Whole tensors as zarr arrays, for the world of dask and xarray; zarr is an optional import.
+
+In zarr a chunk that is not there means zeros, so a chunk file that was lost is not noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tra.algebra.types import Tile, TileKey
+from tra.backends.storage.location import Location
+from tra.backends.storage.tile_check import native
+from tra.backends.storage.writer import TensorWriter
+from tra.errors import CatalogError, SchemaError
+
+
+def zarr_module() -> ModuleType:
+    """The zarr package.
+
+    Raises:
+        CatalogError: it is not installed.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise CatalogError(".zarr files need the package zarr: pip install 'tra-engine[peers]'") from error
+    return zarr
+
+
+def open_zarr(location: Location) -> Any:
+    """The zarr array of a folder."""
+    zarr = zarr_module()
+    metadata = json.loads(location.stamped.read_bytes())
+    codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
+    if "pickle" in json.dumps(codecs):
+        raise ValueError("its chunks are pickled, which is never read")
+    array = zarr.open_array(location.path, mode="r")
+    native(array.dtype)
+    return array
+
+
+class ZarrWriter(TensorWriter):
+    """Writes a `.zarr` folder: a chunk per tile, not compressed."""
+
+    _array: Any = None
+
+    def is_own(self) -> bool:
+        return _is_array(self.target)
+
+    def begin(self) -> None:
+        zarr = zarr_module()
+        if self.type.dtype.names is not None:
+            raise SchemaError(f"zarr has no stable type for {self.type}; save as .tra or .npy")
+        n_free = len(self.type.shape) - len(self.type.axes)
+        self._array = zarr.create_array(
+            store=str(self.temporary),
+            shape=self.type.shape,
+            chunks=(1,) * n_free + tuple(max(axis.size, 1) for axis in self.type.axes),
+            dtype=self.type.dtype,
+            compressors=None,
+            fill_value=0,
+            config={"write_empty_chunks": True},  # zeros that are left out would lose the sign of −0.0
+        )
+
+    def put(self, key: TileKey, tile: Tile) -> None:
+        if prod(tile.shape):
+            self._array[self.window(key)] = tile
+
+    def finish(self) -> None:
+        self.abandon()
+
+    def abandon(self) -> None:
+        self._array = None
+
+
+def _is_array(path: Path) -> bool:
+    """Claims that a folder is a zarr array (a group is not)."""
+    if (path / ".zarray").is_file():
+        return True
+    try:
+        data = json.loads((path / "zarr.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and data.get("node_type") == "array"

@@ -1,0 +1,69 @@
+"""Threads inside one task: calls that are independent run side by side, results in order.
+
+BLAS runs with one thread inside each, so that threads times BLAS threads is the number of cores; a single
+call, which has nothing to run beside, gets all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+THREADS: ContextVar[int] = ContextVar("threads", default=1)
+_blas_lock = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="tra")
+
+
+@lru_cache(maxsize=1)
+def blas() -> ThreadpoolController:
+    """The BLAS libraries of this process."""
+    return ThreadpoolController()
+
+
+def parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Applies a function to every item on the threads of the running task.
+
+    Example:
+        >>> parallel(abs, [-1, -2])
+        [1, 2]
+    """
+    threads = THREADS.get()
+    if threads < 2 or len(items) < 2:
+        return [function(item) for item in items]
+    return list(_pool(threads).map(function, items))
+
+
+class BlasThreads:
+    """Sets the number of BLAS threads of the process while a run lasts; nested and concurrent runs share it."""
+
+    _depth = 0
+    _limiter: Any = None
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def __enter__(self) -> None:
+        with _blas_lock:
+            if BlasThreads._depth == 0:
+                BlasThreads._limiter = blas().limit(limits=self.threads, user_api="blas")
+                BlasThreads._limiter.__enter__()
+            BlasThreads._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with _blas_lock:
+            BlasThreads._depth -= 1
+            if BlasThreads._depth == 0:
+                BlasThreads._limiter.__exit__(None, None, None)

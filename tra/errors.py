@@ -1,0 +1,55 @@
+"""Every error the engine raises on purpose.
+
+All of them derive from `TraError`; most also derive from the Python error a NumPy user would expect,
+so that ``except ValueError`` keeps working.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TraError(Exception):
+    """Base of all errors of the engine."""
+
+
+class SchemaError(TraError, ValueError):
+    """Keys, frontiers, axes or holes of relations do not fit the operator."""
+
+
+class KernelError(TraError, TypeError):
+    """A kernel is unknown, or does not fit the tiles it is given."""
+
+
+class CatalogError(TraError, KeyError):
+    """A name, a file or a tile is not there, or cannot be read."""
+
+    def __str__(self) -> str:
+        """The plain message: KeyError would show its repr."""
+        return str(self.args[0]) if self.args else ""
+
+
+class PlanError(TraError, RuntimeError):
+    """No plan can be made or run: missing workers, unknown sizes, wrong settings."""
+
+
+class MemoryLimitError(TraError, MemoryError):
+    """Every plan exceeds the memory limit; the message names the smallest limit that would do."""
+
+
+class QueryError(TraError, ValueError):
+    """Query text is wrong; the message shows the line with a caret under the span."""
+
+
+def near_name(name: str, names: Iterable[str]) -> str:
+    """Suggests the closest of `names`, as the tail of a message.
+
+    Example:
+        >>> near_name("matmull", ["matmul", "add"])
+        "; did you mean 'matmul'?"
+        >>> near_name("zzz", ["matmul"])
+        ''
+    """
+    names = list(names)
+    lowered = {other.lower(): other for other in names}
+    close = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), list(lowered), n=1)
+    return f"; did you mean {lowered.get(close[0], close[0])!r}?" if close else ""

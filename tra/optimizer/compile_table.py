@@ -1,0 +1,92 @@
+"""The paper's compile table: the default plan of each operator, before any rule.
+
+| algebra | default plan |
+|---|---|
+| Σ_g(R) | Σᴸ_g(SHUF_g(R)) |
+| ⋈(L, R) | ⋈ᴸ(BCAST(L), R) |
+| ReKey, σ, λ, Tile | the local operator |
+| Concat_k(R) | the local concat over SHUF of all keys but k |
+
+Source: Yuan et al., PVLDB 14(8), 2021, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tra.algebra.live import frontier
+from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
+from tra.algebra.types import RelType
+from tra.optimizer.build import convert, local
+from tra.optimizer.operators import Operator
+from tra.optimizer.placement import ALL, SCATTERED, Mesh, Placement, Role, Split, replicated
+from tra.optimizer.plan import Make, Plan, Repartition, Scan
+
+
+def compile_default(roots: tuple[Expr, ...], mesh: Mesh, placed: Mapping[str, Placement] | None = None) -> tuple[Plan, ...]:
+    """The default plan of each root on a mesh; sources lie split by their key of largest frontier.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
+        >>> plan = compile_default(((A @ A).expr,), (2,))[0]
+        >>> type(plan).__name__, type(plan.child).__name__, type(plan.child.child).__name__
+        ('LocalAggregate', 'Shuffle', 'LocalJoin')
+    """
+    made: dict[str, Plan] = {}
+    for node in postorder(*roots):
+        made[node.digest] = _compile(node, [made[c.digest] for c in node.children], mesh, placed or {})
+    return tuple(made[root.digest] for root in roots)
+
+
+def partitioned(type_: RelType, mesh: Mesh, among: tuple[str, ...] | None = None) -> Placement:
+    """PART by the key of largest frontier among some keys; ALL when there is none to split."""
+    sizes = [(f, n) for f, n in zip(frontier(type_), type_.names, strict=True) if among is None or n in among]
+    extent, name = max(sizes, default=(0, ""), key=lambda s: s[0])
+    role: Role = Split(name) if extent > 1 else ALL
+    return Placement(mesh, (role,) * len(mesh))
+
+
+def _compile(node: Expr, inputs: list[Plan], mesh: Mesh, placed: Mapping[str, Placement]) -> Plan:
+    operator = Operator(node)
+    match node:
+        case Source(id=id_, version=version, name=name, type=type_):
+            return Scan(type_, placed.get(id_) or partitioned(type_, mesh), id_, version, name)
+        case Generated(maker=maker, type=type_):
+            return Make(type_, partitioned(type_, mesh), maker)
+        case Aggregate(by=by):
+            need = partitioned(inputs[0].type, mesh, by)
+            return local(operator, node.type, need, [convert(inputs[0], need)])
+        case Concat(key=key, child=child):
+            need = partitioned(child.type, mesh, tuple(n for n in child.type.names if n != key))
+            return local(operator, node.type, need, [convert(inputs[0], need)])
+        case Join():
+            left = convert(inputs[0], replicated(mesh))
+            return local(operator, node.type, _joined(operator, inputs[1].placement), [left, inputs[1]])
+        case Stack():
+            need = partitioned(inputs[0].type, mesh)
+            return local(operator, node.type, need, [convert(i, need) for i in inputs])
+        case Retile(along=along, windows=windows, cuts=cuts, type=type_):
+            return Repartition(type_, partitioned(type_, mesh), tuple(inputs), along, windows, cuts)
+        case _:
+            return local(operator, node.type, _moved(operator, inputs[0].placement), inputs)
+
+
+def _joined(operator: Operator, right: Placement) -> Placement:
+    """The right operand's placement in the names of the join."""
+    names = {own: label for label, own in operator.input_keys[1].items()}
+    return Placement(right.mesh, tuple(_renamed(role, names) for role in right.roles))
+
+
+def _renamed(role: Role, names: Mapping[str, str]) -> Role:
+    if not isinstance(role, Split):
+        return role
+    return Split(names[role.key]) if role.key in names else SCATTERED
+
+
+def _moved(operator: Operator, placement: Placement) -> Placement:
+    roles: list[Role] = []
+    for role in placement.roles:
+        name = operator.output_key(role.key) if isinstance(role, Split) else None
+        roles.append((Split(name) if name else SCATTERED) if isinstance(role, Split) else role)
+    return Placement(placement.mesh, tuple(roles))

@@ -1,0 +1,195 @@
+"""Where tiles lie: a mesh of sites, and one role per mesh dimension.
+
+A placement says for each dimension of the mesh whether the relation is *split* there by a key, *replicated*,
+in *parts* of an aggregation (a bag: equal parts are never merged), or *scattered* (each tile at one unknown
+place). The paper's ALL is replication in every dimension, its PART(D) a split by the keys D.
+
+A key that several mesh dimensions split is cut into as many ranges as those dimensions have sites together;
+cuts are even ranges of the key's domain, so that two placements agree exactly when roles and domains do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import TypeAlias
+
+from tra.algebra.kernel import Kernel
+from tra.algebra.types import RelType
+
+Mesh: TypeAlias = tuple[int, ...]
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Range split by the key called `key`."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"split({self.key})"
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """Every site along the dimension holds a copy."""
+
+    def __str__(self) -> str:
+        return "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Each site along the dimension holds one part; folding the parts with `kernel` gives the tiles."""
+
+    kernel: Kernel
+
+    def __str__(self) -> str:
+        return f"parts({self.kernel.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """Each tile lies at one site along the dimension; which one is known when the plan runs."""
+
+    def __str__(self) -> str:
+        return "scattered"
+
+
+Role: TypeAlias = Split | Replicated | Parts | Scattered
+ALL = Replicated()
+SCATTERED = Scattered()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One role per dimension of the mesh.
+
+    Example:
+        >>> str(Placement((2, 2), (Split("i"), ALL)))
+        'split(i)×all on 2×2'
+    """
+
+    mesh: Mesh
+    roles: tuple[Role, ...]
+
+    def __str__(self) -> str:
+        if not self.roles:
+            return "one site"
+        return "×".join(map(str, self.roles)) + f" on {'×'.join(map(str, self.mesh))}"
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The mesh dimensions that hold parts."""
+        return tuple(d for d, role in enumerate(self.roles) if isinstance(role, Parts))
+
+    @property
+    def is_scattered(self) -> bool:
+        """Claims that the place of a tile is not known before the plan runs."""
+        return SCATTERED in self.roles
+
+    def fold_kernel(self) -> Kernel | None:
+        """The kernel that folds the parts, or None when there are none."""
+        return next((role.kernel for role in self.roles if isinstance(role, Parts)), None)
+
+
+def replicated(mesh: Mesh) -> Placement:
+    """The placement ALL."""
+    return Placement(mesh, (ALL,) * len(mesh))
+
+
+def meshes(n_sites: int) -> list[Mesh]:
+    """The meshes of all sites: one dimension, and every way to write the number as two factors.
+
+    Example:
+        >>> meshes(4), meshes(5), meshes(1)
+        ([(4,), (2, 2)], [(5,)], [()])
+    """
+    if n_sites == 1:
+        return [()]
+    factors = [(a, n_sites // a) for a in range(2, n_sites) if n_sites % a == 0]
+    return [(n_sites,), *factors]
+
+
+def n_sites(mesh: Mesh) -> int:
+    """How many sites the mesh has."""
+    return prod(mesh)
+
+
+def coordinates(mesh: Mesh) -> Iterator[tuple[int, ...]]:
+    """The coordinates of each site, in site order."""
+    return product(*(range(g) for g in mesh))
+
+
+@lru_cache(maxsize=4096)
+def site_coordinates(mesh: Mesh, site: int) -> tuple[int, ...]:
+    """The coordinates of one site."""
+    result = []
+    for g in reversed(mesh):
+        site, rest = divmod(site, g)
+        result.append(rest)
+    return tuple(reversed(result))
+
+
+def site_number(mesh: Mesh, coords: tuple[int, ...]) -> int:
+    """The site at the coordinates."""
+    number = 0
+    for g, c in zip(mesh, coords, strict=True):
+        number = number * g + c
+    return number
+
+
+def cut(domain: int, parts: int, index: int) -> tuple[int, int]:
+    """The range of part `index` when a domain is cut evenly.
+
+    Example:
+        >>> [cut(7, 3, p) for p in range(3)]
+        [(0, 2), (2, 4), (4, 7)]
+    """
+    return index * domain // parts, (index + 1) * domain // parts
+
+
+def n_cuts(placement: Placement, key: str) -> int:
+    """Into how many ranges the placement cuts a key."""
+    return prod(g for g, role in zip(placement.mesh, placement.roles, strict=True) if role == Split(key))
+
+
+@lru_cache(maxsize=1 << 16)
+def site_box(keys: tuple[tuple[str, int], ...], placement: Placement, site: int) -> Ranges:
+    """The key ranges a site holds: (name, domain) pairs in, one range per key out."""
+    coords = site_coordinates(placement.mesh, site)
+    box = []
+    for name, domain in keys:
+        parts, index = 1, 0
+        for g, role, c in zip(placement.mesh, placement.roles, coords, strict=True):
+            if role == Split(name):
+                parts, index = parts * g, index * g + c
+        box.append(cut(domain, parts, index))
+    return tuple(box)
+
+
+def box_of(type_: RelType, placement: Placement, site: int) -> Ranges:
+    """The key ranges of a relation that a site holds."""
+    return site_box(tuple((k.name, k.domain) for k in type_.keys), placement, site)
+
+
+def is_satisfied(have: Placement, need: Placement) -> bool:
+    """Claims that a relation lies as it is needed, so that no exchange is called for."""
+    return have == need
+
+
+def on_mesh(placement: Placement, mesh: Mesh) -> Placement:
+    """A placement on one mesh dimension, said on another mesh of as many sites: the same ranges at the same sites.
+
+    Example:
+        >>> str(on_mesh(Placement((4,), (Split("i"),)), (2, 2)))
+        'split(i)×split(i) on 2×2'
+    """
+    if placement.mesh == mesh:
+        return placement
+    role = placement.roles[0] if placement.roles else ALL
+    return Placement(mesh, (role,) * len(mesh))

@@ -1,0 +1,89 @@
+"""What a plan will do, before it runs: bytes moved, flops, peak bytes, tasks, seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tra.algebra.volume import n_bytes
+from tra.optimizer.exchange import exchange_bytes, paper_elements, received, repartition_bytes
+from tra.optimizer.placement import box_of, n_sites
+from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
+from tra.optimizer.search import Assignment
+from tra.optimizer.stages import Program, Stage
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The price of a plan.
+
+    Attributes:
+        bytes_moved: bytes that cross between sites, without upload and gather.
+        paper_bytes: what the paper's model counts: s·|R| for each broadcast, |R| for each shuffle.
+        flops: floating-point operations over all sites.
+        peak_bytes_per_site: the most that one task takes, makes and returns.
+        tasks: tasks a scheduler sees.
+        seconds: the cost model's time.
+    """
+
+    bytes_moved: int
+    paper_bytes: int
+    flops: float
+    peak_bytes_per_site: int
+    tasks: int
+    seconds: float
+
+
+def moved(node: Plan) -> int:
+    """Bytes that one exchange moves between sites; 0 for a local operator."""
+    match node:
+        case Broadcast(child=child) | Shuffle(child=child):
+            return exchange_bytes(child.type, child.placement, node.placement)
+        case Repartition(operands=operands, type=type_, placement=placement, along=along, windows=windows):
+            types, placed = tuple(o.type for o in operands), tuple(o.placement for o in operands)
+            return repartition_bytes(types, placed, type_, placement, along, windows)
+        case _:
+            return 0
+
+
+def received_at(node: Plan) -> tuple[int, ...]:
+    """Bytes that each site receives in a broadcast or shuffle."""
+    match node:
+        case Broadcast(child=child) | Shuffle(child=child):
+            return received(child.type, child.placement, node.placement)
+        case _:
+            return (moved(node),)
+
+
+def _paper(node: Plan) -> int:
+    match node:
+        case Broadcast(child=child) | Shuffle(child=child):
+            return paper_elements(child.type, child.placement, node.placement) * child.type.dtype.itemsize
+        case Repartition(type=type_):
+            return n_bytes(type_)
+        case _:
+            return 0
+
+
+def predict(program: Program, assignment: Assignment) -> Prediction:
+    """Predicts a program from its plan."""
+    nodes = list(plan_order(*program.roots))
+    return Prediction(
+        bytes_moved=sum(moved(node) for node in nodes),
+        paper_bytes=sum(_paper(node) for node in nodes if is_exchange(node)),
+        flops=sum(operator.flops for operator in assignment.operators.values()),
+        peak_bytes_per_site=peak_bytes(program),
+        tasks=program.n_tasks,
+        seconds=assignment.seconds,
+    )
+
+
+def peak_bytes(program: Program) -> int:
+    """The most bytes that one task takes, makes and returns."""
+    held = {node.digest: node for node in plan_order(*program.roots)}
+    sites = range(n_sites(program.roots[0].placement.mesh))
+    return max((_working_set(stage, site, held) for stage in program.stages for site in sites), default=0)
+
+
+def _working_set(stage: Stage, site: int, held: dict[str, Plan]) -> int:
+    nodes = [*stage.nodes, *(held[d] for d in stage.inputs)]
+    return sum(n_bytes(node.type, box_of(node.type, node.placement, site)) for node in nodes)

@@ -1,0 +1,1 @@
+"""Rules: what is equal. One small function each; `registry` lists them in order."""

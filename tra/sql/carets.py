@@ -1,0 +1,68 @@
+"""Errors that show the line they are about, with a caret under the span."""
+
+import unicodedata
+
+from tra.errors import QueryError
+from tra.sql.problems import Span
+
+TAB = " " * 4
+WINDOW = 96  # columns of a long line that are shown
+
+
+def caret_error(
+    text: str, span: Span, message: str, hint: str | None = None, origin: str = "<query>"
+) -> QueryError:
+    r"""Words an error at `span` of `text`: ``origin:line:column: message``, the line, the caret, the hint.
+
+    Lines and columns count characters from 1. A span over several lines is underlined to the end of its
+    first; an empty one gets a single caret, also just past the end of the text.
+
+    Example:
+        >>> print(caret_error("SHOW C;\nSHOW D;", Span(13, 14), "no relation D", hint="there is C"))
+        <query>:2:6: no relation D
+          SHOW D;
+               ^
+          hint: there is C
+    """
+    start = min(max(span.start, 0), len(text))
+    first = text.rfind("\n", 0, start) + 1
+    line_number = text.count("\n", 0, start) + 1
+    shown, caret = _excerpt(text, first, start, max(span.end, start))
+    lines = [f"{origin}:{line_number}:{start - first + 1}: {message}", f"  {shown}", f"  {caret}"]
+    if hint:
+        lines.append(f"  hint: {hint}")
+    return QueryError("\n".join(line.rstrip() for line in lines))
+
+
+def _excerpt(text: str, first: int, start: int, end: int) -> tuple[str, str]:
+    """The line that begins at `first`, cut to a window around `start`, and the underline below it."""
+    last = text.find("\n", first)
+    last = len(text) if last < 0 else last
+    if last > first and text[last - 1] == "\r" and last - 1 >= start:
+        last -= 1
+    left = first if last - first <= WINDOW else max(first, start - WINDOW // 2)
+    right = min(last, left + WINDOW)
+    before = ("…" if left > first else "") + _printable(text[left:start])
+    marked = _printable(text[start : max(start, min(end, right))])
+    after = _printable(text[max(start, min(end, right)) : right]) + ("…" if right < last else "")
+    underline = "^" + "~" * (_width(marked) - 1)
+    return before + marked + after, " " * _width(before) + underline
+
+
+def _printable(text: str) -> str:
+    """`text` with tabs as spaces, and what has no glyph as a replacement character."""
+    shown = (
+        char if char.isprintable() or _width(char) == 0 else "\ufffd" for char in text.replace("\t", TAB)
+    )
+    return "".join(shown)
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes on a terminal: none for marks that combine, two for wide letters."""
+    return sum(
+        0 if unicodedata.category(char) in ("Mn", "Me", "Cf") else 2 if _is_wide(char) else 1 for char in text
+    )
+
+
+def _is_wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in ("W", "F")

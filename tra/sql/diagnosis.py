@@ -1,0 +1,179 @@
+"""Words syntax errors: what was found, what may stand there, and what was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from lark import Token
+
+from tra.sql.numerals import span_of_token
+from tra.sql.problems import Problem, Span
+from tra.sql.vocabulary import KEYWORDS, QUERY_STARTS, RESERVED, STATEMENT_STARTS, STATEMENTS, expected
+
+_CLOSES = {"RPAR": "LPAR", "RSQB": "LSQB"}
+_LATER = ("TRAIN", "INITIALIZE")  # statements that are planned
+_OPERATORS = ("PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "PERCENT")
+_LONGEST_SHOWN = 30
+
+# Two tokens in a row that are a habit from elsewhere.
+_PAIRS = {
+    ("EQUAL", "EQUAL"): "equality is written =",
+    ("STAR", "STAR"): "a power is written ^",
+    ("SLASH", "SLASH"): "comments begin with --",
+    ("SLASH", "STAR"): "comments begin with --",
+    ("COLON", "EQUAL"): "LET assigns with =",
+    ("EQUAL", "SELECT"): "a query is named by CREATE VIEW name AS SELECT ...",
+    ("LSQB", "RSQB"): "what has no indices is written without brackets",
+    ("SEMICOLON", "SEMICOLON"): "remove the second",
+}
+_CHARACTERS = {
+    "@": "a matrix product is SUM(A[i, k] * B[k, j]), in a SELECT SUM(MATMUL(A.tile, B.tile))",
+    "&": "conditions are joined by AND",
+    "|": "conditions are joined by OR",
+    "!": "a condition is negated by NOT, inequality is <>",
+    "#": "comments begin with --",
+    **dict.fromkeys("‘’“”", "quotes are straight: 'text', \"name\""),
+    "−": "the minus sign is the hyphen -",
+    "×": "products are written *",
+}
+
+
+@dataclass
+class Situation:
+    """What was read before a mistake.
+
+    Attributes:
+        first: the first token of the statement.
+        last: the newest token.
+        before: the token before it.
+        brackets: the opening brackets that are not closed yet.
+    """
+
+    first: Token | None = None
+    last: Token | None = None
+    before: Token | None = None
+    brackets: list[Token] = field(default_factory=list)
+
+    def read(self, token: Token) -> None:
+        """Takes in the next token."""
+        kind = token.type
+        if self.last is None or self.last.type == "SEMICOLON":
+            self.first = token
+        self.before, self.last = self.last, token
+        if kind == "LPAR" or kind == "LSQB":
+            self.brackets.append(token)
+        elif kind in _CLOSES and self.brackets and self.brackets[-1].type == _CLOSES[kind]:
+            self.brackets.pop()
+
+
+def unexpected_token(token: Token, accepts: Set[str], situation: Situation) -> Problem:
+    """The problem that `token` may not stand where it does."""
+    misspelt = _unknown_start(token, accepts, situation)
+    if misspelt:
+        return misspelt
+    span = span_of_token(token)
+    found = f"'{_shortened(token)}'"
+    if token.type == "$END":
+        end = span_of_token(situation.last).end if situation.last else 0
+        span, found = Span(end, end), "the end of the text"
+    elif token.type in ("STRING", "QUOTED"):
+        found = _shortened(token)
+    hint = _near_keyword(token, accepts) or _hint(token, accepts, situation)
+    after = situation.last.type if situation.last else ""
+    return Problem(span, f"expected {expected(accepts, after)}, found {found}", hint)
+
+
+def unexpected_character(text: str, position: int, accepts: Set[str], situation: Situation) -> Problem:
+    """The problem that no token at all begins at `position`."""
+    char = text[position]
+    line = text[position : position + 1000].split("\n", 1)[0]
+    span = Span(position, position + 1)
+    if char == "'":
+        return Problem(Span(position, position + len(line)), "this string is not closed: a ' is missing")
+    if line.startswith('""'):
+        return Problem(Span(position, position + 2), "a name between double quotes cannot be empty")
+    if char == '"':
+        return Problem(Span(position, position + len(line)), 'this name is not closed: a " is missing')
+    number = re.match(r"\.?[0-9][\w.]*", line)
+    if number:
+        return Problem(
+            Span(position, position + number.end()),
+            f"'{_shortened(number.group())}' is no number",
+            "a product is written with *, such as 3 * x" if number.group().isalnum() else None,
+        )
+    shown = f"'{char}'" if char.isprintable() else f"U+{ord(char):04X}"
+    return Problem(span, f"expected {expected(accepts)}, found {shown}", _CHARACTERS.get(char))
+
+
+def _unknown_start(token: Token, accepts: Set[str], situation: Situation) -> Problem | None:
+    """The problem of a statement or query whose first word was taken for a relation's name."""
+    word, before = situation.last, situation.before
+    if word is None or word.type != "NAME" or token.type in (*STATEMENT_STARTS, "RPAR", "$END"):
+        return None
+    starts_statement = word is situation.first
+    if not starts_statement and (before is None or before.type not in ("LPAR", "AS", "EXPLAIN", "SHOW")):
+        return None
+    if starts_statement and word.upper() in _LATER:
+        return Problem(span_of_token(word), f"{word.upper()} is not supported in this version")
+    starts = (*STATEMENT_STARTS, *QUERY_STARTS) if starts_statement else (*QUERY_STARTS, "ANALYZE")
+    near = _nearest(word, starts)
+    if near:
+        what = "statement" if starts_statement else "query"
+        return Problem(span_of_token(word), f"'{word}' begins no {what}", f"did you mean {near}?")
+    if not starts_statement:
+        return None
+    hint = f"LET {word} ..." if token.type in ("EQUAL", "LSQB") else f"a statement is {STATEMENTS}"
+    return Problem(span_of_token(word), f"'{_shortened(word)}' begins no statement", hint)
+
+
+def _near_keyword(token: Token, accepts: Set[str]) -> str | None:
+    near = _nearest(token, [word for word in KEYWORDS if word in accepts]) if token.type == "NAME" else None
+    return f"did you mean {near}?" if near else None
+
+
+def _nearest(word: str, keywords: list[str] | tuple[str, ...]) -> str | None:
+    """The keyword that `word` misspells."""
+    if len(word) > _LONGEST_SHOWN:  # comparing takes quadratic time
+        return None
+    return next(iter(get_close_matches(word.upper(), keywords, n=1, cutoff=0.7)), None)
+
+
+def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
+    """What a mistake of a known kind needs."""
+    kind = token.type
+    last = situation.last.type if situation.last else ""
+    if (last, kind) in _PAIRS:
+        return _PAIRS[last, kind]
+    if kind in STATEMENT_STARTS and "SEMICOLON" in accepts:
+        return "statements end with ;"
+    if last == "COMMA" and kind in RESERVED:
+        return "remove the comma before it"
+    if kind in RESERVED and "NAME" in accepts:
+        return f'{kind} is a reserved word: as a name it is written "{token}"'
+    return _bracket_hint(kind, accepts, situation) or _operator_hint(kind, last, accepts)
+
+
+def _bracket_hint(kind: str, accepts: Set[str], situation: Situation) -> str | None:
+    """Which bracket lacks its partner."""
+    if not situation.brackets:
+        return "no bracket is open here" if kind in _CLOSES else None
+    bracket = situation.brackets[-1]
+    closes = next(closing for closing, opening in _CLOSES.items() if opening == bracket.type)
+    if kind in ("$END", "SEMICOLON", *STATEMENT_STARTS) or (kind != closes and closes in accepts):
+        return f"the '{bracket}' at {bracket.line}:{bracket.column} is not closed"
+    return None
+
+
+def _operator_hint(kind: str, last: str, accepts: Set[str]) -> str | None:
+    if kind in ("COMPARATOR", "EQUAL") and "STAR" in accepts:
+        return "conditions on keys follow WHERE" if "FROM" in accepts else "comparisons do not chain"
+    if kind in _OPERATORS and last in ("TILE", "RPAR") and {"STAR", "NAME"}.isdisjoint(accepts):
+        return "tiles are combined by functions, such as ADD(A.tile, B.tile)"
+    return None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

@@ -1,0 +1,65 @@
+"""The values of number tokens, which never overflow silently."""
+
+import math
+
+from lark import Token
+
+from tra.sql.leaves import LiteralValue
+from tra.sql.problems import Problem, Span
+
+MAX_DIGITS = 1000
+
+
+def integer_of(token: Token) -> int:
+    """The value of an INT token."""
+    return int(_checked(token))
+
+
+def number_of(token: Token) -> int | float | complex:
+    """The value of an INT, FLOAT, IMAGINARY, INF or NAN token."""
+    digits = _checked(token)
+    match token.type:
+        case "INT":
+            return int(digits)
+        case "IMAGINARY":
+            return complex(0.0, _finite(token, digits[:-1]))
+        case "INF":
+            return math.inf
+        case "NAN":
+            return math.nan
+        case _:
+            return _finite(token, digits)
+
+
+def negative(value: int | float | complex) -> int | float | complex:
+    """Minus `value`, where ``-2j`` keeps the real part at 0.0 rather than -0.0."""
+    return complex(0.0, -value.imag) if isinstance(value, complex) else -value
+
+
+def complex_of(real: LiteralValue, sign: Token, imaginary: Token) -> complex | None:
+    """The value of ``real + imaginary``; None when the first is complex itself."""
+    if isinstance(real, complex) or not isinstance(real, int | float):
+        return None
+    part = _finite(imaginary, _checked(imaginary)[:-1])
+    return complex(_finite(imaginary, str(real)), part if sign == "+" else -part)
+
+
+def span_of_token(token: Token) -> Span:
+    """Where a token is."""
+    start = token.start_pos or 0
+    return Span(start, start + len(token))
+
+
+def _checked(token: Token) -> str:
+    if len(token) > MAX_DIGITS:
+        raise Problem(
+            span_of_token(token), f"a number of {len(token)} characters: at most {MAX_DIGITS} are read"
+        )
+    return str(token)
+
+
+def _finite(token: Token, digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value) and not digits.strip("-").startswith("inf"):
+        raise Problem(span_of_token(token), f"{digits} is too large for a float", "infinity is written INF")
+    return value
