@@ -1,6 +1,6 @@
 # make test    lint, types and every test, in a virtual environment made on first use
 # make demo    the digits example on threads, then on a Dask cluster
-# make bench   the three benchmarks beside their peers
+# make bench   every benchmark beside its peers; writes docs/benchmarks.md
 # make fmt     format and tidy the code
 # make clean   remove what builds and tests leave behind (and not the virtual environment)
 
@@ -24,9 +24,7 @@ demo: $(VENV)/.demo
 	$(BIN)/tra run examples/digits.tra --backend dask
 
 bench: $(VENV)/.test
-	$(BIN)/tra bench matmul --peers
-	$(BIN)/tra bench ffnn --peers
-	$(BIN)/tra bench nns --peers
+	$(BIN)/python benchmarks/report.py
 
 fmt: $(VENV)/.test
 	$(BIN)/ruff check --fix-only

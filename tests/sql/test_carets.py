@@ -51,7 +51,7 @@ def test_tabs_keep_the_caret_below_its_text():
 
 @pytest.mark.parametrize(
     ("before", "columns"),
-    [("日本", 4), ("e\u0301", 1), ("é", 1), ("ｆ", 2), ("\u200b", 0), ("😀", 2), ("\x07", 1)],
+    [("日本", 4), ("e\u0301", 1), ("é", 1), ("ｆ", 2), ("\u200b", 1), ("😀", 2), ("\x07", 1)],
 )
 def test_wide_and_combining_text(before, columns):
     _, _, caret = lines_of(before + "x", len(before), len(before) + 1)

@@ -20,6 +20,7 @@ from tra.backends.storage.tile_check import shape_at
 
 PAIR = np.dtype([("value", "f4"), ("index", "i8")])
 NUMBERS = [np.dtype(t) for t in ("f8", "f4", "f2", "i8", "i4", "u1", "?", "c8", "c16")]
+ANY = [*NUMBERS, PAIR, np.dtype("g")]
 NAMES = ["i", "j", "tile", "ключ", "a b"]
 
 
@@ -32,7 +33,7 @@ def bits(shape, dtype, rng):
 
 
 @st.composite
-def dense_types(draw, dtypes=(*NUMBERS, PAIR, np.dtype("g"))):
+def dense_types(draw, dtypes=ANY):
     """Types with free keys, plain cuts, cuts by two keys, uncut axes, zero extents."""
     names, axes, domains = list(draw(st.permutations(NAMES))), [], {}
     for _ in range(draw(st.integers(0, 3))):

@@ -1,56 +1,67 @@
-"""Arithmetic between whole tensors, aligned by position and broadcast as in NumPy."""
+"""Arithmetic between whole tensors, aligned by position and broadcast as in NumPy.
+
+Holes are accepted where an absent tile may stand for zeros: in products, in sums (by Stack and Σ), and under
+kernels that keep zero; elsewhere the user is asked to fill them.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tra.algebra.kernel import Kernel, bind_literal, kernel, result_dtype
 from tra.algebra.labelled import Labelled, elementwise
-from tra.algebra.live import is_dense, missing_key, n_live
+from tra.algebra.live import codes, hole_text, is_dense, is_empty, is_listable, live_keys, required
 from tra.algebra.nodes import Constant, Expr
 from tra.algebra.operators import aggregate, generated, join, stack, transform
-from tra.algebra.types import KeySet, RelType
-from tra.algebra.whole_tensor import whole_form
-from tra.errors import SchemaError
+from tra.algebra.types import KeyArray, KeySet, RelType
+from tra.algebra.whole_tensor import fresh_name, is_whole_form, reorder, whole_form
+from tra.errors import KernelError, SchemaError
 
-Scalar = bool | int | float | complex
-
-
-def as_scalar(value: Any) -> tuple[Scalar, np.dtype[Any] | None] | None:
-    """A Python scalar, with the dtype that a NumPy scalar insists on; None for anything else."""
-    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
-        return value, None
-    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        return value.item(), value.dtype
-    return None
+Scalar = bool | int | float | complex | np.generic
+SCALARS = (bool, int, float, complex, np.generic)
+_BOTH = frozenset([0, 1])
 
 
-def binary(by: str | Kernel, left: Expr | Scalar | np.generic, right: Expr | Scalar | np.generic) -> Expr:
-    """``by(left, right)`` element by element; either operand may be a scalar, which is weak as in NumPy.
+def as_scalar(value: Any) -> Scalar | None:
+    """The value if it is a Python or NumPy scalar, else None.
+
+    Example:
+        >>> as_scalar(2.0), as_scalar(np.float32(2)), as_scalar([2.0])
+        (2.0, np.float32(2.0), None)
+    """
+    return value if isinstance(value, SCALARS) else None
+
+
+def binary(by: str | Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
+    """``by(left, right)`` element by element; one operand may be a scalar.
+
+    A Python scalar is weak and a NumPy scalar insists on its dtype, as in NumPy.
 
     Raises:
         SchemaError: the extents do not broadcast, or an operand has holes that the kernel cannot skip.
         KernelError: the kernel does not take these dtypes.
     """
     combine = kernel(by)
-    for position, (operand, other) in enumerate([(left, right), (right, left)]):
-        scalar = as_scalar(operand)
-        if scalar is not None:
-            assert not isinstance(other, (bool, int, float, complex, np.generic))
-            return _with_scalar(combine, other, scalar, position)
-    assert not isinstance(left, (bool, int, float, complex, np.generic))
-    assert not isinstance(right, (bool, int, float, complex, np.generic))
+    if isinstance(left, SCALARS):
+        if isinstance(right, SCALARS):
+            raise KernelError(f"{combine} of two scalars is no query: at least one operand is a relation")
+        return _with_scalar(combine, right, left, 0)
+    if isinstance(right, SCALARS):
+        return _with_scalar(combine, left, right, 1)
     return _pairwise(combine, left, right)
 
 
-def _with_scalar(combine: Kernel, operand: Expr, scalar: tuple[Scalar, np.dtype[Any] | None], position: int) -> Expr:
-    value, dtype = scalar
-    if dtype is not None:
-        strong = np.result_type(operand.type.dtype, dtype)
-        operand = cast(operand, strong)
-    return unary(bind_literal(combine, position, value), operand)
+def _with_scalar(combine: Kernel, operand: Expr, scalar: Scalar, position: int) -> Expr:
+    if isinstance(scalar, np.generic):
+        if scalar.dtype.kind not in "biufc":
+            raise KernelError(f"{combine} takes numbers and truth values; got {scalar!r}")
+        operand = cast(operand, np.result_type(operand.type.dtype, scalar.dtype))
+        scalar = scalar.item()
+    return unary(bind_literal(combine, position, scalar), operand)
 
 
 def unary(by: Kernel, operand: Expr) -> Expr:
@@ -67,53 +78,71 @@ def unary(by: Kernel, operand: Expr) -> Expr:
 def cast(operand: Expr, dtype: Any) -> Expr:
     """The same elements in another dtype."""
     target = np.dtype(dtype)
-    return operand if operand.type.dtype == target else transform(operand, kernel("cast", dtype=str(target)))
+    return operand if operand.type.dtype == target else transform(operand, "cast", dtype=str(target))
 
 
 def _pairwise(combine: Kernel, left: Expr, right: Expr) -> Expr:
     lt, rt = left.type, right.type
-    aligned = (lt.keys, lt.axes) == (rt.keys, rt.axes)
-    if is_dense(lt) and is_dense(rt):
+    aligned = _are_aligned(lt, rt)
+    if _may_join(combine, lt, rt):
         if aligned:
-            return join(left, right, lt.names, combine)
-        return positional(combine, left, right)
-    if combine.name in ("add", "sub") and aligned:
+            return join(left, right, list(zip(lt.names, rt.names, strict=True)), combine)
+        if (is_dense(lt) and is_dense(rt)) or (is_whole_form(lt) and is_whole_form(rt)):
+            return positional(combine, left, right)
+    if aligned and (combine == kernel("sub") or (combine.laws.associative and combine.laws.identity == 0)):
         return _merged(combine, left, right)
-    if not aligned:
-        _refuse_holes(combine, lt if not is_dense(lt) else rt)
-    if combine.laws.linear == {0, 1} or (combine.laws.linear == {0} and is_dense(rt)):
-        return join(left, right, lt.names, combine)
-    if combine.laws.zero_preserving and lt.live == rt.live and isinstance(lt.live, KeySet):
-        return join(left, right, lt.names, combine)
-    _refuse_holes(combine, lt if not is_dense(lt) else rt)
-    raise AssertionError
+    _refuse_holes(combine, rt if is_dense(lt) else lt)
+
+
+def _are_aligned(left: RelType, right: RelType) -> bool:
+    """Claims that keys and axes are equal but for the names of the keys."""
+    if left.domains != right.domains:
+        return False
+    names = dict(zip(right.names, left.names, strict=True))
+    return left.axes == tuple(axis.renamed(names) for axis in right.axes)
+
+
+def _may_join(combine: Kernel, left: RelType, right: RelType) -> bool:
+    """Claims that pairing the tiles there are is right: where one is absent, the result is zero."""
+    if is_dense(left) and is_dense(right):
+        return True
+    if combine.laws.linear == _BOTH:
+        return True
+    if is_dense(right) and combine.laws.linear == {0}:
+        return True
+    return combine.laws.zero_preserving and _are_aligned(left, right) and left.live == right.live
 
 
 def _merged(combine: Kernel, left: Expr, right: Expr) -> Expr:
-    """Addition where absent means zero: both under a new key, and Σ over it."""
+    """A fold in which absent means its identity, zero: both under a new key, and Σ over it."""
     dtype = result_dtype(combine, (left.type.dtype, right.type.dtype))
     left, right = cast(left, dtype), cast(right, dtype)
-    right = transform(right, "neg") if combine.name == "sub" else right
-    key = "_side"
-    return aggregate(stack([left, right], key), left.type.names, "add")
+    if combine == kernel("sub"):
+        combine, right = kernel("add"), transform(right, "neg")
+    names = left.type.names
+    right = reorder(right, right.type.names, dict(zip(right.type.names, names, strict=True)))
+    return aggregate(stack([left, right], fresh_name("side", names)), names, combine)
 
 
-def _refuse_holes(by: Kernel, type_: RelType) -> None:
-    missing = missing_key(type_) if not isinstance(type_.live, type(None)) else None
+def _refuse_holes(by: Kernel, type_: RelType) -> NoReturn:
     raise SchemaError(
-        f"{by} needs a dense relation: {type_} has no tile at key {missing}, and {by} does not treat absent as zero; "
+        f"{by} needs a dense relation: {hole_text(type_)}, and absent is not the same as zero here; "
         "fill the holes with .fill(0)"
     )
 
 
 def positional(combine: Kernel, left: Expr, right: Expr) -> Expr:
-    """Aligns two dense tensors from the last axis and joins them."""
+    """Aligns two tensors from the last axis and joins them.
+
+    Raises:
+        SchemaError: the extents do not broadcast.
+    """
     left, right = whole_form(left), whole_form(right)
     rank = max(len(left.type.axes), len(right.type.axes))
     labels = [str(p) for p in range(rank)]
-    operands = [Labelled(e, tuple(labels[rank - len(e.type.axes) :])) for e in (left, right)]
-    _check_broadcast(*operands)
-    return elementwise(combine, operands[0], operands[1], labels).expr
+    one, other = (Labelled(e, tuple(labels[rank - len(e.type.axes) :])) for e in (left, right))
+    _check_broadcast(one, other)
+    return elementwise(combine, one, other, labels).expr
 
 
 def _check_broadcast(left: Labelled, right: Labelled) -> None:
@@ -123,50 +152,73 @@ def _check_broadcast(left: Labelled, right: Labelled) -> None:
             if len(pair) == 2 and 1 not in pair:
                 raise SchemaError(
                     f"shapes {left.type.shape} and {right.type.shape} do not broadcast\n"
-                    f"  left  {left.type}\n  right {right.type}"
+                    f"  left  {left.type}\n  right {right.type}\n"
+                    f"  hint: axes are matched from the last; extents {left.extent(label)} and "
+                    f"{right.extent(label)} differ and neither is 1"
                 )
 
 
 def where(condition: Expr, chosen: Expr | Scalar, other: Expr | Scalar) -> Expr:
-    """``chosen`` where the condition holds, else ``other``; as `numpy.where`."""
-    choose = kernel("where")
-    for position, operand in ((2, other), (1, chosen)):
-        scalar = as_scalar(operand)
-        if scalar is not None:
-            choose = bind_literal(choose, position, scalar[0])
-    relations = [o for o in (chosen, other) if as_scalar(o) is None]
-    if not relations:
-        return unary(choose, condition)
-    if len(relations) == 1:
-        return binary(choose, condition, relations[0])
-    pair = binary("pair", chosen, other)
-    picked = binary("choose", condition, pair)
-    return cast(picked, np.result_type(pair.type.dtype[0], pair.type.dtype[1]))
+    """``chosen`` where the condition holds, else ``other``; as `numpy.where`.
+
+    Raises:
+        SchemaError: the extents do not broadcast, or an operand has holes.
+    """
+    dtype = np.result_type(*(v if isinstance(v, SCALARS) else v.type.dtype for v in (chosen, other)))
+    if isinstance(chosen, SCALARS):
+        choose = bind_literal(kernel("where"), 1, _plain(chosen))
+        if isinstance(other, SCALARS):
+            return cast(unary(bind_literal(choose, 2, _plain(other)), condition), dtype)
+        return binary(choose, condition, cast(other, dtype))
+    if isinstance(other, SCALARS):
+        return binary(bind_literal(kernel("where"), 2, _plain(other)), condition, cast(chosen, dtype))
+    return cast(binary("choose", condition, binary("pair", chosen, other)), dtype)
+
+
+def _plain(scalar: Scalar) -> Any:
+    return scalar.item() if isinstance(scalar, np.generic) else scalar
 
 
 def fill(expr: Expr, value: Scalar) -> Expr:
     """The dense relation with `value` in the holes.
 
     Raises:
-        SchemaError: the live keys are known only when the plan runs, and `value` is not zero.
+        SchemaError: the dtype has no such value; or the live keys are known only when the plan runs, and `value`
+            is not zero.
     """
-    from dataclasses import replace
-
-    from tra.algebra.live import full_box, is_listable, live_keys, required
-
     type_ = expr.type
     if is_dense(type_):
         return expr
-    whole = replace(type_, live=full_box(type_))
-    if not (is_listable(type_) and is_listable(whole)):
-        if value != 0:
-            raise SchemaError(f"fill({value}) needs the holes of {type_} to be known when the query is built; fill(0) works")
-        missing: Expr = generated(whole, Constant(0))
+    constant = Constant(_held(value, type_.dtype))
+    if is_listable(type_) and is_listable(required(type_)):
+        missing = generated(replace(type_, live=KeySet(_holes(type_))), constant)
+        if is_empty(type_):
+            return generated(required(type_), constant)
+    elif value == 0:
+        missing = generated(required(type_), constant)
     else:
-        have = set(map(tuple, live_keys(type_).tolist()))
-        holes = [key for key in live_keys(required(type_)).tolist() if tuple(key) not in have]
-        absent = np.array(holes, dtype=np.int64).reshape(len(holes), len(type_.keys))
-        missing = generated(replace(type_, live=KeySet(absent)), Constant(np.asarray(value, type_.dtype).item()))
-        if n_live(type_) == 0:
-            return missing
-    return aggregate(stack([expr, missing], "_side"), type_.names, "add")
+        raise SchemaError(
+            f"fill({value}) needs the holes of {type_} to be known when the query is built; fill(0) works"
+        )
+    key = fresh_name("side", type_.names)
+    return aggregate(stack([expr, missing], key), type_.names, "add")
+
+
+def _holes(type_: RelType) -> KeyArray:
+    wanted = live_keys(required(type_))
+    is_hole = np.isin(codes(wanted, type_.domains), codes(live_keys(type_), type_.domains), invert=True)
+    holes: KeyArray = wanted[is_hole]
+    return holes
+
+
+def _held(value: Scalar, dtype: np.dtype[Any]) -> Any:
+    """The value in a dtype that holds it exactly, or as nearly as floats do."""
+    try:
+        with np.errstate(invalid="ignore"), warnings.catch_warnings(action="ignore"):
+            held = np.asarray(value).astype(dtype)[()]
+        fits = dtype.kind in "fc" or bool(held == value)
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits or (np.iscomplexobj(value) and dtype.kind != "c"):
+        raise SchemaError(f"cannot fill a relation of {dtype} with {value}; cast it first")
+    return held.item()

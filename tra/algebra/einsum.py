@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from tra.algebra.labelled import (
-    Labelled, check_extents, contract_pair, labelled, renamed_keys, sum_labels, transposed,
-)  # fmt: skip
+    Labelled,
+    check_extents,
+    contract_pair,
+    drop_ones,
+    labelled,
+    renamed_keys,
+    sum_labels,
+    transposed,
+)
 from tra.algebra.nodes import Expr
-from tra.algebra.whole_tensor import axis_key, squeeze, whole_form
+from tra.algebra.whole_tensor import axis_key, whole_form
 from tra.errors import SchemaError
+
+_MAX_LABELS = 52  # what numpy.einsum_path takes
 
 
 def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
@@ -36,9 +45,13 @@ def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[tuple[str,
     if not arrow:
         return inputs, (*dots, *sorted(c for c in set(flat) - set(dots) if flat.count(c) == 1))
     output = _term(right, None, equation, dots)
-    unknown = [c for c in output if c not in flat]
-    if unknown or len(set(output)) < len(output):
-        raise SchemaError(f"einsum equation {equation!r}: output label {(unknown or output)[0]!r} must stand once there and in an input")
+    for label in output:
+        if label not in flat or output.count(label) > 1:
+            raise SchemaError(
+                f"einsum equation {equation!r}: output label {label!r} must stand once there, and in an input"
+            )
+    if dots and "..." not in right:
+        raise SchemaError(f"einsum equation {equation!r}: the output needs the ellipsis that an input has")
     return inputs, output
 
 
@@ -56,27 +69,20 @@ def _term(term: str, rank: int | None, equation: str, dots: tuple[str, ...] = ()
 
 
 def einsum_expr(equation: str, *operands: Expr) -> Expr:
-    """The expression of an einsum; see `tra.einsum`."""
+    """The expression of an einsum; see `tra.einsum`.
+
+    Raises:
+        SchemaError: the equation does not fit the operands, or an operand is no whole tensor.
+    """
     wholes = [whole_form(operand) for operand in operands]
     inputs, output = parse_equation(equation, [len(w.type.axes) for w in wholes])
-    terms = [labelled(w, labels) for w, labels in zip(_broadcast(wholes, inputs), inputs, strict=True)]
-    return contract(terms, output)
+    return contract([labelled(w, labels) for w, labels in zip(wholes, inputs, strict=True)], output)
 
 
-def _broadcast(operands: list[Expr], inputs: list[tuple[str, ...]]) -> list[Expr]:
-    """Drops axes of extent 1 under labels whose extent is larger elsewhere (NumPy broadcasts them)."""
-    largest: dict[str, int] = {}
-    for operand, labels in zip(operands, inputs, strict=True):
-        for axis, label in zip(operand.type.axes, labels, strict=True):
-            largest[label] = max(largest.get(label, 1), axis.extent) if axis.extent != 0 else 0
-    for number, operand in enumerate(operands):
-        for place in reversed(range(len(inputs[number]))):
-            label = inputs[number][place]
-            if operand.type.axes[place].extent == 1 and largest[label] != 1 and inputs[number].count(label) == 1:
-                operand = squeeze(operand, place)
-                inputs[number] = inputs[number][:place] + inputs[number][place + 1 :]
-        operands[number] = operand
-    return operands
+def _without_ones(terms: Sequence[Labelled]) -> list[Labelled]:
+    """Drops axes of extent 1 under labels whose extent is another elsewhere (NumPy broadcasts them)."""
+    stretched = {c for term in terms for c in term.labels if term.extent(c) != 1}
+    return [drop_ones(term, stretched) for term in terms]
 
 
 def contract(terms: Sequence[Labelled], output: Sequence[str]) -> Expr:
@@ -85,14 +91,13 @@ def contract(terms: Sequence[Labelled], output: Sequence[str]) -> Expr:
     Raises:
         SchemaError: a label stands for two extents.
     """
-    check_extents(terms)
     names = _key_names(terms)
-    rest = list(terms)
-    for first, second in _path(terms, output):
-        pair = [rest[first], rest[second]]
+    rest = _without_ones(terms)
+    check_extents(rest)
+    for first, second in _path(rest, output):
+        one, other = rest[first], rest[second]
         rest = [t for p, t in enumerate(rest) if p not in (first, second)]
-        keep = _kept(pair, rest, output)
-        rest.append(contract_pair(*pair, keep))
+        rest.append(contract_pair(one, other, _kept([one, other], rest, output)))
     last = rest[0]
     gone = [c for c in last.labels if c not in output]
     if gone:
@@ -121,9 +126,9 @@ def _key_names(terms: Sequence[Labelled]) -> dict[str, str]:
 
 def _path(terms: Sequence[Labelled], output: Sequence[str]) -> list[tuple[int, int]]:
     """The greedy order of NumPy's einsum_path, from shapes alone."""
-    if len(terms) < 3:
-        return [(0, 1)] if len(terms) == 2 else []
     numbers = {c: n for n, c in enumerate(dict.fromkeys(c for t in terms for c in t.labels))}
+    if len(terms) < 3 or len(numbers) > _MAX_LABELS:
+        return [(0, 1)] * (len(terms) - 1)
     arguments: list[Any] = []
     for term in terms:
         shape = tuple(axis.extent for axis in term.type.axes)

@@ -8,48 +8,26 @@ equal when their name, parameters and literals are, so that expressions can be c
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from tra.algebra.laws import Laws, read_laws
+from tra.algebra.registry import is_registered, kernel, kernel_names, register
 from tra.algebra.signature import Signature, parse_signature
-from tra.algebra.types import Tile
-from tra.errors import KernelError, near_name
+from tra.algebra.types import Tile, dtype_name
+from tra.errors import KernelError
 
 Params: TypeAlias = tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Laws:
-    """What a kernel promises; the optimizer uses nothing else.
-
-    Attributes:
-        associative: ``f(f(a, b), c) = f(a, f(b, c))``.
-        commutative: ``f(a, b) = f(b, a)``.
-        identity: the value e with ``f(e, a) = a``, or None.
-        idempotent: ``f(a, a) = a``.
-        linear: the argument positions in which the kernel is linear, each with the others fixed.
-        distributes_over: names of aggregations that the kernel distributes over in every argument.
-        monotone: non-decreasing in each argument.
-        zero_preserving: all-zero arguments give zeros.
-        elementwise: each element of the result depends on the matching elements only.
-    """
-
-    associative: bool = False
-    commutative: bool = False
-    identity: float | None = None
-    idempotent: bool = False
-    linear: frozenset[int] = frozenset()
-    distributes_over: frozenset[str] = frozenset()
-    monotone: bool = False
-    zero_preserving: bool = False
-    elementwise: bool = False
-
-
+TileFunction: TypeAlias = Callable[..., Any]  # arrays to an array, or to a scalar for tiles of rank 0
 Gradient: TypeAlias = Callable[..., Any]
 Flops: TypeAlias = Callable[[Mapping[str, int]], float]
+_user_versions = itertools.count(1)
+_USER_NAMES: set[str] = set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +51,7 @@ class Kernel:
     name: str
     params: Params
     signature: Signature
-    function: Callable[..., Tile] = field(repr=False)
+    function: TileFunction = field(repr=False)
     laws: Laws = Laws()
     literals: tuple[tuple[int, Any], ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()
@@ -101,7 +79,7 @@ class Kernel:
 
     def __call__(self, *tiles: Tile) -> Tile:
         """Applies the kernel to one tile per operand."""
-        return self.function(*tiles)
+        return np.asarray(self.function(*tiles))
 
     def __str__(self) -> str:
         literals = dict(self.literals)
@@ -127,46 +105,6 @@ def _rebuild(name: str, params: Params, literals: tuple[tuple[int, Any], ...]) -
     return bound
 
 
-Definition: TypeAlias = Callable[..., Kernel]
-_REGISTRY: dict[str, Definition] = {}
-_user_versions = itertools.count(1)
-
-
-def register(name: str, definition: Definition) -> None:
-    """Adds a kernel definition; a later one of the same name replaces it."""
-    _REGISTRY[name.lower()] = definition
-
-
-def is_registered(name: str) -> bool:
-    """Claims that a kernel of this name (in any case) exists."""
-    return name.lower() in _REGISTRY
-
-
-def kernel_names() -> list[str]:
-    """All registered names, sorted."""
-    return sorted(_REGISTRY)
-
-
-def kernel(name: str | Kernel, **params: Any) -> Kernel:
-    """Looks a kernel up by name, in any case, and binds its parameters.
-
-    Example:
-        >>> str(kernel("softmax", axis=-1))
-        'softmax(axis=-1)'
-
-    Raises:
-        KernelError: no kernel has this name, or it does not take these parameters.
-    """
-    if isinstance(name, Kernel):
-        return name
-    if name.lower() not in _REGISTRY:
-        raise KernelError(f"unknown kernel {name!r}{near_name(name, _REGISTRY)}")
-    try:
-        return _REGISTRY[name.lower()](**params)
-    except TypeError as error:
-        raise KernelError(f"kernel {name!r} does not take these parameters ({params}): {error}") from None
-
-
 def bind_literal(kernel_: Kernel, position: int, value: Any) -> Kernel:
     """The kernel with a constant in place of one operand, as in ``mul(tile, 2.0)``.
 
@@ -188,7 +126,7 @@ def bind_literal(kernel_: Kernel, position: int, value: Any) -> Kernel:
     slot = left.index(position)
     inner = kernel_.function
 
-    def function(*tiles: Tile) -> Tile:
+    def function(*tiles: Tile) -> Any:
         return inner(*tiles[:slot], value, *tiles[slot:])
 
     rest = tuple(dims for p, dims in enumerate(kernel_.signature.inputs) if p != slot)
@@ -197,21 +135,34 @@ def bind_literal(kernel_: Kernel, position: int, value: Any) -> Kernel:
         literals=tuple(sorted({**taken, position: value}.items())),
         signature=Signature(rest, kernel_.signature.output),
         function=function,
-        laws=_literal_laws(kernel_, slot, value),
+        laws=_literal_laws(kernel_, slot, function),
     )
 
 
-def _literal_laws(kernel_: Kernel, slot: int, value: Any) -> Laws:
+def _literal_laws(kernel_: Kernel, slot: int, function: TileFunction) -> Laws:
+    """The laws left: linear where the kernel was, if zero stays zero (as it does not under ``x · ∞``)."""
+    preserving = kernel_.laws.elementwise and _keeps_zero(function, kernel_.arity - 1)
     linear = frozenset(p - (p > slot) for p in kernel_.laws.linear if p != slot)
-    single = kernel_.arity == 2
-    preserving = single and (bool(linear) or (kernel_.laws.zero_preserving and value == 0))
-    return Laws(linear=linear, zero_preserving=preserving, elementwise=kernel_.laws.elementwise)
+    return Laws(
+        linear=linear if preserving else frozenset(),
+        monotone=kernel_.laws.monotone,
+        zero_preserving=preserving,
+        elementwise=kernel_.laws.elementwise,
+    )
+
+
+def _keeps_zero(function: TileFunction, arity: int) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.all(function(*[np.zeros(1)] * arity) == 0))
+    except Exception:  # the function does not take floats: nothing is known
+        return False
 
 
 def make_kernel(
     name: str,
     signature: str,
-    function: Callable[..., Tile],
+    function: TileFunction,
     *,
     params: Mapping[str, Any] | None = None,
     laws: Laws | None = None,
@@ -222,7 +173,15 @@ def make_kernel(
     output_dtype: Any = None,
     user: str = "",
 ) -> Kernel:
-    """A kernel from its parts; see `Kernel` for their meaning."""
+    """A kernel from its parts, not registered; see `Kernel` for their meaning.
+
+    Example:
+        >>> str(make_kernel("half", "()->()", lambda x: x / 2).signature)
+        '()->()'
+
+    Raises:
+        KernelError: the signature cannot be read.
+    """
     return Kernel(
         name=name,
         params=tuple(sorted((params or {}).items())),
@@ -248,7 +207,7 @@ def user_kernel(
     batched: bool = False,
     output_dtype: Any = None,
     **laws: Any,
-) -> Callable[[Callable[..., Tile]], Kernel]:
+) -> Callable[[TileFunction], Kernel]:
     """Registers a function on tiles as a kernel (``tra.kernel``).
 
     Args:
@@ -272,23 +231,20 @@ def user_kernel(
         True
 
     Raises:
-        KernelError: the signature cannot be read, or a law is unknown.
+        KernelError: the signature cannot be read, a law is unknown, or the name is that of a kernel that comes
+            with the engine.
     """
-    try:
-        promised = Laws(**{k: frozenset(v) if k in ("linear", "distributes_over") else v for k, v in laws.items()})
-    except TypeError:
-        unknown = [law for law in laws if law not in Laws.__dataclass_fields__]
-        raise KernelError(
-            f"unknown law {unknown[0]!r}{near_name(unknown[0], Laws.__dataclass_fields__)}; "
-            f"laws are {', '.join(Laws.__dataclass_fields__)}"
-        ) from None
+    promised = read_laws(laws)
 
-    def decorate(function: Callable[..., Tile]) -> Kernel:
+    def decorate(function: TileFunction) -> Kernel:
         named = name or function.__name__
+        if is_registered(named) and named.lower() not in _USER_NAMES:
+            raise KernelError(f"the kernel {named!r} comes with the engine; give yours another name=")
         made = make_kernel(
             named, signature, function, laws=promised, sizes=sizes, flops=flops, gradient=gradient,
             batched=batched, output_dtype=output_dtype, user=f"{named}#{next(_user_versions)}",
         )  # fmt: skip
+        _USER_NAMES.add(named.lower())
         register(named, lambda: made)
         return made
 
@@ -313,28 +269,31 @@ def flops_of(kernel_: Kernel, dims: Mapping[str, int], n_items: float) -> float:
 def result_dtype(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     """The dtype of the kernel's result, found by calling it on tiles of length one.
 
+    Example:
+        >>> result_dtype(kernel("div"), (np.dtype("i8"), np.dtype("i8")))
+        dtype('float64')
+
     Raises:
         KernelError: the kernel does not take these dtypes.
     """
-    if kernel_.output_dtype is not None:
-        return kernel_.output_dtype
-    key = (kernel_, dtypes)
-    if key not in _DTYPES:
-        _DTYPES[key] = _probe(kernel_, dtypes)
-    return _DTYPES[key]
+    return kernel_.output_dtype if kernel_.output_dtype is not None else _probe(kernel_, dtypes)
 
 
-_DTYPES: dict[Any, np.dtype[Any]] = {}
-
-
+@lru_cache(maxsize=4096)
 def _probe(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     tiles = [
         np.ones(tuple(int(d) if d.isdigit() else 1 for d in dims), dtype)
         for dims, dtype in zip(kernel_.signature.inputs, dtypes, strict=True)
     ]
     try:
-        with np.errstate(all="ignore"):
-            return np.asarray(kernel_.function(*tiles)).dtype
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            return kernel_(*tiles).dtype
     except Exception as error:
-        names = " and ".join(str(d) for d in dtypes)
+        names = " and ".join(dtype_name(d) for d in dtypes)
         raise KernelError(f"kernel {kernel_} does not take tiles of {names}: {error}") from None
+
+
+__all__ = [
+    "Flops", "Gradient", "Kernel", "Laws", "Params", "TileFunction", "bind_literal", "flops_of", "is_registered",
+    "kernel", "kernel_names", "make_kernel", "register", "result_dtype", "user_kernel",
+]  # fmt: skip

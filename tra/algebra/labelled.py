@@ -6,7 +6,7 @@ one Join pairs them; labels that end are folded by an Aggregate. Only operators 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -17,8 +17,16 @@ from tra.algebra.nodes import Expr
 from tra.algebra.operators import aggregate, filter_keys, join, rekey, transform
 from tra.algebra.types import RelType
 from tra.algebra.whole_tensor import (
-    axis_key, axis_order, fresh_name, recut, reorder, squeeze, transpose, uncut, whole_form,
-)  # fmt: skip
+    axis_key,
+    axis_order,
+    fresh_name,
+    recut,
+    reorder,
+    squeeze,
+    transpose,
+    uncut,
+    whole_form,
+)
 from tra.errors import SchemaError
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -184,31 +192,43 @@ def elementwise(by: Kernel, left: Labelled, right: Labelled, order: Sequence[str
         SchemaError: extents differ and neither is 1.
     """
     out = tuple(order) if order is not None else merged_order(left.labels, right.labels)
-    left, right = _drop_ones(left, right), _drop_ones(right, left)
+    left, right = _as_ones(left, right), _as_ones(right, left)
     check_extents([left, right])
     left, right = match_cuts([left, right])
     left, right = (_spread(operand, out) for operand in (left, right))
-    result = join_on_labels(left, right, by, [c for c in out if c in left.labels or c in right.labels])
+    result = join_on_labels(left, right, by, out)
     return Labelled(axis_order(result.expr), result.labels)
 
 
-def _drop_ones(operand: Labelled, other: Labelled) -> Labelled:
-    expr, labels = operand.expr, list(operand.labels)
+def drop_ones(operand: Labelled, labels: Collection[str]) -> Labelled:
+    """The operand without its axes of extent 1 under these labels."""
+    expr, rest = operand.expr, list(operand.labels)
     for label in operand.labels:
+        if label in labels and operand.extent(label) == 1:
+            expr = squeeze(expr, rest.index(label))
+            rest.remove(label)
+    return Labelled(expr, tuple(rest))
+
+
+def _as_ones(operand: Labelled, other: Labelled) -> Labelled:
+    """Relabels axes of extent 1 that meet a longer one: in one piece, they broadcast within each tile."""
+    expr, labels = operand.expr, list(operand.labels)
+    for place, label in enumerate(operand.labels):
         if label in other.labels and operand.extent(label) == 1 != other.extent(label):
-            expr = squeeze(expr, labels.index(label))
-            labels.remove(label)
+            expr = uncut(expr, place)
+            labels[place] = f"1:{label}"
     return Labelled(expr, tuple(labels))
 
 
 def _spread(operand: Labelled, order: Sequence[str]) -> Labelled:
     """The axes in the given order, with an axis of length 1 for each label missing after the first present."""
-    present = [c for c in order if c in operand.labels]
+    has = {label.removeprefix("1:"): label for label in operand.labels}
+    present = [has[c] for c in order if c in has]
     expr = transpose(operand.expr, [operand.labels.index(c) for c in present]) if present else operand.expr
-    needed = list(order[order.index(present[0]) :]) if present else []
+    needed = order[order.index(present[0].removeprefix("1:")) :] if present else []
     labels = list(present)
     for place, label in enumerate(needed):
-        if label not in labels:
+        if label not in has:
             expr = transform(expr, kernel("expand_dims", axis=place - len(labels) - 1))
             labels.insert(place, f"1:{label}")
     return Labelled(expr, tuple(labels))
@@ -239,7 +259,8 @@ def transposed(operand: Labelled, order: Sequence[str]) -> Labelled:
 
 def renamed_keys(operand: Labelled, names: Sequence[str]) -> Expr:
     """The relation with the key of each axis called by `names`; where two would collide, the later gets a suffix."""
-    type_, wanted = operand.type, {}
+    type_ = operand.type
+    wanted: dict[str, str] = {}
     for place, name in enumerate(names):
         key = axis_key(type_, place)
         if key is not None:

@@ -259,7 +259,8 @@ def unique_keys(keys: KeyArray) -> KeyArray:
     keys = sort_keys(keys)
     if len(keys) < 2:
         return keys
-    return keys[np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)])]
+    first: KeyArray = keys[np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)])]
+    return first
 
 
 def as_live(type_: RelType) -> Live:

@@ -42,6 +42,10 @@ class Node:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """The digest: without it Dask walks every shared node again and again."""
+        return (type(self).__name__, self.digest)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}<{self.digest[:8]} {self.type}>"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from tra.algebra.arithmetic import binary, cast
 from tra.algebra.kernel import kernel
 from tra.algebra.labelled import Labelled, join_on_labels, reduce_labels
-from tra.algebra.live import full_box, is_dense
+from tra.algebra.live import full_box, hole_text, is_dense
 from tra.algebra.nodes import Constant, Expr, Iota
 from tra.algebra.operators import generated, transform
 from tra.algebra.types import Axis, Box, Key, RelType
@@ -19,24 +21,38 @@ from tra.algebra.whole_tensor import axis_key, axis_order, expand_dims, is_whole
 from tra.errors import SchemaError
 
 Axes = int | Sequence[int] | None
-_FOLDS = {"sum": ("reduce_sum", "add"), "prod": ("reduce_prod", "mul"), "max": ("reduce_max", "max"),
-          "min": ("reduce_min", "min"), "any": ("reduce_any", "logical_or"), "all": ("reduce_all", "logical_and"),
-          "logsumexp": ("logsumexp", "logaddexp")}  # fmt: skip
+_FOLDS = {
+    "sum": ("reduce_sum", "add"),
+    "prod": ("reduce_prod", "mul"),
+    "max": ("reduce_max", "max"),
+    "min": ("reduce_min", "min"),
+    "any": ("reduce_any", "logical_or"),
+    "all": ("reduce_all", "logical_and"),
+    "logsumexp": ("logsumexp", "logaddexp"),
+}
 
 
 def resolve_axes(type_: RelType, axis: Axes) -> list[int]:
     """The axes of the whole tensor, from the front.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> resolve_axes(tensor_type((2, 3, 4), "f8"), (-1, 0))
+        [2, 0]
+
     Raises:
-        SchemaError: an axis is not there, or named twice.
+        SchemaError: an axis is not there, is no integer, or is named twice.
     """
     rank = len(type_.axes)
     if axis is None:
         return list(range(rank))
-    axes = [axis] if isinstance(axis, int) else list(axis)
+    try:
+        axes = [operator.index(a) for a in (axis if isinstance(axis, Sequence) else [axis])]
+    except TypeError:
+        raise SchemaError(f"an axis is an integer; got {axis!r}") from None
     for a in axes:
         if not -rank <= a < rank:
-            raise SchemaError(f"there is no axis {a}: the tensor of {type_} has {rank} axes")
+            raise SchemaError(f"there is no axis {a}: the tensor of {type_} has {rank} axes, counted from 0")
     places = [a % rank for a in axes]
     if len(set(places)) < len(places):
         raise SchemaError(f"axis named twice: {tuple(axes)}")
@@ -53,22 +69,42 @@ def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> E
     """Reduces a whole tensor; `how` is sum, prod, max, min, any, all or logsumexp.
 
     Raises:
-        SchemaError: an axis is not there; or holes, where absent is not the same as zero.
+        SchemaError: an axis is not there; or holes, where absent is not the same as zero; or nothing to take the
+            largest or smallest of.
     """
-    if how != "sum" and not is_dense(expr.type):
-        raise SchemaError(f"{how} needs a dense relation: {expr.type} has holes; fill them with .fill(0)")
+    if how not in ("sum", "any"):
+        _check_dense(expr.type, how)
     operand = positional(expr)
     places = resolve_axes(operand.type, axis)
+    if how in ("max", "min"):
+        _check_extents(operand.type, how, places)
     tile_kernel, fold = _FOLDS[how]
-    kind = operand.type.dtype.kind
-    if how in ("sum", "prod") and kind in "bi":
-        operand = replace(operand, expr=cast(operand.expr, np.int64))
-    if how in ("any", "all"):
-        operand = replace(operand, expr=cast(operand.expr, np.bool_))
-    if how == "logsumexp" and kind in "bi":
-        operand = replace(operand, expr=cast(operand.expr, np.float64))
-    result = reduce_labels(operand, [str(p) for p in places], tile_kernel, fold)
+    cast_to = _reduced_dtype(operand.type.dtype, how)
+    labels = [str(p) for p in places]
+    result = reduce_labels(replace(operand, expr=cast(operand.expr, cast_to)), labels, tile_kernel, fold)
     return _keep(result.expr, places) if keepdims else result.expr
+
+
+def _reduced_dtype(dtype: np.dtype[Any], how: str) -> np.dtype[Any]:
+    """What NumPy reduces in: sums of booleans and small integers in 64 bits."""
+    if how in ("any", "all"):
+        return np.dtype(np.bool_)
+    if how in ("sum", "prod") and dtype.kind in "biu":
+        return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+    if how == "logsumexp" and dtype.kind in "biu":
+        return np.dtype(np.float64)
+    return dtype
+
+
+def _check_dense(type_: RelType, how: str) -> None:
+    if not is_dense(type_):
+        raise SchemaError(f"{how} needs a dense relation: {hole_text(type_)}; fill the holes with .fill(0)")
+
+
+def _check_extents(type_: RelType, how: str, places: Sequence[int]) -> None:
+    empty = next((p for p in places if not type_.axes[p].extent), None)
+    if empty is not None:
+        raise SchemaError(f"{how} of nothing: axis {empty} of the tensor of {type_} has extent 0")
 
 
 def _keep(expr: Expr, places: Sequence[int]) -> Expr:
@@ -78,19 +114,12 @@ def _keep(expr: Expr, places: Sequence[int]) -> Expr:
 
 
 def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
-    """The arithmetic mean; integers as float64, as in NumPy."""
-    shape = expr.type.shape
-    places = [a % max(len(shape), 1) for a in _listed(axis, len(shape))]
-    count = int(np.prod([shape[p] for p in places], dtype=np.int64)) if places else 1
-    if expr.type.dtype.kind in "bi":
+    """The arithmetic mean; of booleans and integers as float64, as in NumPy."""
+    type_ = positional(expr).type
+    count = prod(type_.axes[p].extent for p in resolve_axes(type_, axis))
+    if expr.type.dtype.kind in "biu":
         expr = cast(expr, np.float64)
     return binary("div", reduce(expr, "sum", axis, keepdims), count)
-
-
-def _listed(axis: Axes, rank: int) -> list[int]:
-    if axis is None:
-        return list(range(rank))
-    return [axis] if isinstance(axis, int) else list(axis)
 
 
 def var(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
@@ -114,18 +143,19 @@ def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
     Without an axis the index counts the whole tensor row by row.
 
     Raises:
-        SchemaError: the axis is not there, or the relation has holes.
+        SchemaError: the axis is not there or has extent 0, or the relation has holes.
     """
-    if not is_dense(expr.type):
-        raise SchemaError(f"{how} needs a dense relation: {expr.type} has holes; fill them with .fill(0)")
+    _check_dense(expr.type, how)
     operand = positional(expr)
     if axis is None:
-        paired = binary("pair", operand.expr, _flat_index(operand.type))
-        labelled = Labelled(axis_order(paired), operand.labels)
+        labelled = Labelled(axis_order(binary("pair", operand.expr, _flat_index(operand.type))), operand.labels)
         gone = list(operand.labels)
     else:
+        if isinstance(axis, Sequence):
+            raise SchemaError(f"{how} takes one axis or none; got {axis!r}")
         gone = [str(resolve_axes(operand.type, axis)[0])]
         labelled = pair_with_index(operand, gone[0])
+    _check_extents(operand.type, how, [int(c) for c in gone])
     best = arg_labels(labelled, gone, how)
     return _keep(best.expr, [int(c) for c in gone]) if keepdims else best.expr
 
@@ -202,7 +232,7 @@ def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
 
 def log_softmax(expr: Expr, axis: int = -1) -> Expr:
     """x − logsumexp(x) along an axis."""
-    operand: Any = positional(expr)
+    operand = positional(expr)
     place = resolve_axes(operand.type, axis)[0]
     if operand.type.axes[place].size == operand.type.axes[place].extent:
         return any_kernel_along(expr, "log_softmax", axis)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from tra.algebra.live import full_box, missing_key
+from tra.algebra.live import full_box, hole_text, is_dense, is_empty
 from tra.algebra.nodes import Cut, Expr, Retile, Window
-from tra.algebra.types import Axis, AtMost, Box, Key, KeySet, RelType
+from tra.algebra.signature import describe
+from tra.algebra.type_rules import distinct
+from tra.algebra.types import AtMost, Axis, Box, Key, RelType
 from tra.errors import SchemaError
 
 
@@ -17,6 +19,21 @@ def check_whole(type_: RelType, what: str) -> None:
 
     Raises:
         SchemaError: names the missing key, the key in two axes, or the axis whose link is no mixed-radix chain.
+    """
+    check_links(type_, what)
+    if not isinstance(type_.live, AtMost) and not is_dense(type_):
+        raise SchemaError(
+            f"{what} needs a dense relation: {hole_text(type_)}; fill the holes with .fill(0)"
+        )
+    if is_empty(type_):
+        raise SchemaError(f"{what} needs a whole tensor: {type_} has no tiles at all")
+
+
+def check_links(type_: RelType, what: str) -> None:
+    """Checks that the keys say where each tile lies in one tensor.
+
+    Raises:
+        SchemaError: names the key in two axes, or the axis whose link is no mixed-radix chain.
     """
     seen: dict[str, int] = {}
     for place, axis in enumerate(type_.axes):
@@ -27,16 +44,21 @@ def check_whole(type_: RelType, what: str) -> None:
                 )
             seen[name] = place
         if not is_chain(axis, type_):
-            raise SchemaError(f"{what} needs a whole tensor: the tiles of {type_} overlap or leave gaps along axis {place}")
-    missing = None if isinstance(type_.live, AtMost) else missing_key(type_)
-    if missing is not None:
-        raise SchemaError(f"{what} needs a dense relation: {type_} has no tile at key {missing}; fill the holes with .fill(0)")
-    if isinstance(type_.live, KeySet) and not len(type_.live.keys):
-        raise SchemaError(f"{what} needs a whole tensor: {type_} has no tiles at all")
+            raise SchemaError(
+                f"{what} needs a whole tensor: the tiles of {type_} overlap or leave gaps along axis {place}, which is "
+                f"{describe(axis)}"
+            )
 
 
 def is_chain(axis: Axis, type_: RelType) -> bool:
-    """Claims that the offsets along the axis are counted without gap or overlap by its keys."""
+    """Claims that the offsets along the axis are counted without gap or overlap by its keys.
+
+    Example:
+        >>> import numpy as np
+        >>> type_ = RelType((Key("i", 2), Key("j", 3)), (), np.dtype("f8"), Box(((0, 2), (0, 3))))
+        >>> is_chain(Axis(4, (("i", 3), ("j", 1)), 24), type_), is_chain(Axis(4, (("i", 2), ("j", 1)), 24), type_)
+        (True, False)
+    """
     reach = 1
     for name, coef in sorted(axis.link, key=lambda item: item[1]):
         if coef != reach:
@@ -64,6 +86,8 @@ def retile(
     Raises:
         SchemaError: an operand is no whole tensor, or the operands do not fit together.
     """
+    if not operands:
+        raise SchemaError("retile needs at least one relation")
     for operand in operands:
         check_whole(operand.type, "retile")
     shown = tuple(tuple(w) for w in windows) if windows else tuple(full_windows(o.type) for o in operands)
@@ -73,8 +97,7 @@ def retile(
     if extents:
         extents[along] = sum(w[along].count for w in shown)
     keys, axes = _cut_type(first, cuts, extents)
-    if len({k.name for k in keys}) < len(keys):
-        raise SchemaError(f"retile names a key twice: {', '.join(k.name for k in keys)}")
+    distinct([k.name for k in keys], "retile")
     result = RelType(keys, axes, first.dtype, Box(()))
     return Retile(replace(result, live=full_box(result)), tuple(operands), along, shown, tuple(cuts))
 
@@ -82,12 +105,13 @@ def retile(
 def _check_operands(types: Sequence[RelType], windows: Sequence[Sequence[Window]], along: int) -> None:
     first = types[0]
     for type_, window in zip(types, windows, strict=True):
-        if free_keys(type_) != free_keys(first) or len(type_.axes) != len(first.axes) or type_.dtype != first.dtype:
+        if (free_keys(type_), len(type_.axes), type_.dtype) != (free_keys(first), len(first.axes), first.dtype):
             raise SchemaError(f"cannot lay these end to end\n  first {first}\n  other {type_}")
         for place, (mine, theirs) in enumerate(zip(window, windows[0], strict=True)):
             if place != along and mine.count != theirs.count:
                 raise SchemaError(
-                    f"cannot concatenate along axis {along}: along axis {place} the extents are {theirs.count} and {mine.count}"
+                    f"cannot concatenate along axis {along}: along axis {place} the extents are {theirs.count} "
+                    f"and {mine.count}\n  first {first}\n  other {type_}"
                 )
 
 
@@ -96,32 +120,53 @@ def free_keys(type_: RelType) -> tuple[Key, ...]:
     return tuple(k for k in type_.keys if k.name not in type_.linked)
 
 
-def _cut_type(first: RelType, cuts: Sequence[Cut], extents: Sequence[int]) -> tuple[tuple[Key, ...], tuple[Axis, ...]]:
+def _cut_type(
+    first: RelType, cuts: Sequence[Cut], extents: Sequence[int]
+) -> tuple[tuple[Key, ...], tuple[Axis, ...]]:
     """Keys keep their place: the key of an axis stands where the first key that cut it stood, new ones last."""
     if len(cuts) != len(first.axes):
-        raise SchemaError(f"retile takes one tile size per axis: {first} has {len(first.axes)} axes, got {len(cuts)} sizes")
+        raise SchemaError(
+            f"retile takes one tile size per axis: {first} has {len(first.axes)} axes, got {len(cuts)} sizes"
+        )
     slots: dict[str, Key] = {}
     new: list[Key] = []
     axes: list[Axis] = []
-    for axis, cut, extent in zip(first.axes, cuts, extents, strict=True):
-        if cut.size is None or cut.key is None:
-            axes.append(Axis(extent, (), extent))
+    for old, cut, extent in zip(first.axes, cuts, extents, strict=True):
+        axes.append(cut_axis(cut, extent))
+        if cut.key is None:
             continue
-        if cut.size < 1:
-            raise SchemaError(f"a tile size is at least 1; got {cut.size}")
-        size = min(cut.size, extent)
-        axes.append(Axis(size, ((cut.key, 1),), extent))
         key = Key(cut.key, axes[-1].n_tiles)
-        if axis.link:
-            slots[next(name for name in first.names if name in dict(axis.link))] = key
+        if old.link:
+            slots[next(name for name in first.names if name in dict(old.link))] = key
         else:
             new.append(key)
-    linked = first.linked
-    kept = [slots.get(k.name, k) for k in first.keys if k.name not in linked or k.name in slots]
+    kept = [slots.get(k.name, k) for k in first.keys if k.name not in first.linked or k.name in slots]
     return (*kept, *new), tuple(axes)
 
 
+def cut_axis(cut: Cut, extent: int) -> Axis:
+    """An axis of the whole tensor under a cut.
+
+    Example:
+        >>> cut_axis(Cut(4, "i"), 10), cut_axis(Cut(), 10)
+        (Axis(size=4, link=(('i', 1),), extent=10), Axis(size=10, link=(), extent=10))
+
+    Raises:
+        SchemaError: the tile size is not positive.
+    """
+    if cut.size is None or cut.key is None:
+        return Axis(extent, (), extent)
+    if cut.size < 1:
+        raise SchemaError(f"a tile size is at least 1; got {cut.size}")
+    return Axis(min(cut.size, extent), ((cut.key, 1),), extent)
+
+
 def offsets_along(windows: Sequence[Sequence[Window]], along: int) -> list[int]:
-    """Where each operand begins along the axis of concatenation."""
+    """Where each operand begins along the axis of concatenation.
+
+    Example:
+        >>> offsets_along([[Window(0, 1, 3)], [Window(0, 2, 5)]], 0)
+        [0, 3]
+    """
     counts = [w[along].count if w else 0 for w in windows]
     return [0, *accumulate(counts)][:-1]

@@ -41,14 +41,15 @@ def parse_signature(text: str) -> Signature:
         ('m', 'p')
 
     Raises:
-        KernelError: the text is not a signature with one output.
+        KernelError: the text is not a signature with inputs and one output.
     """
     left, arrow, right = text.partition("->")
     outputs = _GROUP.findall(right)
     rest = _GROUP.sub("", left).replace(",", "").strip() + _GROUP.sub("", right).strip()
-    if not arrow or len(outputs) != 1 or rest:
+    inputs = _GROUP.findall(left)
+    if not arrow or not inputs or len(outputs) != 1 or rest:
         raise KernelError(f"{text!r} is not a kernel signature; write one like '(m,n),(n,p)->(m,p)'")
-    return Signature(tuple(_dims(group) for group in _GROUP.findall(left)), _dims(outputs[0]))
+    return Signature(tuple(_dims(group) for group in inputs), _dims(outputs[0]))
 
 
 def _dims(group: str) -> tuple[str, ...]:

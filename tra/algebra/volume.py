@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tra.algebra.live import is_listable, is_plain, live_keys, n_live, ranges
-from tra.algebra.types import KeySet, RelType
+from tra.algebra.types import KeyArray, KeySet, RelType
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -69,7 +69,7 @@ def _separable(type_: RelType, bounds: Ranges) -> int:
 
 
 @lru_cache(maxsize=256)
-def _listed(type_: RelType) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _listed(type_: RelType) -> tuple[KeyArray, KeyArray]:
     keys = live_keys(type_)
     return keys, np.prod(type_.tile_lengths(keys), axis=1, dtype=np.int64)
 

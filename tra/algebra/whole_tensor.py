@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tra.algebra.kernel import kernel
 from tra.algebra.key_function import Var
 from tra.algebra.nodes import Cut, Expr
-from tra.algebra.operators import concat, rekey, tile, transform
-from tra.algebra.retiling import check_whole, retile
+from tra.algebra.operators import concat, rekey, resolve_axis, tile, transform
+from tra.algebra.retiling import check_links, check_whole, free_keys, retile
 from tra.algebra.types import Axis, RelType
+from tra.errors import SchemaError
 
 
 def axis_key(type_: RelType, place: int) -> str | None:
@@ -41,13 +41,12 @@ def whole_form(expr: Expr) -> Expr:
     """
     if is_whole_form(expr.type):
         return expr
+    check_links(expr.type, "the tensor of a relation")
     if any(axis.link and axis_key(expr.type, p) is None for p, axis in enumerate(expr.type.axes)):
         expr = retile([expr], current_cuts(expr.type))
-    for name in reversed([name for name in expr.type.names if name not in expr.type.linked]):
-        rank = len(expr.type.axes)
-        grown = transform(expr, kernel("expand_dims", axis=-(rank + 1)))
-        glued = concat(grown, name, 0)
-        expr = tile(glued, 0, 1, name) if glued.type.axes[0].size else glued
+    for key in reversed(free_keys(expr.type)):
+        grown = transform(expr, "expand_dims", axis=-(len(expr.type.axes) + 1))
+        expr = tile(concat(grown, key.name, 0), 0, 1, key.name)
     return axis_order(expr)
 
 
@@ -124,26 +123,27 @@ def transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
     """Permutes the axes of the whole tensor, as `numpy.transpose` does; keys follow their axes.
 
     Raises:
-        SchemaError: the relation is no whole tensor.
-        KernelError: `axes` is no permutation.
+        SchemaError: the relation is no whole tensor, or `axes` is no permutation of its axes.
     """
     expr = whole_form(expr)
     rank = len(expr.type.axes)
-    order = tuple(range(rank))[::-1] if axes is None else tuple(a % rank if rank else a for a in axes)
+    order = tuple(range(rank))[::-1] if axes is None else tuple(resolve_axis(expr.type, a) for a in axes)
+    if sorted(order) != list(range(rank)):
+        raise SchemaError(f"transpose takes each axis of {expr.type} once; got {tuple(axes or ())}")
     if order == tuple(range(rank)):
         return expr
-    return axis_order(transform(expr, kernel("transpose", axes=order)))
+    return axis_order(transform(expr, "transpose", axes=order))
 
 
 def expand_dims(expr: Expr, place: int) -> Expr:
     """A new axis of extent one at `place` of the whole tensor."""
-    return transform(expr, kernel("expand_dims", axis=place - len(expr.type.axes) - 1))
+    return transform(expr, "expand_dims", axis=place - len(expr.type.axes) - 1)
 
 
 def squeeze(expr: Expr, place: int) -> Expr:
     """Drops an axis of extent one."""
     expr = uncut(expr, place)
-    return transform(expr, kernel("squeeze", axis=place - len(expr.type.axes)))
+    return transform(expr, "squeeze", axis=place - len(expr.type.axes))
 
 
 def default_tile(shape: Sequence[int], limit: int = 1 << 20) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ def open_client(scheduler: Any, threads: int | None, sites: int | None, memory_l
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
     """Workers as processes; stealing is off, since a plan says where its tasks run."""
     n_workers, per_worker = sites or 2, threads or 1
-    settings = {"distributed.scheduler.work-stealing": False, "distributed.logging.distributed": "error"}
+    settings = {"distributed.scheduler.work-stealing": False, "logging.distributed": "critical"}
     with dask.config.set(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LocalCluster(

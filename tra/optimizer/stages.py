@@ -34,6 +34,10 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        """The digests of the nodes: Dask need not look into them."""
+        return (self.number, tuple(node.digest for node in self.nodes), self.inputs, self.outputs)
+
 
 @dataclass(frozen=True)
 class Output:

@@ -61,8 +61,8 @@ class Builder(QueryBuilder):
         return s.Tensor(kids[0], kids[1].value, span=span_of(kids))
 
     def call(self, kids: Kids) -> s.Call:
-        name, indices, _, (arguments, options), _ = kids[0], kids[1], kids[2], kids[3].value, kids[4]
-        return s.Call(function_name(name), value_of(indices), arguments, options, span=span_of(kids))
+        name, indices, _, part, _ = kids
+        return s.Call(function_name(name), value_of(indices), *part.value, span=span_of(kids))
 
     def arguments(self, kids: Kids) -> Part:
         """Splits into arguments and options, which come last and once each."""
@@ -72,9 +72,11 @@ class Builder(QueryBuilder):
         for late in given[len(arguments) :]:
             if not isinstance(late, s.Option):
                 raise Problem(late.span, "an argument without a name after one with a name")
-        for i, option in enumerate(options):
-            if any(option.name == other.name for other in options[:i]):
+        seen: set[s.Name] = set()
+        for option in options:
+            if option.name in seen:
                 raise Problem(option.span, f"{option.name.text} is given twice")
+            seen.add(option.name)
         return Part((arguments, options), span_of(kids))
 
     def option(self, kids: Kids) -> s.Option:

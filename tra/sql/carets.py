@@ -50,18 +50,17 @@ def _excerpt(text: str, first: int, start: int, end: int) -> tuple[str, str]:
 
 
 def _printable(text: str) -> str:
-    """`text` with tabs as spaces, and what has no glyph as a replacement character."""
-    shown = (
-        char if char.isprintable() or _width(char) == 0 else "\ufffd" for char in text.replace("\t", TAB)
-    )
-    return "".join(shown)
+    """`text` with tabs as spaces, and what has no glyph of its own as a replacement character."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text.replace("\t", TAB))
 
 
 def _width(text: str) -> int:
-    """Columns that `text` takes on a terminal: none for marks that combine, two for wide letters."""
-    return sum(
-        0 if unicodedata.category(char) in ("Mn", "Me", "Cf") else 2 if _is_wide(char) else 1 for char in text
-    )
+    """Columns that printable text takes on a terminal: none for marks that combine, two for wide letters."""
+    return sum(0 if _combines(char) else 2 if _is_wide(char) else 1 for char in text)
+
+
+def _combines(char: str) -> bool:
+    return unicodedata.category(char) in ("Mn", "Me")
 
 
 def _is_wide(char: str) -> bool:

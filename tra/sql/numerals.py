@@ -61,5 +61,5 @@ def _checked(token: Token) -> str:
 def _finite(token: Token, digits: str) -> float:
     value = float(digits)
     if math.isinf(value) and not digits.strip("-").startswith("inf"):
-        raise Problem(span_of_token(token), f"{digits} is too large for a float", "infinity is written INF")
+        raise Problem(span_of_token(token), f"{digits} is too large for a float")
     return value

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from tra.algebra.kernel import Kernel, Laws, make_kernel, register
+from tra.algebra.kernel import Kernel, Laws, TileFunction, make_kernel, register
 from tra.algebra.types import Tile
 from tra.errors import KernelError
 
@@ -57,7 +57,7 @@ def _einsum_kernel(spec: str) -> Kernel:
     )  # fmt: skip
 
 
-def _einsum_function(operands: list[str], output: str):  # type: ignore[no-untyped-def]
+def _einsum_function(operands: list[str], output: str) -> TileFunction:
     if len(operands) == 1:
         return lambda x: np.einsum(f"...{operands[0]}->...{output}", x)
     left, right = operands
@@ -90,7 +90,7 @@ def contract(left: str, right: str, output: str, x: Tile, y: Tile) -> Tile:
     extents = [prod(size[c] for c in group) for group in (rows, inner, columns)]
     xm = _grouped(x, left, n_loops, [*batch, *rows, *inner], len(batch), (extents[0], extents[1]))
     ym = _grouped(y, right, n_loops, [*batch, *inner, *columns], len(batch), (extents[1], extents[2]))
-    product = np.matmul(xm, ym)
+    product: Tile = np.matmul(xm, ym)
     shape = product.shape[: n_loops + len(batch)] + tuple(size[c] for c in (*rows, *columns))
     labels = [*batch, *rows, *columns]
     axes = (*range(n_loops), *(n_loops + labels.index(c) for c in output))
@@ -102,9 +102,8 @@ def _sum_alone(x: Tile, labels: str, others: str) -> tuple[Tile, str]:
     if not alone:
         return x, labels
     axes = tuple(x.ndim - len(labels) + labels.index(c) for c in alone)
-    dtype = x.dtype if x.dtype.kind in "iub" else None
-    reduce = np.logical_or.reduce if x.dtype == bool else np.add.reduce
-    return reduce(x, axis=axes, dtype=dtype), "".join(c for c in labels if c not in alone)
+    summed: Tile = np.any(x, axis=axes) if x.dtype == bool else np.sum(x, axis=axes, dtype=x.dtype)
+    return summed, "".join(c for c in labels if c not in alone)
 
 
 def _grouped(x: Tile, labels: str, n_loops: int, order: list[str], n_batch: int, matrix: tuple[int, int]) -> Tile:

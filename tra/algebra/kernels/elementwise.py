@@ -7,17 +7,15 @@ and commutative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tra.algebra.kernel import Kernel, Laws, kernel, make_kernel, register
+from tra.algebra.kernel import Kernel, Laws, TileFunction, kernel, make_kernel, register
 from tra.algebra.types import Tile
 
 UNARY = "()->()"
 BINARY = "(),()->()"
-BOTH = frozenset([0, 1])
 _SLOW = 8.0  # operations charged for a transcendental function
 
 
@@ -28,7 +26,8 @@ def _sigmoid(x: Tile) -> Tile:
 
 
 def _relu(x: Tile) -> Tile:
-    return np.maximum(x, x.dtype.type(0))
+    result: Tile = np.maximum(x, x.dtype.type(0))
+    return result
 
 
 def _step(x: Tile) -> Tile:
@@ -39,82 +38,69 @@ def _identity(x: Tile) -> Tile:
     return x
 
 
-def _fixed(name: str, signature: str, function: Callable[..., Tile], laws: Laws, flops: float = 1.0) -> None:
-    made = make_kernel(name, signature, function, laws=laws, flops=lambda dims: flops)
-    register(name, lambda: made)
-
-
 def _laws(**laws: Any) -> Laws:
     return Laws(elementwise=True, **laws)
 
 
-_LINEAR = frozenset([0])
+def _fixed(name: str, signature: str, function: TileFunction, flops: float, **laws: Any) -> None:
+    made = make_kernel(name, signature, function, laws=_laws(**laws), flops=lambda dims: flops)
+    register(name, lambda: made)
 
-for _name, _function, _flops, _law in [
-    ("neg", np.negative, 1.0, {"linear": _LINEAR, "zero_preserving": True}),
-    ("conj", np.conjugate, 1.0, {"zero_preserving": True}),
-    ("real", np.real, 1.0, {"zero_preserving": True}),
-    ("imag", np.imag, 1.0, {"zero_preserving": True}),
-    ("abs", np.absolute, 1.0, {"zero_preserving": True}),
-    ("sign", np.sign, 1.0, {"zero_preserving": True, "monotone": True}),
-    ("square", np.square, 1.0, {"zero_preserving": True}),
-    ("sqrt", np.sqrt, _SLOW, {"zero_preserving": True, "monotone": True}),
-    ("exp", np.exp, _SLOW, {"monotone": True}),
-    ("log", np.log, _SLOW, {"monotone": True}),
-    ("log1p", np.log1p, _SLOW, {"zero_preserving": True, "monotone": True}),
-    ("expm1", np.expm1, _SLOW, {"zero_preserving": True, "monotone": True}),
-    ("sin", np.sin, _SLOW, {"zero_preserving": True}),
-    ("cos", np.cos, _SLOW, {}),
-    ("tanh", np.tanh, _SLOW, {"zero_preserving": True, "monotone": True}),
-    ("sigmoid", _sigmoid, _SLOW, {"monotone": True}),
-    ("relu", _relu, 1.0, {"zero_preserving": True, "monotone": True}),
-    ("step", _step, 1.0, {"zero_preserving": True, "monotone": True}),
-    ("floor", np.floor, 1.0, {"zero_preserving": True, "monotone": True}),
-    ("ceil", np.ceil, 1.0, {"zero_preserving": True, "monotone": True}),
-    ("logical_not", np.logical_not, 1.0, {}),
-    ("is_nan", np.isnan, 1.0, {"zero_preserving": True}),
-    ("identity", _identity, 0.0, {"linear": _LINEAR, "zero_preserving": True, "monotone": True}),
-]:  # fmt: skip
-    _fixed(_name, UNARY, _function, _laws(**_law), _flops)
 
+_FIRST, _SECOND, _BOTH = frozenset([0]), frozenset([1]), frozenset([0, 1])
 _FOLD = {"associative": True, "commutative": True}
-for _name, _function, _flops, _law in [
-    ("add", np.add, 1.0,
-     {**_FOLD, "identity": 0.0, "distributes_over": frozenset(["max", "min"]), "monotone": True,
-      "zero_preserving": True}),
-    ("sub", np.subtract, 1.0, {"zero_preserving": True}),
-    ("mul", np.multiply, 1.0, {**_FOLD, "identity": 1.0, "linear": BOTH, "zero_preserving": True}),
-    ("div", np.true_divide, 1.0, {"linear": _LINEAR}),
-    ("floor_div", np.floor_divide, 1.0, {}),
-    ("mod", np.remainder, 1.0, {}),
-    ("pow", np.power, _SLOW, {}),
-    ("max", np.maximum, 1.0,
-     {**_FOLD, "idempotent": True, "distributes_over": frozenset(["max", "min"]), "monotone": True,
-      "zero_preserving": True}),
-    ("min", np.minimum, 1.0,
-     {**_FOLD, "idempotent": True, "distributes_over": frozenset(["max", "min"]), "monotone": True,
-      "zero_preserving": True}),
-    ("logaddexp", np.logaddexp, 2 * _SLOW, {**_FOLD, "monotone": True}),
-    ("logical_and", np.logical_and, 1.0, {**_FOLD, "identity": 1.0, "zero_preserving": True}),
-    ("logical_or", np.logical_or, 1.0, {**_FOLD, "identity": 0.0, "zero_preserving": True}),
-    ("logical_xor", np.logical_xor, 1.0, {**_FOLD, "identity": 0.0, "zero_preserving": True}),
-    ("eq", np.equal, 1.0, {"commutative": True}),
-    ("ne", np.not_equal, 1.0, {"commutative": True, "zero_preserving": True}),
-    ("lt", np.less, 1.0, {"zero_preserving": True}),
-    ("le", np.less_equal, 1.0, {}),
-    ("gt", np.greater, 1.0, {"zero_preserving": True}),
-    ("ge", np.greater_equal, 1.0, {}),
-    ("left", lambda x, y: np.broadcast_arrays(x, y)[0], 0.0, {"linear": _LINEAR, "zero_preserving": True}),
-    ("right", lambda x, y: np.broadcast_arrays(x, y)[1], 0.0,
-     {"linear": frozenset([1]), "zero_preserving": True}),
-]:  # fmt: skip
-    _fixed(_name, BINARY, _function, _laws(**_law), _flops)
+_ORDERED = {"distributes_over": frozenset(["max", "min"]), "monotone": True, "zero_preserving": True}
 
-_fixed("where", "(),(),()->()", np.where, _laws(zero_preserving=True))
+_fixed("neg", UNARY, np.negative, 1.0, linear=_FIRST, zero_preserving=True)
+_fixed("conj", UNARY, np.conjugate, 1.0, zero_preserving=True)
+_fixed("real", UNARY, np.real, 1.0, zero_preserving=True)
+_fixed("imag", UNARY, np.imag, 1.0, zero_preserving=True)
+_fixed("abs", UNARY, np.absolute, 1.0, zero_preserving=True)
+_fixed("sign", UNARY, np.sign, 1.0, zero_preserving=True, monotone=True)
+_fixed("square", UNARY, np.square, 1.0, zero_preserving=True)
+_fixed("sqrt", UNARY, np.sqrt, _SLOW, zero_preserving=True, monotone=True)
+_fixed("exp", UNARY, np.exp, _SLOW, monotone=True)
+_fixed("log", UNARY, np.log, _SLOW, monotone=True)
+_fixed("log1p", UNARY, np.log1p, _SLOW, zero_preserving=True, monotone=True)
+_fixed("expm1", UNARY, np.expm1, _SLOW, zero_preserving=True, monotone=True)
+_fixed("sin", UNARY, np.sin, _SLOW, zero_preserving=True)
+_fixed("cos", UNARY, np.cos, _SLOW)
+_fixed("tanh", UNARY, np.tanh, _SLOW, zero_preserving=True, monotone=True)
+_fixed("sigmoid", UNARY, _sigmoid, _SLOW, monotone=True)
+_fixed("relu", UNARY, _relu, 1.0, zero_preserving=True, monotone=True)
+_fixed("step", UNARY, _step, 1.0, zero_preserving=True, monotone=True)
+_fixed("floor", UNARY, np.floor, 1.0, zero_preserving=True, monotone=True)
+_fixed("ceil", UNARY, np.ceil, 1.0, zero_preserving=True, monotone=True)
+_fixed("logical_not", UNARY, np.logical_not, 1.0)
+_fixed("is_nan", UNARY, np.isnan, 1.0, zero_preserving=True)
+_fixed("identity", UNARY, _identity, 0.0, linear=_FIRST, zero_preserving=True, monotone=True)
+
+_fixed("add", BINARY, np.add, 1.0, identity=0.0, **_FOLD, **_ORDERED)
+_fixed("sub", BINARY, np.subtract, 1.0, zero_preserving=True)
+_fixed("mul", BINARY, np.multiply, 1.0, identity=1.0, linear=_BOTH, zero_preserving=True, **_FOLD)
+_fixed("div", BINARY, np.true_divide, 1.0, linear=_FIRST)
+_fixed("floor_div", BINARY, np.floor_divide, 1.0)
+_fixed("mod", BINARY, np.remainder, 1.0)
+_fixed("pow", BINARY, np.power, _SLOW)
+_fixed("max", BINARY, np.maximum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
+_fixed("min", BINARY, np.minimum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
+_fixed("logaddexp", BINARY, np.logaddexp, 2 * _SLOW, monotone=True, **_FOLD)
+_fixed("logical_and", BINARY, np.logical_and, 1.0, identity=1.0, zero_preserving=True, **_FOLD)
+_fixed("logical_or", BINARY, np.logical_or, 1.0, identity=0.0, zero_preserving=True, **_FOLD)
+_fixed("logical_xor", BINARY, np.logical_xor, 1.0, identity=0.0, zero_preserving=True, **_FOLD)
+_fixed("eq", BINARY, np.equal, 1.0, commutative=True)
+_fixed("ne", BINARY, np.not_equal, 1.0, commutative=True, zero_preserving=True)
+_fixed("lt", BINARY, np.less, 1.0, zero_preserving=True)
+_fixed("le", BINARY, np.less_equal, 1.0)
+_fixed("gt", BINARY, np.greater, 1.0, zero_preserving=True)
+_fixed("ge", BINARY, np.greater_equal, 1.0)
+_fixed("left", BINARY, lambda x, y: np.broadcast_arrays(x, y)[0], 0.0, linear=_FIRST, zero_preserving=True)
+_fixed("right", BINARY, lambda x, y: np.broadcast_arrays(x, y)[1], 0.0, linear=_SECOND, zero_preserving=True)
+_fixed("where", "(),(),()->()", np.where, 1.0, zero_preserving=True)
 
 
 def _scale(by: float) -> Kernel:
-    laws = _laws(linear=_LINEAR, zero_preserving=True)
+    laws = _laws(linear=_FIRST, zero_preserving=True)
     return make_kernel("scale", UNARY, lambda x: x * by, params={"by": by}, laws=laws, flops=lambda dims: 1.0)
 
 
@@ -138,7 +124,8 @@ def _one_hot(size: int, dtype: str = "float64") -> Kernel:
     target: np.dtype[Any] = np.dtype(dtype)
 
     def function(x: Tile) -> Tile:
-        return (x[..., np.newaxis] == np.arange(size)).astype(target)
+        result: Tile = (x[..., np.newaxis] == np.arange(size)).astype(target)
+        return result
 
     return make_kernel(
         "one_hot", "()->(classes)", function, params={"size": size, "dtype": str(target)},

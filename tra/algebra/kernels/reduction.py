@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from tra.algebra.kernel import Kernel, Laws, make_kernel, register
+from tra.algebra.kernel import Kernel, Laws, TileFunction, make_kernel, register
 from tra.algebra.types import Tile
 from tra.errors import KernelError
 
@@ -18,7 +16,7 @@ def _signature(axis: int, name: str, *, keeps: bool) -> str:
     return f"({','.join(dims)})->({','.join(dims if keeps else dims[1:])})"
 
 
-def _along(name: str, function: Callable[..., Tile], laws: Laws, flops: float, *, keeps: bool = False) -> None:
+def _along(name: str, function: TileFunction, laws: Laws, flops: float, *, keeps: bool = False) -> None:
     def definition(axis: int = -1) -> Kernel:
         return make_kernel(
             name, _signature(axis, name, keeps=keeps), lambda x: function(x, axis), params={"axis": int(axis)},

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import zipfile
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import prod
@@ -25,6 +25,8 @@ from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, near_name
 
 ENCRYPTED = 1
+HEADER = 30  # bytes of an entry's own header, before its name
+PADDING = 0xD935  # the kind of extra field that zipalign pads with
 
 
 def open_npy(location: Location) -> Tile:
@@ -37,10 +39,11 @@ def open_npy(location: Location) -> Tile:
 def open_npz(location: Location) -> Tile:
     """An array of an `.npz` archive: mapped where it was stored, read where it was compressed."""
     with zipfile.ZipFile(location.path) as archive:
-        name = f"{location.member}.npy"
-        if name not in archive.namelist():
-            raise _unknown_member(location, archive)
-        info = archive.getinfo(name)
+        names = _members(archive)
+        if location.member not in names:
+            near = near_name(location.member, names)
+            raise ValueError(f"the archive's members are {', '.join(names) or 'none'}{near}")
+        info = archive.getinfo(f"{location.member}.npy")
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
             return _stored(Path(location.path), info)
         with archive.open(info) as file:
@@ -55,37 +58,30 @@ def with_member(location: Location) -> Location:
     """
     if location.suffix != ".npz" or location.member:
         return location
-    names = _members(location)
+    with zipfile.ZipFile(location.path) as archive:
+        names = _members(archive)
     if len(names) == 1:
         return replace(location, member=names[0])
-    found = (
-        f"its members are {', '.join(names)}: write {Path(location.path).name}:{names[0]}"
-        if names
-        else "it is empty"
-    )
-    raise CatalogError(f"{location} is an archive, name a member; {found}")
+    if not names:
+        raise CatalogError(f"{location} is an archive without arrays")
+    example = f"{Path(location.path).name}:{names[0]}"
+    raise CatalogError(f"{location} is an archive of {', '.join(names)}; name a member, as in {example}")
 
 
-def _members(location: Location) -> list[str]:
-    with zipfile.ZipFile(location.path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
-
-
-def _unknown_member(location: Location, archive: zipfile.ZipFile) -> ValueError:
-    names = [name.removesuffix(".npy") for name in archive.namelist()]
-    return ValueError(f"its members are {', '.join(names) or 'none'}{near_name(location.member, names)}")
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def _stored(path: Path, info: zipfile.ZipInfo) -> Tile:
     """Maps a member that lies in the archive as it is."""
     with path.open("rb") as file:
         file.seek(info.header_offset)
-        header = file.read(30)
-        if header[:4] != b"PK\x03\x04" or len(header) < 30:
+        header = file.read(HEADER)
+        if header[:4] != b"PK\x03\x04" or len(header) < HEADER:
             raise ValueError("the archive is damaged")
         begin = (
             info.header_offset
-            + 30
+            + HEADER
             + int.from_bytes(header[26:28], "little")
             + int.from_bytes(header[28:30], "little")
         )
@@ -94,33 +90,37 @@ def _stored(path: Path, info: zipfile.ZipInfo) -> Tile:
 
 
 def _mapped(path: Path, file: IO[bytes], end: int) -> Tile:
-    """Maps the array whose header begins where the file stands."""
+    """Maps the array whose header begins where the file stands and whose data ends at `end`."""
     shape, fortran, dtype = _header(file)
-    begin, size = file.tell(), prod(shape) * dtype.itemsize
-    if begin + size > end:
-        raise ValueError(f"it ends too early: {shape} {dtype} takes {size} bytes, {end - begin} are there")
-    if not size:
+    begin = file.tell()
+    if not prod(shape):
         return np.zeros(shape, dtype)
+    _check_size(shape, dtype, end - begin)
     return np.memmap(path, dtype, "r", begin, shape, "F" if fortran else "C")
 
 
 def _read(file: IO[bytes], n_bytes: int) -> Tile:
     """Reads a compressed array; the archive's checksum is compared with all of it."""
     shape, fortran, dtype = _header(file)
-    size = prod(shape) * dtype.itemsize
-    if file.tell() + size != n_bytes:
-        raise ValueError(f"{shape} {dtype} takes {size} bytes, {n_bytes - file.tell()} are there")
-    array = np.frombuffer(file.read(size), dtype) if size else np.zeros(0, dtype)
+    _check_size(shape, dtype, n_bytes - file.tell())
+    array = np.frombuffer(file.read(), dtype) if prod(shape) else np.zeros(0, dtype)
     return array.reshape(shape, order="F" if fortran else "C")
 
 
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], found: int) -> None:
+    size = prod(shape) * dtype.itemsize
+    if found != size:
+        raise ValueError(f"it is cut or damaged: {shape} of {dtype} take {size} bytes, {found} are there")
+
+
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"it is an npy file of version {version[0]}.{version[1]}, known are 1.0 and 2.0")
-    shape, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(
-        file
-    )
+    """Shape, whether in Fortran order, and dtype; objects are refused, nothing is ever unpickled."""
+    try:
+        version = npy.read_magic(file)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # NumPy's parser of headers also lets errors of the tokenizer through
+        raise ValueError("it is no NumPy array, or its header is damaged") from error
     native(dtype)
     return shape, fortran, dtype
 
@@ -150,6 +150,7 @@ class NpyWriter(TensorWriter):
     def begin(self) -> None:
         if prod(self.type.shape):
             self._map = npy.open_memmap(self.temporary, "w+", self.type.dtype, self.type.shape)
+            _take_space(self.temporary)
             return
         with self.temporary.open("wb") as file:
             np.save(file, np.zeros(self.type.shape, self.type.dtype))
@@ -167,6 +168,13 @@ class NpyWriter(TensorWriter):
         self._map = None
 
 
+def _take_space(path: Path) -> None:
+    """Reserves the disk space of a file: a full disk is an error now, and no fault when pages are written."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 class NpzWriter(NpyWriter):
     """Writes an `.npz` archive of one member, not compressed; without a name it has the file's."""
 
@@ -178,21 +186,22 @@ class NpzWriter(NpyWriter):
     def is_own(self) -> bool:
         try:
             with zipfile.ZipFile(self.target) as archive:
-                names = archive.namelist()
+                others = set(archive.namelist()) - {self._member}
         except (OSError, zipfile.BadZipFile):
             return False
-        if all(name.endswith(".npy") for name in names) and set(names) - {self._member}:
+        if others and all(name.endswith(".npy") for name in others):
+            lost = ", ".join(sorted(name.removesuffix(".npy") for name in others))
             raise CatalogError(
-                f"{self.target} holds {_listed(names)}: an archive is written with one member, "
-                "and these would be lost; save under another name"
+                f"{self.target} also holds {lost}, which would be lost: "
+                "an archive is written with one member; save under another name"
             )
-        return set(names) <= {self._member}
+        return not others
 
     def finish(self) -> None:
         super().finish()
         with (
             zipfile.ZipFile(self._archive, "w") as archive,
-            archive.open(zipfile.ZipInfo(self._member), "w", force_zip64=True) as out,
+            archive.open(_aligned(self._member), "w", force_zip64=True) as out,
             self.temporary.open("rb") as file,
         ):
             shutil.copyfileobj(file, out, 1 << 20)
@@ -203,5 +212,10 @@ class NpzWriter(NpyWriter):
         self._archive.unlink(missing_ok=True)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name.removesuffix(".npy") for name in names)
+def _aligned(name: str) -> zipfile.ZipInfo:
+    """The first entry of an archive, padded so that its array can be mapped as it lies."""
+    info = zipfile.ZipInfo(name)
+    zip64 = 20
+    begin = HEADER + len(name.encode()) + zip64 + 4
+    info.extra = struct.pack("<HH", PADDING, -begin % 64) + bytes(-begin % 64)
+    return info

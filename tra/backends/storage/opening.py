@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tra.algebra.nodes import Source
 from tra.algebra.sources import TileSource, tensor_type
 from tra.algebra.types import Key, RelType
@@ -39,7 +41,7 @@ def open_source(
         base: the folder that relative paths start from; the working directory when left out.
 
     Example:
-        >>> import tempfile, numpy as np
+        >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
         >>> np.save(Path(folder.name) / "A.npy", np.arange(6.0).reshape(2, 3))
         >>> source, tiles = open_source("A.npy", tile=(1, 2), base=Path(folder.name))
@@ -96,7 +98,7 @@ def _has_tiles(stored: RelType, tile: Sizes) -> bool:
     """Claims that tile sizes, one for all or one per cut axis or per axis, are the stored ones."""
     axes = stored.axes
     cut = tuple(axis for axis in axes if axis.link)
-    if isinstance(tile, int):
+    if isinstance(tile, (int, np.integer)):
         return all(axis.size == min(tile, axis.extent) for axis in cut)
     return any(
         len(tile) == len(some)

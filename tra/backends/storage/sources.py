@@ -1,4 +1,8 @@
-"""Tiles in files, for source nodes: small values that travel, and open their file where they are read."""
+"""Tiles in files, for source nodes: small values that travel, and open their file where they are read.
+
+Tiles are views of mapped files. Writers here replace files and never change them, so a view stays what it
+was; a program that cuts a mapped file in place takes its pages away from under the view.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +77,8 @@ class ArrayFile:
             CatalogError: the file or the tile is not there, or has changed.
         """
         with reading(self.location, key):
-            if not all(0 <= k < domain for k, domain in zip(key, self.type.domains, strict=True)):
+            domains = self.type.domains
+            if len(key) != len(domains) or not all(0 <= k < d for k, d in zip(key, domains, strict=True)):
                 raise ValueError("there is no tile at this key")
             array, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
             tile = ArraySource(array, self.type).read(key)

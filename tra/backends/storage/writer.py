@@ -77,6 +77,8 @@ class TileWriter(ABC):
         self._check_target()
         try:
             with writing(self.location):
+                if not self.target.parent.is_dir():
+                    raise FileNotFoundError
                 self.begin()
         except BaseException:
             self._discard()
@@ -105,8 +107,8 @@ class TileWriter(ABC):
             )
         if not self.is_own():
             raise CatalogError(
-                f"{self.target} is there and was not written as {self.location.suffix}: "
-                "it is left alone; save under another name, or remove it first"
+                f"{self.target} exists and is not in the format {self.location.suffix}: not overwritten; "
+                "save under another name, or remove it first"
             )
 
     def _discard(self) -> None:
