@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tra.algebra.nodes import Cut, Expr, Window
 from tra.algebra.retiling import full_windows, retile
-from tra.algebra.whole_tensor import axis_key, axis_order, current_cuts, expand_dims, fresh_name, recut, squeeze, whole_form
+from tra.algebra.types import RelType
+from tra.algebra.whole_tensor import (
+    axis_key,
+    axis_order,
+    current_cuts,
+    expand_dims,
+    fresh_name,
+    recut,
+    squeeze,
+    whole_form,
+)
 from tra.errors import SchemaError
 
 
@@ -19,21 +29,13 @@ def take(expr: Expr, index: Any) -> Expr:
         SchemaError: an index is out of range, of another kind, or there are too many.
     """
     expr = whole_form(expr)
-    items = _expanded(index if isinstance(index, tuple) else (index,), len(expr.type.axes), expr)
-    windows, dropped, place = list(full_windows(expr.type)), [], 0
-    for item in items:
-        if item is None:
-            continue
-        extent = expr.type.axes[place].extent
-        if isinstance(item, slice):
-            windows[place] = _window(item, extent)
-        else:
-            windows[place] = Window(_position(item, extent, place, expr), 1, 1)
-            dropped.append(place)
-        place += 1
+    items = _expanded(index if isinstance(index, tuple) else (index,), expr.type)
+    places = [item for item in items if item is not None]
+    windows = [_window(item, place, expr.type) for place, item in enumerate(places)]
     taken = _windowed(expr, windows)
-    for place in reversed(dropped):
-        taken = squeeze(taken, place)
+    for place in reversed(range(len(places))):
+        if not isinstance(places[place], slice):
+            taken = squeeze(taken, place)
     place = 0
     for item in items:
         if item is None:
@@ -42,34 +44,36 @@ def take(expr: Expr, index: Any) -> Expr:
     return taken
 
 
-def _expanded(items: tuple[Any, ...], rank: int, expr: Expr) -> list[Any]:
-    n_dots = sum(item is Ellipsis for item in items)
+def _expanded(items: tuple[Any, ...], type_: RelType) -> list[Any]:
+    """One item per axis, and None for each new one."""
+    rank = len(type_.axes)
+    dots = [place for place, item in enumerate(items) if item is Ellipsis]
     used = sum(item is not None and item is not Ellipsis for item in items)
-    if used > rank or n_dots > 1:
-        raise SchemaError(f"too many indices: {expr.type} has {rank} axes, got {used}")
-    rest: list[Any] = [slice(None)] * (rank - used)
-    if not n_dots:
-        return [*items, *rest]
-    at = next(p for p, item in enumerate(items) if item is Ellipsis)
-    return [*items[:at], *rest, *items[at + 1 :]]
+    if used > rank:
+        raise SchemaError(f"too many indices: {type_} has {rank} axes, got {used}")
+    if len(dots) > 1:
+        raise SchemaError("an index has at most one ellipsis (...)")
+    at = dots[0] if dots else len(items)
+    return [*items[:at], *[slice(None)] * (rank - used), *items[at + 1 :]]
 
 
-def _window(item: slice, extent: int) -> Window:
+def _window(item: Any, place: int, type_: RelType) -> Window:
+    extent = type_.axes[place].extent
     try:
-        start, stop, step = item.indices(extent)
-    except TypeError:
-        raise SchemaError(f"slices take integers; got {item}") from None
-    return Window(start, step, len(range(start, stop, step)))
-
-
-def _position(item: Any, extent: int, place: int, expr: Expr) -> int:
-    try:
+        if isinstance(item, slice):
+            start, stop, step = item.indices(extent)
+            return Window(start, step, len(range(start, stop, step)))
+        if isinstance(item, bool):
+            raise TypeError
         at = operator.index(item)
-    except TypeError:
-        raise SchemaError(f"cannot index with {type(item).__name__}: use integers, slices, None and ...") from None
-    if isinstance(item, bool) or not -extent <= at < extent:
-        raise SchemaError(f"index {item} is out of range for axis {place} of {expr.type}, extent {extent}")
-    return at % extent
+    except (TypeError, ValueError):
+        shown = item if isinstance(item, slice) else type(item).__name__
+        raise SchemaError(
+            f"cannot index with {shown}: an index is made of integers, slices of integers, None and ..."
+        ) from None
+    if not -extent <= at < extent:
+        raise SchemaError(f"index {at} is out of range for axis {place} of {type_}, extent {extent}")
+    return Window(at % extent, 1, 1)
 
 
 def _windowed(expr: Expr, windows: Sequence[Window]) -> Expr:
@@ -85,29 +89,36 @@ def _windowed(expr: Expr, windows: Sequence[Window]) -> Expr:
 def concatenate(operands: Sequence[Expr], axis: int = 0) -> Expr:
     """Tensors one after the other along an axis; other extents must agree.
 
+    The other axes are cut as in the first operand; along the axis the largest tile of an operand stays.
+
     Raises:
         SchemaError: no tensors, different ranks or extents, or an axis that is not there.
     """
     if not operands:
         raise SchemaError("concatenate needs at least one tensor")
     wholes = [whole_form(o) for o in operands]
-    first = wholes[0]
-    rank = len(first.type.axes)
+    first = wholes[0].type
+    rank = len(first.axes)
+    for other in wholes[1:]:
+        if len(other.type.axes) != rank:
+            raise SchemaError(
+                f"cannot concatenate tensors of {rank} and {len(other.type.axes)} axes\n"
+                f"  first {first}\n  other {other.type}"
+            )
     if not -rank <= axis < rank:
-        raise SchemaError(f"there is no axis {axis}: {first.type} has {rank} axes")
-    place = axis % rank
-    sizes = {p: a.size for p, a in enumerate(first.type.axes) if axis_key(first.type, p)}
-    names = {p: fresh_name(name, ()) for p in sizes if (name := axis_key(first.type, p))}
+        raise SchemaError(f"there is no axis {axis}: {first} has {rank} axes")
     if len(wholes) == 1:
-        return first
-    matched = [_same_cuts(w, sizes, names, place) for w in wholes]
-    cut = current_cuts(first.type)
-    if cut[place].size is None:
-        cut[place] = Cut(max(first.type.axes[place].extent, 1), fresh_name(f"k{place}", first.type.names))
-    return axis_order(retile(matched, cut, along=place))
+        return wholes[0]
+    place = axis % rank
+    names = {p: name for p in range(rank) if (name := axis_key(first, p)) is not None}
+    sizes = {p: first.axes[p].size for p in names if p != place}
+    matched = [recut(w, sizes, names) for w in wholes]
+    cuts = current_cuts(first)
+    cuts[place] = _joint_cut([w.type for w in wholes], place, names)
+    return axis_order(retile(matched, cuts, along=place))
 
 
-def _same_cuts(expr: Expr, sizes: dict[int, int], names: dict[int, str], along: int) -> Expr:
-    if len(expr.type.axes) <= max(sizes, default=0):
-        return expr
-    return recut(expr, {p: s for p, s in sizes.items() if p != along}, names)
+def _joint_cut(types: Sequence[RelType], place: int, names: Mapping[int, str]) -> Cut:
+    longest = max(type_.axes[place].size for type_ in types)
+    others = [name for p, name in names.items() if p != place]
+    return Cut(max(longest, 1), fresh_name(names.get(place, f"k{place}"), others))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.arithmetic import binary, cast
+from tra.algebra.arithmetic import binary, cast, unary
 from tra.algebra.kernel import kernel
 from tra.algebra.labelled import Labelled, join_on_labels, reduce_labels
 from tra.algebra.live import full_box, hole_text, is_dense
@@ -76,7 +76,7 @@ def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> E
         _check_dense(expr.type, how)
     operand = positional(expr)
     places = resolve_axes(operand.type, axis)
-    if how in ("max", "min"):
+    if how in ("max", "min", "logsumexp"):
         _check_extents(operand.type, how, places)
     tile_kernel, fold = _FOLDS[how]
     cast_to = _reduced_dtype(operand.type.dtype, how)
@@ -209,9 +209,10 @@ def softmax(expr: Expr, axis: int = -1) -> Expr:
 def softmax_label(operand: Labelled, label: str) -> Labelled:
     """Softmax along a label."""
     place = operand.labels.index(label)
+    _check_extents(operand.type, "softmax", [place])
     if operand.type.axes[place].size == operand.type.axes[place].extent:
         axis = place - len(operand.labels)
-        return replace(operand, expr=transform(operand.expr, kernel("softmax", axis=axis)))
+        return replace(operand, expr=unary(kernel("softmax", axis=axis), operand.expr))
     top = reduce(operand.expr, "max", place, keepdims=True)
     shifted = transform(binary("sub", operand.expr, top), "exp")
     return replace(operand, expr=binary("div", shifted, reduce(shifted, "sum", place, keepdims=True)))
@@ -226,14 +227,17 @@ def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
     operand = positional(expr)
     place = resolve_axes(operand.type, axis)[0]
     if operand.type.axes[place].size != operand.type.axes[place].extent:
-        raise SchemaError(f"{name} works within a tile, but axis {place} of {expr.type} is cut; retile it into one piece")
-    return transform(operand.expr, kernel(name, axis=place - len(operand.labels)))
+        raise SchemaError(
+            f"{name} works within a tile, but axis {place} of {expr.type} is cut; retile it into one piece"
+        )
+    return unary(kernel(name, axis=place - len(operand.labels)), operand.expr)
 
 
 def log_softmax(expr: Expr, axis: int = -1) -> Expr:
     """x − logsumexp(x) along an axis."""
     operand = positional(expr)
     place = resolve_axes(operand.type, axis)[0]
+    _check_extents(operand.type, "log_softmax", [place])
     if operand.type.axes[place].size == operand.type.axes[place].extent:
         return any_kernel_along(expr, "log_softmax", axis)
     return binary("sub", operand.expr, reduce(operand.expr, "logsumexp", place, keepdims=True))

@@ -7,15 +7,18 @@ disk live with the storage code of the backends and have the same two methods.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tra.algebra.live import full_box, sort_keys
-from tra.algebra.nodes import Source
-from tra.algebra.live_rules import with_live
-from tra.algebra.types import Axis, Box, Key, KeySet, RelType, Tile, TileKey
+from tra.algebra.live import required
+from tra.algebra.nodes import Cut, Source
+from tra.algebra.retiling import cut_axis
+from tra.algebra.tiles_type import tiles_type
+from tra.algebra.type_rules import distinct
+from tra.algebra.types import Axis, Box, Key, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import default_tile, fresh_name
 from tra.errors import SchemaError
 
@@ -78,63 +81,121 @@ def source_id(kind: str) -> str:
 
 
 def tensor_type(
-    shape: Sequence[int], dtype: Any, keys: Sequence[str] | None = None, tile: Sequence[int] | int | None = None
+    shape: Sequence[int],
+    dtype: Any,
+    keys: Sequence[str] | str | None = None,
+    tile: Sequence[int] | int | None = None,
 ) -> RelType:
-    """The type of a whole tensor cut into tiles; key p cuts axis p.
+    """The type of a whole tensor cut into tiles; key p cuts axis p, the axes after the last key are not cut.
+
+    Example:
+        >>> str(tensor_type((5, 4), "f4", ("i",), 2))
+        '[i:3] of 2/5×4 float32'
 
     Raises:
         SchemaError: more keys than axes, keys named twice, or tile sizes that do not fit.
     """
     rank = len(shape)
-    names = tuple(DEFAULT_NAMES[:rank] if keys is None else keys)
+    names = tuple(default_names(rank)) if keys is None else key_names(keys)
     if len(names) > rank:
-        raise SchemaError(f"{len(names)} keys ({', '.join(names)}) for an array of {rank} axes, shape {tuple(shape)}")
-    if len(set(names)) < len(names):
-        raise SchemaError(f"a key is named twice: {', '.join(names)}")
-    sizes = _tile_sizes(tile, shape, len(names))
-    axes, found = [], []
-    for place, extent in enumerate(int(e) for e in shape):
-        if place < len(names):
-            size = min(sizes[place], extent)
-            axes.append(Axis(size, ((names[place], 1),), extent))
-            found.append(Key(names[place], axes[-1].n_tiles))
-        else:
-            axes.append(Axis(extent, (), extent))
-    result = RelType(tuple(found), tuple(axes), np.dtype(dtype), Box(()))
-    return RelType(result.keys, result.axes, result.dtype, full_box(result))
+        raise SchemaError(
+            f"{len(names)} keys ({', '.join(names)}) for an array of {rank} axes, shape {tuple(shape)}"
+        )
+    distinct(names, "a tensor")
+    sizes = _tile_sizes(tile, [int(extent) for extent in shape], len(names))
+    cuts = [*(Cut(size, name) for size, name in zip(sizes, names, strict=False)), *[Cut()] * (rank - len(names))]
+    axes = tuple(cut_axis(cut, int(extent)) for cut, extent in zip(cuts, shape, strict=True))
+    found = tuple(Key(name, axis.n_tiles) for name, axis in zip(names, axes, strict=False))
+    return required(RelType(found, axes, np.dtype(dtype), Box(())))
+
+
+def default_names(n: int) -> list[str]:
+    """Names for the keys of a tensor: i, j, k, … z, then k18, k19, …."""
+    return [DEFAULT_NAMES[p] if p < len(DEFAULT_NAMES) else f"k{p}" for p in range(n)]
+
+
+def key_names(keys: Sequence[str] | str) -> tuple[str, ...]:
+    """Key names as a tuple; one name may stand alone.
+
+    Raises:
+        SchemaError: a name is not a string.
+    """
+    names = (keys,) if isinstance(keys, str) else tuple(keys)
+    wrong = next((name for name in names if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise SchemaError(f"key names are strings; got {wrong!r}")
+    return names
 
 
 def _tile_sizes(tile: Sequence[int] | int | None, shape: Sequence[int], n_keys: int) -> list[int]:
     if tile is None:
         return [max(size, 1) for size in default_tile(shape)]
-    sizes = [int(tile)] * n_keys if isinstance(tile, (int, np.integer)) else [int(t) for t in tile]
+    sizes = [tile] * n_keys if isinstance(tile, (int, np.integer)) else list(tile)
     if len(sizes) not in (n_keys, len(shape)):
         raise SchemaError(f"tile={tuple(sizes)} has {len(sizes)} sizes for {n_keys} keys")
-    if any(size < 1 for size in sizes):
-        raise SchemaError(f"a tile size is at least 1; got tile={tuple(sizes)}")
-    return sizes
+    if any(not isinstance(size, (int, np.integer)) or size < 1 for size in sizes):
+        raise SchemaError(f"tile sizes are integers of at least 1; got tile={tuple(sizes)}")
+    for place in range(n_keys, len(sizes)):
+        if sizes[place] < shape[place]:
+            raise SchemaError(
+                f"tile={tuple(sizes)} cuts axis {place}, extent {shape[place]}, but no key counts its tiles"
+            )
+    return [int(size) for size in sizes]
 
 
 def array_source(
-    array: Any, keys: Sequence[str] | None, tile: Sequence[int] | int | None, name: str | None
+    array: Any, keys: Sequence[str] | str | None, tile: Sequence[int] | int | None, name: str | None
 ) -> tuple[Source, TileSource]:
-    """A source over a borrowed array; see `tra.from_array`."""
-    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+    """A source over a borrowed array; see `tra.from_array`.
+
+    Raises:
+        SchemaError: keys or tile sizes do not fit, or the elements are no numbers or truth values.
+    """
+    dtype = _dtype_of(array)
+    if dtype is None:
         array = np.asarray(array)
-    dtype = np.dtype(array.dtype)
-    if dtype.kind not in "biufc" and dtype.names is None:
-        raise SchemaError(f"tensors are of booleans or numbers; got an array of {dtype}")
+        dtype = array.dtype
+    check_dtype(dtype)
     type_ = tensor_type(array.shape, dtype, keys, tile)
     id_ = source_id("array")
     return Source(type_, id_, "0", name or id_.replace("-", "_")), ArraySource(array, type_)
 
 
+def _dtype_of(array: Any) -> np.dtype[Any] | None:
+    """The NumPy dtype of an array-like that can be sliced, or None."""
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        return None
+    try:
+        dtype: np.dtype[Any] = np.dtype(array.dtype)
+    except TypeError:
+        return None
+    return dtype
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Checks that elements are booleans or numbers, or pairs of a value and an index.
+
+    Raises:
+        SchemaError: they are strings, objects or dates.
+    """
+    if dtype.kind not in "biufc" and dtype.names is None:
+        raise SchemaError(f"tensors are of booleans or numbers; got an array of {dtype}")
+
+
 def tiles_source(
-    tiles: Mapping[Any, Any], keys: Sequence[str], axes: Sequence[Axis] | None, domain: Sequence[int] | None, name: str | None
+    tiles: Mapping[Any, Any],
+    keys: Sequence[str] | str,
+    axes: Sequence[Axis] | None,
+    domain: Sequence[int] | None,
+    name: str | None,
 ) -> tuple[Source, TileSource]:
-    """A source over tiles by key; see `tra.from_tiles`."""
+    """A source over tiles by key; see `tra.from_tiles`.
+
+    Raises:
+        SchemaError: keys, shapes or dtypes do not fit together; the message names the key.
+    """
     held = {_as_key(key): np.asarray(tile) for key, tile in tiles.items()}
-    type_ = _tiles_type(held, tuple(keys), axes, domain)
+    type_ = tiles_type(held, key_names(keys), axes, domain)
     for key, tile in held.items():
         expected = tuple(type_.tile_lengths(np.array([key], dtype=np.int64).reshape(1, len(key)))[0].tolist())
         if tile.shape != expected:
@@ -144,48 +205,22 @@ def tiles_source(
 
 
 def _as_key(key: Any) -> TileKey:
-    return tuple(int(k) for k in key) if isinstance(key, (tuple, list)) else (int(key),)
+    parts = key if isinstance(key, (tuple, list)) else (key,)
+    try:
+        return tuple(operator.index(part) for part in parts)
+    except TypeError:
+        raise SchemaError(f"a key is made of integers; got {key!r}") from None
 
 
-def _tiles_type(
-    tiles: Mapping[TileKey, Tile], names: tuple[str, ...], axes: Sequence[Axis] | None, domain: Sequence[int] | None
-) -> RelType:
-    if not tiles and (axes is None or domain is None):
-        raise SchemaError("an empty relation needs axes= and domain=")
-    if len(set(names)) < len(names):
-        raise SchemaError(f"a key is named twice: {', '.join(names)}")
-    wrong = next((key for key in tiles if len(key) != len(names) or min(key, default=0) < 0), None)
-    if wrong is not None:
-        raise SchemaError(f"key {wrong} does not fit the keys ({', '.join(names)}): one non-negative integer each")
-    dtypes, ranks = {t.dtype for t in tiles.values()}, {t.ndim for t in tiles.values()}
-    if len(dtypes) > 1 or len(ranks) > 1:
-        raise SchemaError(f"tiles of one relation have one dtype and rank; got {sorted(map(str, dtypes))}, ranks {sorted(ranks)}")
-    listed = sort_keys(np.array(list(tiles), dtype=np.int64).reshape(len(tiles), len(names)))
-    sizes = [int(d) for d in domain] if domain is not None else [int(m) + 1 for m in listed.max(axis=0)]
-    outside = next((key for key in tiles if any(k >= d for k, d in zip(key, sizes, strict=True))), None)
-    if outside is not None:
-        raise SchemaError(f"key {outside} lies outside the domain {tuple(sizes)}")
-    if axes is None:
-        axes = _guess_axes(tiles, names, sizes)
-    dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
-    base = RelType(tuple(map(Key, names, sizes)), tuple(axes), dtype, Box(()))
-    return with_live(base, KeySet(listed))
-
-
-def _guess_axes(tiles: Mapping[TileKey, Tile], names: tuple[str, ...], domain: Sequence[int]) -> list[Axis]:
-    """Key p cuts axis p when there are as many keys as axes; otherwise all tiles have one shape."""
-    rank = next(iter(tiles.values())).ndim
-    axes = []
-    for place in range(rank):
-        size = max(t.shape[place] for t in tiles.values())
-        if rank != len(names):
-            axes.append(Axis(size, (), size))
-            continue
-        last = [t.shape[place] for key, t in tiles.items() if key[place] == domain[place] - 1]
-        end = max(last) if last else size
-        extent = size * (domain[place] - 1) + end
-        axes.append(Axis(size, ((names[place], 1),), extent) if size else Axis(0, ((names[place], 1),), 0))
-    return axes
-
-
-__all__ = ["ArraySource", "TileSource", "TilesSource", "array_source", "fresh_name", "tensor_type", "tiles_source"]
+__all__ = [
+    "ArraySource",
+    "TileSource",
+    "TilesSource",
+    "array_source",
+    "check_dtype",
+    "fresh_name",
+    "key_names",
+    "source_id",
+    "tensor_type",
+    "tiles_source",
+]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-
+from weakref import WeakSet
 
 from tra.algebra import current
 from tra.algebra.live import frontier
@@ -45,7 +44,7 @@ class Session:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self._plans: OrderedDict[Any, Planned] = OrderedDict()
-        self._stored: list[StoredSource] = []
+        self._stored: WeakSet[StoredSource] = WeakSet()  # a relation that nobody holds is freed at once
         self._closed = False
         current.push(self)
 
@@ -65,7 +64,7 @@ class Session:
             return
         self._closed = True
         current.remove(self)
-        for stored in self._stored:
+        for stored in list(self._stored):
             stored.release()
         self.backend.close()
 
@@ -102,7 +101,7 @@ class Session:
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
             source = StoredSource(self.backend, root, shares)
-            self._stored.append(source)
+            self._stored.add(source)
             name = getattr(relation.expr, "name", "") or source_id("stored").replace("-", "_")
             node = Source(root.type, source_id("stored"), "0", name)
             stored.append(Relation(node, {node.id: source}))

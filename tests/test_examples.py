@@ -1,0 +1,44 @@
+"""What a stranger reads first has to be true: the README's examples and the query files under examples/."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import tra
+from tra.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def test_readme_examples():
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=FLAGS)
+    assert tried >= 8
+    assert failed == 0
+
+
+def test_readme_names_files_that_exist():
+    for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / link).exists(), link
+
+
+def test_digits_demo_classifies_well_both_ways(capsys):
+    with tra.connect("local") as session:
+        result = session.sql(
+            (ROOT / "examples" / "digits.tra").read_text(), origin="digits.tra", base=ROOT / "examples", execute=False
+        )
+        network, neighbours = session.compute(
+            result.relations["network_accuracy"], result.relations["neighbours_accuracy"]
+        )
+    assert network >= 0.96
+    assert neighbours >= 0.95
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.tra")), ids=lambda p: p.name)
+def test_query_files_explain_and_are_formatted(path, capsys):
+    assert main(["explain", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["fmt", str(path)]) == 0
+    assert capsys.readouterr().out == path.read_text()
