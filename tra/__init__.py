@@ -11,7 +11,8 @@ Example:
            [ 4., 40.]])
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -21,6 +22,7 @@ except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0+unknown"
 
 from tra import errors
+from tra.algebra import current as _current
 from tra.algebra import kernels as _kernels
 from tra.algebra.relation import concatenate, einsum, from_array, from_tiles, where
 from tra.algebra.functions import kernel_function, maximum, minimum
@@ -30,11 +32,69 @@ from tra.algebra.relation import Relation
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
 from tra.backends.session import Session
+from tra.backends.storage import open_source
+from tra.sql.printer import to_text
+from tra.sql.result import Result
+from tra.sql.runner import run_statements, run_text
 
 __all__ = [
-    "Axis", "Relation", "Session", "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_tiles",
-    "kernel", "maximum", "minimum", "where",
+    "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors", "from_array",
+    "from_tiles", "kernel", "maximum", "minimum", "open", "sql", "where",
 ]  # fmt: skip
+
+Session.text_runner = staticmethod(run_text)
+Session.text_printer = staticmethod(to_text)
+
+
+def sql(text: str, /, **relations: Any) -> Result:
+    """Runs query text in the current session.
+
+    Args:
+        text: statements, each ended by ``;``; paths in them are relative to the working directory.
+        **relations: what the text may name: relations, arrays, numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> A = from_array(np.eye(2), keys=("i", "j"), name="A")
+        >>> sql("LET b[i] = SUM(A[i, j] * c[j]);", A=A, c=np.array([1.0, 2.0])).relation.compute()
+        array([1., 2.])
+
+    Raises:
+        QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
+        TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
+    """
+    session: Any = _current.current()
+    return run_statements(session, text, relations)
+
+
+def open(
+    path: str | os.PathLike[str],
+    keys: Sequence[str] | None = None,
+    tile: Sequence[int] | int | None = None,
+    name: str | None = None,
+) -> Relation:
+    """A relation at rest; no tile is read before it is needed.
+
+    Args:
+        path: ends with .tra, .parquet, .npy, .npz (with ``:member`` where there are several) or .zarr.
+        keys: a name per cut axis of an array; for a relation (.tra, .parquet) new names for its keys.
+        tile: tile sizes of an array, chosen by the engine when left out; a relation keeps its own.
+        name: the name in plans and query text; the member's or the file's when left out.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> np.save(f"{folder.name}/a.npy", np.arange(4.0))
+        >>> open(f"{folder.name}/a.npy", tile=3)
+        a[i:2] of 3/4 float64
+        >>> folder.cleanup()
+
+    Raises:
+        CatalogError: the file is not there, of no known format, or damaged.
+        SchemaError: `keys` or `tile` do not fit what is stored.
+    """
+    source, tiles = open_source(path, keys, tile, name)
+    return Relation(source, {source.id: tiles})
 
 
 def __getattr__(name: str) -> Callable[..., Relation]:

@@ -137,6 +137,8 @@ def test_calls():
     x = tensor("x")
     assert value_of("RELU(x)") == s.Call(name("relu"), None, (x,))
     assert value_of("ARGMIN[x](D[q, x])") == s.Call(name("argmin"), names("x"), (tensor("D", "q x"),))
+    where = s.Call(name("where"), None, (x, x, s.Literal(0)))
+    assert value_of("WHERE(x, x, 0)") == value_of('"where"(x, x, 0)') == where
     assert value_of("POWER(x, 2)") == s.Call(name("power"), None, (x, s.Literal(2)))
     options = (s.Option(name("by"), s.Literal(2.0)), s.Option(name("axes"), s.Literal((0, 1))))
     assert value_of("SCALE(x, by => 2.0, axes => (0, 1))") == s.Call(name("scale"), None, (x,), options)
@@ -222,6 +224,8 @@ def test_predicates():
     assert where_of("i = 0 OR i = 0 AND NOT j = 0") == s.Or((i, s.And((i, s.Not(j)))))
     assert where_of("(i = 0 OR j = 0) AND (i) = 0") == s.And((s.Or((i, j)), i))
     assert where_of("NOT NOT (i = 0)") == s.Not(s.Not(i))
+    assert where_of("(i = 0) + 1") == s.KeyBinary("+", i, s.Integer(1))
+    assert where_of("NOT (i = 0) = (j = 0)") == s.Not(s.KeyCompare("=", i, j))
     assert where_of(" OR ".join(["i = 0"] * 5000)) == s.Or((i,) * 5000)
 
 
@@ -232,9 +236,28 @@ def test_operators():
     a, b = s.Table(name("A")), s.Table(name("B"))
     assert query_of("TILE A AXIS -1 SIZE 100 KEY jj") == s.Tile(a, s.Integer(-1), s.Integer(100), name("jj"))
     assert query_of("CONCAT A KEY jj AXIS 1") == s.Concat(a, name("jj"), s.Integer(1))
-    assert query_of("STACK (A, (RETILE B TO (10, 20))) KEY s") == s.Stack(
-        (a, s.Retile(b, (s.Integer(10), s.Integer(20)))), name("s")
+    cuts = (s.Cut(s.Integer(10)), s.Cut(s.Integer(20), name("j")), s.Cut())
+    assert query_of("STACK (A, (RETILE B TO (10, 20 BY j, *))) KEY s") == s.Stack(
+        (a, s.Retile((s.Windowed(b),), cuts)), name("s")
     )
+    items = (s.KeyItem(key("A", "j")), s.KeyItem(s.Integer(0), name("k")))
+    assert query_of("REKEY A TO (A.j, 0 AS k)") == s.ReKey(a, items)
+    assert query_of("REKEY A TO ()") == s.ReKey(a, ())
+
+
+def test_windows():
+    a, b = s.Table(name("A")), s.Table(name("B"))
+    backwards = s.Window(s.Integer(9), s.Integer(-1), s.Integer(-2))
+    first = s.Windowed(a, (s.Window(s.Integer(2), s.Integer(3)), None, backwards))
+    assert query_of("RETILE A[2:3, *, 9:-1:-2] TO ()") == s.Retile((first,), ())
+    several = s.Retile((first, s.Windowed(b)), (s.Cut(),), s.Integer(-1))
+    assert query_of("RETILE (A[2:3:1, *, 9:-1:-2], B) ALONG -1 TO (*)") == several
+    assert query_of("RETILE (A) TO ()") == s.Retile((s.Windowed(a),), ())
+
+
+def test_truncate():
+    select = query_of("SELECT tile FROM A JOIN B ON A.i = B.i TRUNCATE, C TRUNCATE, D WHERE i = 0")
+    assert [join.truncate for join in select.joins] == [True, True, False]
 
 
 def test_generated():
@@ -252,6 +275,8 @@ def test_generated():
     assert query_of(f"RANDOM {head} UNIFORM(-0.1, 1) SEED 7 TYPE float32") == s.Random(
         layout, name("uniform"), parameters, s.Integer(7), dtype
     )
+    box = query_of(f"IOTA {head} ALONG -1 TYPE float32 KEYS (0:3, 1:4)")
+    assert box == s.Iota(layout, s.Integer(-1), dtype, s.LiveBox(((0, 3), (1, 4))))
     empty = query_of("CONSTANT () AXES () VALUE TRUE TYPE bool KEYS (())")
     assert empty == s.Constant(s.Layout((), ()), s.Literal(True), name("bool"), s.LiveKeys(((),)))
 
@@ -259,7 +284,7 @@ def test_generated():
 # --- names -----------------------------------------------------------------------------------------
 
 SOFT = ["tile", "key", "axis", "size", "by", "to", "value", "keys", "type", "seed", "view", "along", "axes"]
-SOFT += ["concat", "stack", "retile", "constant", "iota", "random", "inf", "nan", "true", "analyze", "train"]
+SOFT += ["truncate", "rekey", "concat", "stack", "retile", "constant", "iota", "random", "inf", "nan", "true", "analyze", "train"]
 
 
 @pytest.mark.parametrize("word", [*SOFT, "é", "_", "i2", "selected", "android"])

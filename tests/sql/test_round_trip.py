@@ -51,6 +51,8 @@ SOFT = [
     "analyze",
     "concat",
     "stack",
+    "rekey",
+    "truncate",
     "retile",
     "constant",
     "iota",
@@ -118,17 +120,15 @@ exprs = st.recursive(
 key_refs = st.builds(s.KeyRef, st.none() | names, names)
 key_exprs = st.recursive(
     key_refs | naturals,
-    lambda inner: (
-        st.builds(s.KeyNegate, inner) | st.builds(s.KeyBinary, st.sampled_from("+-*/%"), inner, inner)
-    ),
-    max_leaves=6,
-)
-predicates = st.recursive(
-    st.builds(s.KeyCompare, comparisons, key_exprs, key_exprs),
     lambda inner: st.one_of(
-        st.builds(s.Not, inner), st.builds(s.And, tuples(inner, 2)), st.builds(s.Or, tuples(inner, 2))
+        st.builds(s.KeyNegate, inner),
+        st.builds(s.KeyBinary, st.sampled_from("+-*/%"), inner, inner),
+        st.builds(s.KeyCompare, comparisons, inner, inner),
+        st.builds(s.Not, inner),
+        st.builds(s.And, tuples(inner, 2)),
+        st.builds(s.Or, tuples(inner, 2)),
     ),
-    max_leaves=6,
+    max_leaves=8,
 )
 tile_refs = st.builds(s.TileRef, st.none() | names)
 tile_exprs = st.recursive(
@@ -143,17 +143,26 @@ tables = st.builds(s.Table, names)
 links = tuples(st.builds(s.LinkTerm, names, st.integers(0, 9)))
 axes = tuples(st.builds(s.Axis, naturals, links, st.none() | naturals))
 layouts = st.builds(s.Layout, tuples(st.builds(s.Domain, names, naturals)), axes)
-live = st.none() | st.builds(s.LiveKeys, tuples(tuples(st.integers(0, 10**20))))
+numbers = st.integers(0, 10**20)
+live = st.one_of(
+    st.none(),
+    st.builds(s.LiveKeys, tuples(tuples(numbers))),
+    st.builds(s.LiveBox, tuples(st.tuples(numbers, numbers), 1)),
+)
 generated = st.one_of(
     st.builds(s.Constant, layouts, literals, names, live),
     st.builds(s.Iota, layouts, integers, names, live),
-    st.builds(s.Random, layouts, functions, tuples(literals), naturals, names, live),
+    st.builds(s.Random, layouts, functions, tuples(literals), integers, names, live),
 )
+
+
+windows = st.none() | tuples(st.none() | st.builds(s.Window, integers, integers, integers))
+cuts = st.just(s.Cut()) | st.builds(s.Cut, naturals, st.none() | names)
 
 
 def _queries(inner):
     table_refs = st.builds(s.TableRef, inner, st.none() | names)
-    joins = st.builds(s.Join, table_refs, tuples(st.builds(s.Equality, key_refs, key_refs), most=2))
+    joins = st.builds(s.Join, table_refs, tuples(st.builds(s.Equality, key_refs, key_refs), most=2), st.booleans())
     return st.one_of(
         st.builds(
             s.Select,
@@ -161,13 +170,14 @@ def _queries(inner):
             tiles,
             table_refs,
             tuples(joins, most=2),
-            st.none() | predicates,
+            st.none() | key_exprs,
             tuples(key_refs, most=2),
         ),
         st.builds(s.Tile, inner, integers, naturals, names),
         st.builds(s.Concat, inner, names, integers),
         st.builds(s.Stack, tuples(inner, 1), names),
-        st.builds(s.Retile, inner, tuples(naturals)),
+        st.builds(s.ReKey, inner, tuples(key_items)),
+        st.builds(s.Retile, tuples(st.builds(s.Windowed, inner, windows), 1), tuples(cuts), integers),
     )
 
 

@@ -1,9 +1,11 @@
 """The words of syntax errors, and the limits of what is read."""
 
+import logging
 import re
 import time
 from pathlib import Path
 
+import lark
 import pytest
 
 from tra.errors import QueryError
@@ -31,6 +33,13 @@ def test_the_vocabulary_is_that_of_the_grammar():
     assert all(expected({terminal, "RPAR"}) for terminal in terminals)
     documented = grammar.split("double quotes:\n//")[1].split("\n")[0].split()
     assert documented == sorted(RESERVED)
+
+
+def test_the_grammar_has_no_conflicts(caplog):
+    grammar = Path(parser.__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+    with caplog.at_level(logging.DEBUG, logger=lark.logger.name):
+        lark.Lark(grammar, parser="lalr", keep_all_tokens=True, debug=True)
+    assert "onflict" not in caplog.text
 
 
 # --- errors ----------------------------------------------------------------------------------------

@@ -36,10 +36,12 @@ def _glued(type_: RelType, name: str, place: int) -> tuple[Axis, bool]:
     old, factor = type_.axes[place], type_.domain(name)
     link = dict(old.link)
     coef = link.pop(name, 0)
-    if coef == 1 and not link:
+    finest = coef == 1 or (coef and factor == 1)
+    if finest and not link:
         return unlinked(min(old.extent, old.size * factor)), True
-    if coef == 1 and all(c % factor == 0 for c in link.values()):
-        return Axis(old.size * factor, as_link({k: c // factor for k, c in link.items()}), old.extent), True
+    if finest and all(c % factor == 0 or type_.domain(k) == 1 for k, c in link.items()):
+        coarser = as_link({k: max(c // factor, 1) for k, c in link.items()})
+        return Axis(old.size * factor, coarser, old.extent), True
     if not old.link:
         return unlinked(old.size * factor), False
     if not coef:

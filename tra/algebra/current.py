@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tra.algebra.types import Tile, TileKey
+from tra.errors import PlanError
+
+if TYPE_CHECKING:
+    from tra.algebra.relation import Relation
 
 
 class Engine(Protocol):
     """What a relation asks of a session."""
 
-    def compute(self, *relations: Any) -> Any:
+    def compute(self, *relations: Relation) -> tuple[Tile, ...]:
         """Whole tensors as arrays."""
+        ...
 
-    def tiles(self, relation: Any) -> Any:
+    def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
         """Tiles by key."""
+        ...
 
-    def persist(self, *relations: Any) -> Any:
+    def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """The same relations, stored on the backend."""
+        ...
 
-    def explain(self, relation: Any, analyze: bool = False) -> Any:
+    def explain(self, relation: Relation, analyze: bool = False) -> Any:
         """The plan and its price."""
+        ...
 
-    def save(self, relation: Any, path: Any) -> None:
+    def save(self, relation: Relation, path: Any) -> None:
         """Writes a relation to a file."""
+        ...
 
-    def to_text(self, relation: Any) -> str:
+    def to_text(self, relation: Relation) -> str:
         """The query text of a relation."""
+        ...
 
 
 _open: list[Engine] = []
-_default: list[Callable[[], Engine]] = []
+_default: list[Callable[[], object]] = []
 
 
-def set_default(factory: Callable[[], Engine]) -> None:
-    """Says how a session is made when none is open."""
+def set_default(factory: Callable[[], object]) -> None:
+    """Says how a session is made when none is open; making it pushes it."""
     _default[:] = [factory]
 
 
@@ -48,9 +60,13 @@ def remove(engine: Engine) -> None:
 
 
 def current() -> Engine:
-    """The newest open session; a local one is opened when there is none."""
-    if not _open:
-        if not _default:
-            raise RuntimeError("no session is open")
+    """The newest open session; a local one is opened when there is none.
+
+    Raises:
+        PlanError: no session is open, and nobody said how to open one.
+    """
+    if not _open and _default:
         _default[0]()
+    if not _open:
+        raise PlanError("no session is open; tra.connect() opens one")
     return _open[-1]

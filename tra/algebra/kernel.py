@@ -10,17 +10,19 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tra.algebra.laws import Laws, read_laws
+from tra.algebra.literals import bind_literal
+from tra.algebra.loops import looped
 from tra.algebra.registry import is_registered, kernel, kernel_names, register
 from tra.algebra.signature import Signature, parse_signature
 from tra.algebra.types import Tile, dtype_name
-from tra.errors import KernelError
+from tra.errors import KernelError, SchemaError, TraError
 
 Params: TypeAlias = tuple[tuple[str, Any], ...]
 TileFunction: TypeAlias = Callable[..., Any]  # arrays to an array, or to a scalar for tiles of rank 0
@@ -78,8 +80,20 @@ class Kernel:
         return hash(self.identity_key)
 
     def __call__(self, *tiles: Tile) -> Tile:
-        """Applies the kernel to one tile per operand."""
-        return np.asarray(self.function(*tiles))
+        """Applies the kernel to one tile per operand.
+
+        Raises:
+            SchemaError: the kernel refuses the values or shapes (a maximum of nothing, for instance).
+            KernelError: the kernel refuses the types.
+        """
+        try:
+            return np.asarray(self.function(*tiles))
+        except TraError:
+            raise
+        except (ValueError, IndexError) as error:
+            raise SchemaError(f"kernel {self} failed: {error}") from error
+        except TypeError as error:
+            raise KernelError(f"kernel {self} failed: {error}") from error
 
     def __str__(self) -> str:
         literals = dict(self.literals)
@@ -90,12 +104,8 @@ class Kernel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.user:
-            return (_restore, (tuple(getattr(self, f) for f in self.__dataclass_fields__),))
+            return (Kernel, tuple(getattr(self, f) for f in self.__dataclass_fields__))
         return (_rebuild, (self.name, self.params, self.literals))
-
-
-def _restore(values: tuple[Any, ...]) -> Kernel:
-    return Kernel(*values)
 
 
 def _rebuild(name: str, params: Params, literals: tuple[tuple[int, Any], ...]) -> Kernel:
@@ -103,60 +113,6 @@ def _rebuild(name: str, params: Params, literals: tuple[tuple[int, Any], ...]) -
     for position, value in literals:
         bound = bind_literal(bound, position, value)
     return bound
-
-
-def bind_literal(kernel_: Kernel, position: int, value: Any) -> Kernel:
-    """The kernel with a constant in place of one operand, as in ``mul(tile, 2.0)``.
-
-    NumPy's casting holds: a Python scalar is weak. The result is linear where ``f`` is linear in the one
-    operand left and zero stays zero.
-
-    Example:
-        >>> str(bind_literal(kernel("mul"), 1, 2.0))
-        'mul(·, 2.0)'
-
-    Raises:
-        KernelError: the operand has core dimensions, or there is no such operand.
-    """
-    taken = dict(kernel_.literals)
-    n = kernel_.arity + len(taken)
-    left = [p for p in range(n) if p not in taken]
-    if position not in left or len(left) == 1 or kernel_.signature.inputs[left.index(position)]:
-        raise KernelError(f"{kernel_} takes no constant as argument {position + 1}")
-    slot = left.index(position)
-    inner = kernel_.function
-
-    def function(*tiles: Tile) -> Any:
-        return inner(*tiles[:slot], value, *tiles[slot:])
-
-    rest = tuple(dims for p, dims in enumerate(kernel_.signature.inputs) if p != slot)
-    return replace(
-        kernel_,
-        literals=tuple(sorted({**taken, position: value}.items())),
-        signature=Signature(rest, kernel_.signature.output),
-        function=function,
-        laws=_literal_laws(kernel_, slot, function),
-    )
-
-
-def _literal_laws(kernel_: Kernel, slot: int, function: TileFunction) -> Laws:
-    """The laws left: linear where the kernel was, if zero stays zero (as it does not under ``x · ∞``)."""
-    preserving = kernel_.laws.elementwise and _keeps_zero(function, kernel_.arity - 1)
-    linear = frozenset(p - (p > slot) for p in kernel_.laws.linear if p != slot)
-    return Laws(
-        linear=linear if preserving else frozenset(),
-        monotone=kernel_.laws.monotone,
-        zero_preserving=preserving,
-        elementwise=kernel_.laws.elementwise,
-    )
-
-
-def _keeps_zero(function: TileFunction, arity: int) -> bool:
-    try:
-        with np.errstate(all="ignore"):
-            return bool(np.all(function(*[np.zeros(1)] * arity) == 0))
-    except Exception:  # the function does not take floats: nothing is known
-        return False
 
 
 def make_kernel(
@@ -216,7 +172,8 @@ def user_kernel(
         sizes: sizes of core dimensions that only the output has.
         flops: operations for one set of core dimensions, as a function of a dict of their sizes.
         gradient: a builder ``(inputs, out, z̄) -> gradients`` of relations, one per input.
-        batched: the function accepts leading loop dimensions, so that many tiles go in one call.
+        batched: the function accepts leading loop dimensions, so that many tiles go in one call; otherwise it is
+            called once per position of a tile's loop dimensions (once per tile, if it has no core dimensions).
         output_dtype: the result's dtype; found by calling the function on tiny tiles when left out.
         **laws: the fields of `tra.algebra.kernel.Laws` that hold; `tra.testing.check_kernel` tests them.
 
@@ -240,8 +197,9 @@ def user_kernel(
         named = name or function.__name__
         if is_registered(named) and named.lower() not in _USER_NAMES:
             raise KernelError(f"the kernel {named!r} comes with the engine; give yours another name=")
+        takes_loops = batched or not any(parse_signature(signature).inputs)
         made = make_kernel(
-            named, signature, function, laws=promised, sizes=sizes, flops=flops, gradient=gradient,
+            named, signature, function if takes_loops else looped(function, parse_signature(signature)), laws=promised, sizes=sizes, flops=flops, gradient=gradient,
             batched=batched, output_dtype=output_dtype, user=f"{named}#{next(_user_versions)}",
         )  # fmt: skip
         _USER_NAMES.add(named.lower())
@@ -287,7 +245,7 @@ def _probe(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     ]
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-            return kernel_(*tiles).dtype
+            return np.asarray(kernel_.function(*tiles)).dtype
     except Exception as error:
         names = " and ".join(dtype_name(d) for d in dtypes)
         raise KernelError(f"kernel {kernel_} does not take tiles of {names}: {error}") from None

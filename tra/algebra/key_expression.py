@@ -81,9 +81,16 @@ def evaluate(expr: KeyExpr, columns: Mapping[str, Any]) -> Any:
         case Const(value):
             return value
         case Op(symbol, left, right):
-            return OPERATORS[symbol](evaluate(left, columns), evaluate(right, columns))
+            sides = [evaluate(side, columns) for side in (left, right)]
+            return OPERATORS[symbol](*(sides if symbol in COMPARISONS else map(_number, sides)))
         case Not(operand):
             return np.logical_not(evaluate(operand, columns))
+
+
+def _number(value: Any) -> Any:
+    """Truth values as 0 and 1, as Python counts them; NumPy would join them by "or"."""
+    array = np.asarray(value)
+    return array.astype(np.int64) if array.dtype == np.bool_ else value
 
 
 def substitute(expr: KeyExpr, bindings: Mapping[str, KeyExpr]) -> KeyExpr:

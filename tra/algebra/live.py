@@ -137,11 +137,12 @@ def live_keys(type_: RelType) -> KeyArray:
         return type_.live.keys
     if not is_listable(type_):
         raise SchemaError(f"the keys of {type_} are too many to list while the query is built ({MAX_LISTED} at most)")
-    return _box_keys(type_)
+    return box_keys(type_)
 
 
 @lru_cache(maxsize=256)
-def _box_keys(type_: RelType) -> KeyArray:
+def box_keys(type_: RelType) -> KeyArray:
+    """The keys of a box, however many; for use when a query runs."""
     bounds = ranges(type_)
     shape = tuple(high - low for low, high in bounds)
     grid = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
@@ -189,11 +190,7 @@ def missing_key(type_: RelType) -> TileKey | None:
         case Box():
             return _missing_from_box(ranges(type_), ranges(whole))
         case KeySet(keys=keys):
-            if is_listable(whole):
-                return first_missing(live_keys(whole), keys)
-            gaps = np.flatnonzero(codes(keys, type_.domains) != np.arange(len(keys)))
-            first = int(gaps[0]) if len(gaps) else len(keys)
-            return tuple(int(k) for k in np.unravel_index(first, type_.domains))
+            return _first_gap(whole, keys)
 
 
 def _missing_from_box(have: Ranges, want: Ranges) -> TileKey | None:
@@ -205,6 +202,23 @@ def _missing_from_box(have: Ranges, want: Ranges) -> TileKey | None:
             key[position] = high
             break
     return tuple(key)
+
+
+def _first_gap(whole: RelType, keys: KeyArray, chunk: int = 1 << 16) -> TileKey | None:
+    """The first key of `whole` that is not among `keys`, found without listing all of them at once."""
+    bounds, at = ranges(whole), 0
+    shape = tuple(high - low for low, high in bounds)
+    for start in range(0, prod(shape), chunk):
+        numbers = np.arange(start, min(start + chunk, prod(shape)))
+        places = np.stack([*np.unravel_index(numbers, shape or (1,))], axis=1)[:, : len(shape)]
+        wanted = places + np.array([low for low, _ in bounds], dtype=np.int64)
+        wanted = wanted[has_length(whole, wanted)]
+        have = keys[at : at + len(wanted)]
+        different = np.flatnonzero(np.any(wanted[: len(have)] != have, axis=1))
+        if len(different) or len(have) < len(wanted):
+            return tuple(wanted[different[0] if len(different) else len(have)].tolist())
+        at += len(wanted)
+    return None
 
 
 def first_missing(wanted: KeyArray, keys: KeyArray) -> TileKey | None:

@@ -7,6 +7,7 @@ NumPy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from itertools import product
 from typing import Protocol
@@ -15,13 +16,27 @@ import numpy as np
 
 from tra.algebra import key_function
 from tra.algebra.generate import generate_tile
-from tra.algebra.live import live_keys
+from tra.algebra.live import box_keys, hole_text, missing_key, sort_keys
+from tra.algebra.live_rules import check_image
 from tra.algebra.nodes import (
-    Aggregate, Concat, Expr, Filter, Generated, Join, ReKey, Retile, Source, Stack, Tile, Transform, postorder,
-)  # fmt: skip
-from tra.algebra.retiling import free_keys, offsets_along
-from tra.algebra.types import RelType, TileKey
+    Aggregate,
+    Concat,
+    Expr,
+    Filter,
+    Generated,
+    Join,
+    ReKey,
+    Retile,
+    Source,
+    Stack,
+    Tile,
+    Transform,
+    postorder,
+)
+from tra.algebra.retiling import free_keys
+from tra.algebra.types import AtMost, KeyArray, KeySet, RelType, TileKey
 from tra.algebra.types import Tile as Array
+from tra.errors import SchemaError
 
 Relation = dict[TileKey, Array]
 
@@ -65,8 +80,10 @@ def _node(node: Expr, inputs: list[Relation], sources: Mapping[str, TileReader])
             return _join(node, *inputs)
         case ReKey(child=child, function=function):
             keys = list(inputs[0])
-            image = key_function.apply(function, child.type.names, _array(keys, child.type))
-            return {tuple(new): inputs[0][old] for old, new in zip(keys, image.tolist(), strict=True)}
+            old = _array(keys, child.type)
+            image = key_function.apply(function, child.type.names, old).reshape(len(keys), len(node.keys))
+            check_image(old, image)
+            return {tuple(new): inputs[0][key] for key, new in zip(keys, image.tolist(), strict=True)}
         case Filter(child=child, predicate=predicate):
             keys = list(inputs[0])
             holds = key_function.holds(predicate, child.type.names, _array(keys, child.type))
@@ -78,10 +95,7 @@ def _node(node: Expr, inputs: list[Relation], sources: Mapping[str, TileReader])
         case Concat(child=child, key=name, axis=axis):
             position = child.type.names.index(name)
             groups = _groups(inputs[0], [p for p in range(len(child.type.keys)) if p != position])
-            return {
-                g: np.concatenate([tile for _, tile in sorted(members, key=lambda m: m[0][position])], axis=axis)
-                for g, members in groups.items()
-            }
+            return {g: np.concatenate([tile for _, tile in members], axis=axis) for g, members in groups.items()}
         case Stack():
             return {(n, *key): tile for n, relation in enumerate(inputs) for key, tile in relation.items()}
         case Retile():
@@ -89,10 +103,11 @@ def _node(node: Expr, inputs: list[Relation], sources: Mapping[str, TileReader])
 
 
 def _keys(type_: RelType) -> list[TileKey]:
-    return [tuple(key) for key in live_keys(type_).tolist()]
+    keys = type_.live.keys if isinstance(type_.live, KeySet) else box_keys(type_)
+    return [tuple(key) for key in keys.tolist()]
 
 
-def _array(keys: list[TileKey], type_: RelType) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _array(keys: list[TileKey], type_: RelType) -> KeyArray:
     return np.array(keys, dtype=np.int64).reshape(len(keys), len(type_.keys))
 
 
@@ -105,14 +120,13 @@ def _groups(relation: Relation, positions: list[int]) -> dict[TileKey, list[tupl
 
 def _join(node: Join, left: Relation, right: Relation) -> Relation:
     lt, rt = node.left.type, node.right.type
-    pairs = [(lt.names.index(l), rt.names.index(r)) for l, r in node.on]
-    rest = [p for p in range(len(rt.keys)) if p not in {r for _, r in pairs}]
-    matched = {
-        (lk, rk): (left[lk], right[rk])
+    pairs = [(lt.names.index(mine), rt.names.index(theirs)) for mine, theirs in node.on]
+    rest = [p for p in range(len(rt.keys)) if p not in {theirs for _, theirs in pairs}]
+    return {
+        lk + tuple(rk[p] for p in rest): node.kernel(left[lk], right[rk])
         for lk, rk in product(sorted(left), sorted(right))
-        if all(lk[l] == rk[r] for l, r in pairs)
+        if all(lk[mine] == rk[theirs] for mine, theirs in pairs)
     }
-    return {lk + tuple(rk[p] for p in rest): node.kernel(*tiles) for (lk, rk), tiles in matched.items()}
 
 
 def _tile(node: Tile, child: Relation) -> Relation:
@@ -129,7 +143,13 @@ def _tile(node: Tile, child: Relation) -> Relation:
 
 
 def whole(relation: Relation, type_: RelType) -> dict[TileKey, Array]:
-    """The whole tensors: every linked key concatenated, one array per value of the keys that cut no axis."""
+    """The whole tensors: every linked key concatenated, one array per value of the keys that cut no axis.
+
+    Raises:
+        SchemaError: a required tile is missing, which is known only now where the keys were too many to list.
+    """
+    if isinstance(type_.live, AtMost):
+        _check_complete(relation, type_)
     free = [type_.names.index(k.name) for k in free_keys(type_)]
     shape = tuple(axis.extent for axis in type_.axes)
     tensors: Relation = {}
@@ -143,8 +163,20 @@ def whole(relation: Relation, type_: RelType) -> dict[TileKey, Array]:
     return tensors
 
 
+def _check_complete(relation: Relation, type_: RelType) -> None:
+    found = replace(type_, live=KeySet(sort_keys(_array(list(relation), type_))))
+    if missing_key(found) is not None:
+        raise SchemaError(f"{hole_text(found)}; fill the holes with .fill(0)")
+
+
 def to_array(relation: Relation, type_: RelType) -> Array:
-    """One array: the keys that cut no axis lead, then the axes at full extent."""
+    """One array: the keys that cut no axis lead, then the axes at full extent.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> to_array({(0,): np.ones(2), (1,): np.zeros(1)}, tensor_type((3,), "f8", ("i",), 2))
+        array([1., 1., 0.])
+    """
     out = np.zeros(type_.shape, dtype=type_.dtype)
     for group, tensor in whole(relation, type_).items():
         out[group] = tensor
@@ -159,7 +191,6 @@ def _retile(node: Retile, inputs: list[Relation]) -> Relation:
             tensor[group][tuple(_steps(w.start, w.step, w.count) for w in windows)]
             for tensor, windows in zip(tensors, node.windows, strict=True)
         ]
-        assert len(offsets_along(node.windows, node.along)) == len(parts)
         laid[group] = np.concatenate(parts, axis=node.along) if parts[0].ndim else parts[0]
     free = [node.type.names.index(k.name) for k in free_keys(node.type)]
     pieces: Relation = {}

@@ -61,6 +61,8 @@ def is_chain(axis: Axis, type_: RelType) -> bool:
     """
     reach = 1
     for name, coef in sorted(axis.link, key=lambda item: item[1]):
+        if type_.domain(name) == 1:
+            continue
         if coef != reach:
             return False
         reach *= type_.domain(name)

@@ -7,6 +7,7 @@ stands here brings a relation into the form they work on, and changes cuts where
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tra.algebra.key_function import Var
 from tra.algebra.nodes import Cut, Expr
@@ -133,6 +134,35 @@ def transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
     if order == tuple(range(rank)):
         return expr
     return axis_order(transform(expr, "transpose", axes=order))
+
+
+def retiled(expr: Expr, sizes: Sequence[int | None]) -> Expr:
+    """The same tensor with other tile sizes, one per axis; None leaves an axis in one piece.
+
+    Raises:
+        SchemaError: holes, another number of sizes than axes, or a size below 1.
+    """
+    whole = whole_form(expr)
+    names = [axis_key(whole.type, place) for place in range(len(whole.type.axes))]
+    taken = [name for name in names if name]
+    cuts = []
+    for place, size in enumerate(sizes):
+        name = names[place] if place < len(names) else None
+        if size is not None and name is None:
+            name = fresh_name(f"k{place}", taken)
+            taken.append(name)
+        cuts.append(Cut() if size is None else Cut(size, name))
+    return axis_order(retile([whole], cuts))
+
+
+def unpacked(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments of a call that takes ``f(1, 2)`` and ``f((1, 2))``.
+
+    Example:
+        >>> unpacked((1, 2)), unpacked(((1, 2),))
+        ((1, 2), (1, 2))
+    """
+    return tuple(values[0] if len(values) == 1 and isinstance(values[0], Sequence) else values)
 
 
 def expand_dims(expr: Expr, place: int) -> Expr:

@@ -1,0 +1,1 @@
+"""Running plans: threads of this process, or Dask; storage; and the session, the front door."""

@@ -8,9 +8,8 @@ import numpy as np
 
 from tra.algebra.retiling import free_keys
 from tra.algebra.types import RelType, Tile, TileKey
-from tra.algebra.volume import n_elements
 from tra.errors import SchemaError
-from tra.optimizer.exchange import tile_starts
+from tra.optimizer.repartition import tile_starts
 
 
 def assemble_array(type_: RelType, tiles: Iterable[tuple[TileKey, Tile]]) -> Tile:
@@ -19,17 +18,18 @@ def assemble_array(type_: RelType, tiles: Iterable[tuple[TileKey, Tile]]) -> Til
     Raises:
         SchemaError: tiles are missing, which was not known before the run.
     """
-    out = np.empty(type_.shape, dtype=type_.dtype)
+    out: Tile = np.empty(type_.shape, dtype=type_.dtype)
     free = [type_.names.index(key.name) for key in free_keys(type_)]
     filled = 0
     for key, tile in tiles:
         starts = tile_starts(type_, key)
-        window = tuple(slice(s, s + n) for s, n in zip(starts, tile.shape, strict=True))
-        out[(*(key[p] for p in free), *window)] = tile
+        window = [slice(s, s + n) for s, n in zip(starts, tile.shape, strict=True)]
+        place: tuple[int | slice, ...] = (*(key[p] for p in free), *window)
+        out[place] = tile
         filled += tile.size
     if filled != out.size:
         raise SchemaError(
-            f"compute needs a dense relation: {type_} has {out.size - filled} of {out.size} elements in holes "
-            f"({n_elements(type_)} live); fill them with .fill(0)"
+            f"compute needs a dense relation: {out.size - filled} of {out.size} elements of {type_} lie in "
+            "holes; fill them with .fill(0)"
         )
     return out

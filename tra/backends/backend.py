@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tra.algebra.sources import TileSource
 from tra.algebra.types import Tile, TileKey
+from tra.algebra.volume import n_bytes
 from tra.backends.tiles import Tiles
 from tra.errors import PlanError
 from tra.optimizer.cost import CostModel
-from tra.optimizer.placement import Placement, Replicated, coordinates, site_number
+from tra.optimizer.placement import Placement, Replicated, box_of, coordinates, site_number
 from tra.optimizer.plan import Plan
 from tra.optimizer.stages import Program
 
@@ -29,9 +30,23 @@ class Measured:
 
 @dataclass(frozen=True)
 class Share:
-    """One site's tiles of a relation, wherever they are: `Tiles` here, a future on a cluster."""
+    """One site's tiles of a relation, wherever they are.
+
+    Attributes:
+        held: `Tiles` here, a future on a cluster.
+        nbytes: bytes of its tiles, or a little more where it is not known which are there.
+    """
 
     held: Any
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results of a program: for each root one share per site, and measured figures where asked for."""
+
+    shares: tuple[tuple[Share, ...], ...]
+    measured: Measured | None
 
 
 class Backend(Protocol):
@@ -52,38 +67,51 @@ class Backend(Protocol):
     def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool) -> Run:
         """Runs a program to its end."""
 
-    def fetch(self, share: Share) -> Iterator[Tiles]:
-        """Brings a share to the caller, a few tiles at a time."""
+    def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
+        """Brings shares to the caller, in their order, a few tiles at a time."""
 
-    def release(self, shares: list[Share]) -> None:
+    def hold(self, share: Share) -> Share:
+        """The share as it is to be kept."""
+
+    def release(self, shares: Sequence[Share]) -> None:
         """Says that shares are no longer needed."""
 
     def close(self) -> None:
         """Frees what the backend started."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """The results of a program: for each root one share per site, and measured figures where asked for."""
-
-    shares: tuple[tuple[Share, ...], ...]
-    measured: Measured | None
+def shares_of(program: Program, held: Sequence[Sequence[Any]]) -> tuple[tuple[Share, ...], ...]:
+    """The shares of a program's results, from what each site holds of each root."""
+    return tuple(
+        tuple(
+            Share(h, n_bytes(root.type, box_of(root.type, root.placement, site)))
+            for site, h in enumerate(sites)
+        )
+        for root, sites in zip(program.roots, held, strict=True)
+    )
 
 
 def result_sites(placement: Placement) -> list[int]:
-    """Sites that together hold every tile of a result once."""
+    """Sites that together hold every tile of a result once.
+
+    Example:
+        >>> from tra.optimizer.placement import ALL, Split
+        >>> result_sites(Placement((2, 2), (Split("i"), ALL)))
+        [0, 2]
+    """
     return [
         site_number(placement.mesh, coords)
         for coords in coordinates(placement.mesh)
-        if all(c == 0 for c, role in zip(coords, placement.roles, strict=True) if isinstance(role, Replicated))
+        if all(
+            c == 0 for c, role in zip(coords, placement.roles, strict=True) if isinstance(role, Replicated)
+        )
     ]
 
 
-def result_tiles(backend: Backend, root: Plan, shares: tuple[Share, ...]) -> Iterator[tuple[TileKey, Tile]]:
+def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[tuple[TileKey, Tile]]:
     """The tiles of a result, one by one, each once."""
-    for site in result_sites(root.placement):
-        for tiles in backend.fetch(shares[site]):
-            yield from tiles
+    for tiles in backend.fetch([shares[site] for site in result_sites(root.placement)]):
+        yield from tiles
 
 
 class StoredSource:
@@ -91,10 +119,10 @@ class StoredSource:
 
     remote = False
 
-    def __init__(self, backend: Backend, root: Plan, shares: tuple[Share, ...]) -> None:
+    def __init__(self, backend: Backend, root: Plan, shares: Sequence[Share]) -> None:
         self.backend = backend
         self.root = root
-        self.shares: tuple[Share, ...] | None = shares
+        self.shares: tuple[Share, ...] | None = tuple(shares)
 
     def share(self, site: int) -> Share:
         """The share of one site.
@@ -102,21 +130,24 @@ class StoredSource:
         Raises:
             PlanError: the session that stored the relation has been closed.
         """
-        if self.shares is None:
-            raise PlanError("this relation was persisted in a session that is closed; compute it again, or save it first")
-        return self.shares[site]
+        return self._open()[site]
 
     def read(self, key: TileKey) -> Tile:
         """One tile."""
-        for site in result_sites(self.root.placement):
-            for tiles in self.backend.fetch(self.share(site)):
-                for found, tile in tiles:
-                    if found == key:
-                        return tile
+        for found, tile in result_tiles(self.backend, self.root, self._open()):
+            if found == key:
+                return tile
         raise KeyError(key)
 
     def release(self) -> None:
         """Forgets the shares."""
         if self.shares is not None:
-            self.backend.release(list(self.shares))
+            self.backend.release(self.shares)
             self.shares = None
+
+    def _open(self) -> tuple[Share, ...]:
+        if self.shares is None:
+            raise PlanError(
+                "this relation was persisted in a session that is closed; compute it again, or save it first"
+            )
+        return self.shares

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import dask
 from distributed import Client, LocalCluster
 
@@ -16,7 +16,9 @@ from tra.errors import CatalogError, PlanError
 CONNECT_SECONDS = 10.0
 
 
-def open_client(scheduler: Any, threads: int | None, sites: int | None, memory_limit: int | None) -> tuple[Client, list[Any]]:
+def open_client(
+    scheduler: Any, threads: int | None, sites: int | None, memory_limit: int | None
+) -> tuple[Client, list[Any]]:
     """A client for a scheduler address, a Client, a cluster object, or a LocalCluster started here.
 
     Returns:
@@ -45,9 +47,13 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
     with dask.config.set(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LocalCluster(
-            n_workers=n_workers, threads_per_worker=per_worker, processes=True, dashboard_address="127.0.0.1:0",
-            memory_limit=memory_limit or "auto", silence_logs=40,
-        )  # fmt: skip
+            n_workers=n_workers,
+            threads_per_worker=per_worker,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            memory_limit=memory_limit or "auto",
+            silence_logs=40,
+        )
 
 
 def worker_addresses(client: Client, sites: int | None) -> list[str]:
@@ -64,7 +70,7 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
             raise PlanError(f"{sites} sites asked for, but the cluster has {n} workers") from None
     workers = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
-        raise PlanError(f"the cluster at {client.scheduler.address} has no workers")
+        raise PlanError(f"the cluster at {client.scheduler_info()['address']} has no workers")
     ordered = sorted(workers, key=lambda address: (str(workers[address].get("name")), address))
     return ordered[:sites] if sites else ordered
 
@@ -84,12 +90,14 @@ def check_versions(client: Client, workers: Iterable[str], version: str) -> None
     lacking = [where for where, (there, _) in found.items() if there is None]
     if lacking:
         raise PlanError(
-            f"tra is not installed on {', '.join(lacking)}; install tra-engine {version} in the environment of every worker "
-            "and the scheduler"
+            f"tra is not installed on {', '.join(lacking)}; install tra-engine {version} in the environment "
+            "of every worker and the scheduler"
         )
     other = [f"{where} has {there}" for where, (there, _) in found.items() if there != version]
     if other:
-        raise PlanError(f"all parts of a cluster need one version of tra: here it is {version}, but {', '.join(other)}")
+        raise PlanError(
+            f"all parts of a cluster need one version of tra: here it is {version}, but {', '.join(other)}"
+        )
 
 
 def check_paths(client: Client, workers: Iterable[str], paths: list[str]) -> None:

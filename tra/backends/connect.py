@@ -48,7 +48,8 @@ def connect(
         known = ("off", "run", "tiling", "exact")
         if reproducible in known:
             raise PlanError(f"reproducible={reproducible!r} is not there yet; use 'run' or 'off'")
-        raise PlanError(f"unknown level reproducible={reproducible!r}{near_name(str(reproducible), known)}; use 'run' or 'off'")
+        near = near_name(str(reproducible), known)
+        raise PlanError(f"unknown level reproducible={reproducible!r}{near}; use 'run' or 'off'")
     for name, number in (("threads", threads), ("sites", sites)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise PlanError(f"{name} is a positive number; got {number!r}")
@@ -58,10 +59,12 @@ def connect(
             raise PlanError("scheduler= goes with backend='dask'")
         return Session(LocalBackend(threads, sites, limit, progress))
     if backend == "dask":
-        from tra.backends.dask_backend import DaskBackend
+        from tra.backends.dask_backend import DaskBackend  # importing it takes longer than all of tra
 
         return Session(DaskBackend(scheduler, threads, sites, limit, progress))
-    raise PlanError(f"unknown backend {backend!r}{near_name(backend, ['local', 'dask'])}; use 'local' or 'dask'")
+    raise PlanError(
+        f"unknown backend {backend!r}{near_name(backend, ['local', 'dask'])}; use 'local' or 'dask'"
+    )
 
 
 def read_bytes(limit: int | str | None) -> int | None:

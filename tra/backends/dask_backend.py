@@ -2,35 +2,35 @@
 
 The whole program is sent as one graph. Each site is one worker; pieces that cross between sites are cut
 beside their source, so that the wire carries what the plan says. Nothing is concatenated on a worker:
-results stay as one share per site, and the client fetches them a few tiles at a time.
+results stay as one share per site, and the client fetches large ones a few tiles at a time.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import dask
-from dask.task_spec import Task as DaskTask
-from dask.task_spec import TaskRef
-from distributed import Future, progress, wait
+from distributed import Future, wait
+from distributed.diagnostics.progressbar import TextProgressBar
+from tqdm import tqdm
 
 from tra.algebra.sources import TileSource
-from tra.backends.backend import Measured, Run, Share, StoredSource
+from tra.backends import probe
+from tra.backends.backend import Measured, Run, Share, shares_of
 from tra.backends.cluster import check_paths, check_versions, open_client, worker_addresses
-from tra.backends.local import read_tiles
+from tra.backends.dask_graph import Graph
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
-from tra.backends.worker import Loaded, Local, Own, Received, cut_task, measured_here, rows_task, sizes_task, stage_task
+from tra.backends.worker import measured_here, rows_task, sizes_task
 from tra.errors import PlanError
 from tra.optimizer.cost import CostModel
-from tra.optimizer.plan import Plan, plan_order
-from tra.optimizer.stages import Output, Program, Task
+from tra.optimizer.stages import Program
 
-FETCH_BYTES = 64 << 20
+SMALL_SHARE = 4 << 20  # bytes of a share that comes to the client whole
+FETCH_BYTES = 64 << 20  # bytes that come to the client at a time
+USABLE = 0.6  # part of a worker's memory limit that plans may fill; Dask spills above it
 
 
 class DaskBackend:
@@ -41,20 +41,25 @@ class DaskBackend:
         client: the Dask client in use.
         workers: the worker address of each site.
         n_sites: the number of workers.
+        threads: threads of one task.
+        memory_limit: bytes one site may use, or None.
+        model: the cost model of the cluster.
     """
 
     name = "dask"
 
     def __init__(
-        self, scheduler: Any = None, threads: int | None = None, sites: int | None = None,
-        memory_limit: int | None = None, progress: bool | None = None,
-    ) -> None:  # fmt: skip
-        from tra import __version__
-
+        self,
+        scheduler: Any = None,
+        threads: int | None = None,
+        sites: int | None = None,
+        memory_limit: int | None = None,
+        progress: bool | None = None,
+    ) -> None:
         self.client, self._owned = open_client(scheduler, threads, sites, memory_limit)
         try:
             self.workers = worker_addresses(self.client, sites)
-            check_versions(self.client, self.workers, __version__)
+            check_versions(self.client, self.workers, probe.installed()[0] or "")
         except BaseException:
             self.close()
             raise
@@ -62,10 +67,11 @@ class DaskBackend:
         self.progress = progress
         info = self.client.scheduler_info(n_workers=-1)["workers"]
         self.threads = threads or max(int(info[self.workers[0]]["nthreads"]), 1)
-        limits = [int(info[w]["memory_limit"] * 0.6) for w in self.workers if info[w].get("memory_limit")]
+        limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)
         self.model = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
-        self._checked: set[str] = set()
+        self._seen_paths: set[str] = set()
+        self._announced = False
 
     def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
         """Sends a program as one graph and waits for its results, which stay on the workers.
@@ -76,36 +82,40 @@ class DaskBackend:
         """
         self._check_files(program, sources)
         start = time.perf_counter()
-        graph = _Graph(self, program, sources)
+        graph = Graph(self.client, self.workers, self.threads, program, sources)
         futures = graph.submit()
-        self._wait(futures)
-        shares = tuple(tuple(Share(future) for future in futures[n]) for n in range(len(program.roots)))
+        self._wait([future for shares in futures for future in shares])
         measured = self._measured(graph, time.perf_counter() - start) if measure else None
-        return Run(shares, measured)
+        return Run(shares_of(program, futures), measured)
 
     def _check_files(self, program: Program, sources: Mapping[str, TileSource]) -> None:
         used = {scan.id for task in program.tasks for scan, _ in task.scans}
-        paths = {str(getattr(sources[i], "path", "")) for i in used if sources[i].remote} - self._checked - {""}
+        paths = (
+            {str(getattr(sources[i], "path", "")) for i in used if sources[i].remote}
+            - self._seen_paths
+            - {""}
+        )
         check_paths(self.client, self.workers, sorted(paths))
-        self._checked |= paths
+        self._seen_paths |= paths
 
-    def _wait(self, futures: list[list[Future]]) -> None:
-        flat = [future for root in futures for future in root]
+    def _wait(self, futures: Sequence[Future[Any]]) -> None:
         if shown(self.progress):
-            print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
-            progress(flat, notebook=False)
+            if not self._announced:
+                print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
+                self._announced = True
+            _Bar(futures)
         with self.client.as_current():
-            wait(flat)
-        failed = next((future for future in flat if future.status == "error"), None)
+            wait(futures)
+        failed = next((future for future in futures if future.status == "error"), None)
         if failed is not None:
             error = failed.exception()
             assert error is not None
             raise error
-        lost = next((future for future in flat if future.status != "finished"), None)
+        lost = next((future for future in futures if future.status != "finished"), None)
         if lost is not None:
             raise PlanError(f"the cluster gave up on task {lost.key}: {lost.status}")
 
-    def _measured(self, graph: _Graph, seconds: float) -> Measured:
+    def _measured(self, graph: Graph, seconds: float) -> Measured:
         found = self.client.run(measured_here, graph.token, workers=self.workers)
         by_exchange: dict[str, int] = {}
         for _, _, incoming in found.values():
@@ -120,9 +130,25 @@ class DaskBackend:
             exchanges=by_exchange,
         )
 
-    def fetch(self, share: Share) -> Iterator[Tiles]:
+    def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
+        """Shares in their order: small ones whole, several in one round trip; large ones in runs of tiles."""
+        waiting: list[Share] = []
+        for share in shares:
+            if share.nbytes > SMALL_SHARE or sum(s.nbytes for s in waiting) + share.nbytes > FETCH_BYTES:
+                yield from self._gather(waiting)
+                waiting = []
+            if share.nbytes > SMALL_SHARE:
+                yield from self._runs(share.held)
+            else:
+                waiting.append(share)
+        yield from self._gather(waiting)
+
+    def _gather(self, shares: Sequence[Share]) -> list[Tiles]:
+        found: list[Tiles] = self.client.gather([share.held for share in shares]) if shares else []
+        return found
+
+    def _runs(self, future: Future[Any]) -> Iterator[Tiles]:
         """A share, in runs of tiles of at most `FETCH_BYTES`."""
-        future: Future = share.held
         sizes = self.client.submit(sizes_task, future, pure=False).result()
         start = 0
         while start < len(sizes):
@@ -133,7 +159,11 @@ class DaskBackend:
             yield self.client.submit(rows_task, future, start, stop, pure=False).result()
             start = stop
 
-    def release(self, shares: list[Share]) -> None:
+    def hold(self, share: Share) -> Share:
+        """The share as it is: it lies with the workers."""
+        return share
+
+    def release(self, shares: Sequence[Share]) -> None:
         """Drops the futures."""
         for share in shares:
             share.held.release()
@@ -145,109 +175,17 @@ class DaskBackend:
         self._owned = []
 
 
-class _Graph:
-    """One program as a Dask graph: keys, tasks and the worker of each."""
+class _Bar(TextProgressBar):
+    """Dask's progress bar, drawn on standard error as the local backend does; blocks until all is done."""
 
-    def __init__(self, backend: DaskBackend, program: Program, sources: Mapping[str, TileSource]) -> None:
-        self.backend, self.program, self.sources = backend, program, sources
-        self.token = uuid.uuid4().hex[:12]
-        self.nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
-        self.tasks: dict[Any, DaskTask] = {}
-        self.workers: dict[Any, str] = {}
-        self.exchange_of: dict[str, str] = {}
-        self.cut_keys = {output: (f"tra-send-{self.token}", n) for n, output in enumerate(program.cut_outputs)}
-        self.uploads: list[Future] = []
+    def __init__(self, futures: Sequence[Future[Any]]) -> None:
+        self._bar = tqdm(total=1, delay=1, leave=False, unit="task", desc="tra")
+        super().__init__(futures)  # type: ignore[no-untyped-call]
 
-    def submit(self) -> list[list[Future]]:
-        """Sends the graph; one future per root and site."""
-        for output, key in self.cut_keys.items():
-            self._cut(output, key)
-        for task in self.program.tasks:
-            self._stage(task)
-        roots = [self._root(n, root) for n, root in enumerate(self.program.roots)]
-        keys = [key for root in roots for key in root]
-        with dask.annotate(workers=self.workers.__getitem__, allow_other_workers=False, retries=2):
-            futures = self.backend.client.get(self.tasks, keys, sync=False)
-        found = dict(zip(keys, futures, strict=True))
-        return [[found[key] for key in root] for root in roots]
+    def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:
+        self._bar.total = max(all, 1)
+        self._bar.n = all - remaining
+        self._bar.refresh()
 
-    def _key(self, stage: int, site: int) -> Any:
-        return (f"tra-stage{stage + 1}-{self.token}", site)
-
-    def _add(self, key: Any, site: int, function: Any, *args: Any) -> None:
-        self.tasks[key] = DaskTask(key, function, *args)
-        self.workers[key] = self.backend.workers[site]
-
-    def _index(self, output: Output) -> int | None:
-        outputs = self.program.stages[output.stage].outputs
-        return outputs.index(output.digest) if len(outputs) > 1 else None
-
-    def _cut(self, output: Output, key: Any) -> None:
-        node, operand, target = self._spec(output)
-        value = TaskRef(self._key(output.stage, output.site))
-        self._add(key, output.site, cut_task, self.token, node, operand, target, output.box, self._index(output), value)
-
-    def _spec(self, output: Output) -> tuple[Plan | None, int, int]:
-        if output.repartition is None:
-            return None, 0, output.site
-        digest, operand, target = output.repartition
-        return self.nodes[digest], operand, target
-
-    def _stage(self, task: Task) -> None:
-        slots: list[Any] = []
-        values: list[Any] = []
-        for digest, output in task.local:
-            slots.append(Local(digest, self._index(output)))
-            values.append(TaskRef(self._key(output.stage, output.site)))
-        for exchange, operand, taken in task.received:
-            for source, output in taken:
-                slot, key = self._received(task, exchange, operand, source, output)
-                slots.append(slot)
-                values.append(TaskRef(key))
-        sources: dict[str, TileSource] = {}
-        for scan, box in task.scans:
-            source = self.sources[scan.id]
-            if source.remote:
-                sources[scan.id] = source
-                continue
-            slots.append(Loaded(scan.id))
-            values.append(TaskRef(self._load(source, scan, box, task.site).key))
-        key = self._key(task.stage.number, task.site)
-        threads = self.backend.threads
-        self._add(key, task.site, stage_task, self.token, task.stage, task.site, threads, sources, tuple(slots), *values)
-
-    def _received(self, task: Task, exchange: str, operand: int, source: int, output: Output) -> tuple[Received, Any]:
-        whole = self._key(output.stage, output.site)
-        if source == task.site:
-            own = Own(self._index(output), output.box, task.site)
-            return Received(exchange, operand, own), whole
-        key = self.cut_keys.get(output, whole)
-        self.exchange_of[repr(key)] = exchange
-        return Received(exchange, operand, None), key
-
-    def _load(self, source: TileSource, scan: Any, box: Any, site: int) -> Future:
-        """Tiles that only the client has are sent to the site; stored ones are there."""
-        if isinstance(source, StoredSource):
-            held: Future = source.share(site).held
-            return held
-        tiles = read_tiles(scan, box, source)
-        future: Future = self.backend.client.scatter([tiles], workers=[self.backend.workers[site]], hash=False)[0]
-        self.uploads.append(future)
-        return future
-
-    def _root(self, number: int, root: Plan) -> list[Any]:
-        """The keys of a result: the stage task itself, or its part of the stage's outputs."""
-        stage = self.program.home(root)
-        keys = []
-        for site in range(self.program.n_sites):
-            key = self._key(stage.number, site)
-            if len(stage.outputs) > 1:
-                pick = (f"tra-result{number}-{self.token}", site)
-                self._add(pick, site, _pick, TaskRef(key), stage.outputs.index(root.digest))
-                key = pick
-            keys.append(key)
-        return keys
-
-
-def _pick(outputs: tuple[Tiles, ...], index: int) -> Tiles:
-    return outputs[index]
+    def _draw_stop(self, **_: Any) -> None:
+        self._bar.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -42,61 +42,54 @@ def map_tiles(kernel: Kernel, operands: Sequence[Sequence[Tile]]) -> list[Tile]:
     Args:
         kernel: the kernel.
         operands: for each operand the tiles, all of one length.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> left, right = [np.ones(2), np.ones(1)], [np.ones(2), np.zeros(1)]
+        >>> [tile.tolist() for tile in map_tiles(kernel("add"), [left, right])]
+        [[2.0, 2.0], [1.0]]
     """
-    n = len(operands[0])
-    results: list[Tile] = [np.empty(0)] * n
-    single, batches = _batches(kernel, operands, n)
+    results: list[Tile] = [np.empty(0)] * len(operands[0])
 
-    def one(row: int) -> None:
-        results[row] = call(kernel, *(operand[row] for operand in operands))
-
-    def many(rows: list[int]) -> None:
-        stacked = [_stack([operand[r] for r in rows], _n_loops(kernel, p, operands, rows[0])) for p, operand in enumerate(operands)]
-        batch = call(kernel, *stacked)
+    def run(rows: list[int]) -> None:
+        tiles = [[operand[row] for row in rows] for operand in operands]
+        if len(rows) == 1:
+            results[rows[0]] = call(kernel, *(first for first, *_ in tiles))
+            return
+        batch = call(kernel, *_stacked(kernel, tiles))
         for place, row in enumerate(rows):
-            results[row] = batch[place]
+            results[row] = batch[place, ...]
 
-    parallel(_either(one, many), [*single, *batches])
+    parallel(run, _batches(kernel, operands))
     return results
 
 
-def _either(one: Callable[[int], None], many: Callable[[list[int]], None]) -> Callable[[int | list[int]], None]:
-    def run(item: int | list[int]) -> None:
-        if isinstance(item, int):
-            one(item)
-        else:
-            many(item)
-
-    return run
-
-
-def _n_loops(kernel: Kernel, position: int, operands: Sequence[Sequence[Tile]], row: int) -> int:
-    """How many axes of length 1 a stack needs before its loop dimensions, so that batches align."""
+def _stacked(kernel: Kernel, tiles: Sequence[Sequence[Tile]]) -> list[Tile]:
+    """Each operand's tiles as one array; axes of length 1 before their loop dimensions make batches align."""
     cores = [len(dims) for dims in kernel.signature.inputs]
-    loops = [operand[row].ndim - core for operand, core in zip(operands, cores, strict=True)]
-    return max(loops) - loops[position]
+    loops = [operand[0].ndim - core for operand, core in zip(tiles, cores, strict=True)]
+    stacks = [np.stack(operand) for operand in tiles]
+    return [
+        stack.reshape(stack.shape[:1] + (1,) * (max(loops) - own) + stack.shape[1:])
+        for stack, own in zip(stacks, loops, strict=True)
+    ]
 
 
-def _stack(tiles: list[Tile], n_ones: int) -> Tile:
-    stacked = np.stack(tiles)
-    return stacked.reshape(stacked.shape[:1] + (1,) * n_ones + stacked.shape[1:])
-
-
-def _batches(kernel: Kernel, operands: Sequence[Sequence[Tile]], n: int) -> tuple[list[int], list[list[int]]]:
+def _batches(kernel: Kernel, operands: Sequence[Sequence[Tile]]) -> list[list[int]]:
+    """Rows that go into one call: large tiles alone, small ones of one shape together."""
+    n = len(operands[0])
     if not kernel.batched or n < 2:
-        return list(range(n)), []
+        return [[row] for row in range(n)]
     groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-    single: list[int] = []
+    batches: list[list[int]] = []
     for row in range(n):
         tiles = [operand[row] for operand in operands]
-        if max(t.nbytes for t in tiles) > SMALL:
-            single.append(row)
+        if max(tile.nbytes for tile in tiles) > SMALL:
+            batches.append([row])
         else:
-            groups.setdefault(tuple(t.shape for t in tiles), []).append(row)
-    batches: list[list[int]] = []
+            groups.setdefault(tuple(tile.shape for tile in tiles), []).append(row)
     for rows in groups.values():
         size = max(sum(operand[rows[0]].nbytes for operand in operands), 64)
         step = max(BATCH // size, 1)
         batches += [rows[start : start + step] for start in range(0, len(rows), step)]
-    single += [rows[0] for rows in batches if len(rows) == 1]
-    return sorted(single), [rows for rows in batches if len(rows) > 1]
+    return batches

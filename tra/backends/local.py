@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from tra.algebra.sources import TileSource
-from tra.backends.backend import Measured, Run, Share, StoredSource
+from tra.backends.backend import Measured, Run, Share, StoredSource, shares_of
 from tra.backends.progress import track
-from tra.backends.run_stage import cut_output, keys_within, run_stage, take_own
-from tra.backends.threads import BlasThreads, parallel
+from tra.backends.read_tiles import read_tiles
+from tra.backends.run_stage import Piece, run_stage, take
+from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles
 from tra.optimizer.cost import CostModel
-from tra.optimizer.placement import Ranges
+from tra.optimizer.placement import Ranges, box_of
 from tra.optimizer.plan import Plan, Scan, plan_order
 from tra.optimizer.stages import Output, Program, Task
+
+Place = tuple[int | None, int, str]
 
 
 class LocalBackend:
@@ -30,12 +32,18 @@ class LocalBackend:
         name: "local".
         n_sites: sites of a plan; 1 unless asked otherwise.
         threads: threads of each operator.
+        model: the cost model of one process.
+        memory_limit: bytes one site may use, or None.
     """
 
     name = "local"
 
     def __init__(
-        self, threads: int | None = None, sites: int | None = None, memory_limit: int | None = None, progress: bool | None = None
+        self,
+        threads: int | None = None,
+        sites: int | None = None,
+        memory_limit: int | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.threads = threads or os.cpu_count() or 1
         self.n_sites = sites or 1
@@ -50,15 +58,20 @@ class LocalBackend:
         with BlasThreads(1):
             for number, task in track(enumerate(program.tasks), len(program.tasks), self.progress):
                 running.run(number, task)
-        shares = tuple(running.shares(root) for root in program.roots)
+            held = tuple(tuple(running.whole(output) for output in outputs) for outputs in program.results)
         measured = running.measured(time.perf_counter() - start) if measure else None
-        return Run(shares, measured)
+        return Run(shares_of(program, held), measured)
 
-    def fetch(self, share: Share) -> Iterator[Tiles]:
-        """The share as it is."""
-        yield share.held
+    def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
+        """The shares as they are."""
+        for share in shares:
+            yield share.held
 
-    def release(self, shares: list[Share]) -> None:
+    def hold(self, share: Share) -> Share:
+        """A share that has its memory to itself, whatever becomes of the arrays the query was given."""
+        return Share(share.held.owned(), share.nbytes)
+
+    def release(self, shares: Sequence[Share]) -> None:
         """Nothing to do: memory goes with the last reference."""
 
     def close(self) -> None:
@@ -71,81 +84,82 @@ class _Running:
     def __init__(self, program: Program, sources: Mapping[str, TileSource], threads: int) -> None:
         self.program, self.sources, self.threads = program, sources, threads
         self.nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
-        self.outputs: dict[tuple[int, int, str], Tiles] = {}
-        self.last_use = self._last_uses()
+        self.outputs: dict[Place, Tiles] = {}
+        self.expiring = self._last_uses()
         self.exchanged: dict[str, int] = {}
         self.peak = 0
 
-    def _last_uses(self) -> dict[tuple[int, int, str], int]:
-        last: dict[tuple[int, int, str], int] = {}
+    def _last_uses(self) -> dict[int, list[Place]]:
+        """What may be dropped after each task."""
+        last: dict[Place, int] = {}
         for number, task in enumerate(self.program.tasks):
             for output in _taken(task):
-                last[output.stage, output.site, output.digest] = number
-        for root in self.program.roots:
-            stage = self.program.home(root).number
-            for site in range(self.program.n_sites):
-                last[stage, site, root.digest] = len(self.program.tasks)
-        return last
+                last[_place(output)] = number
+            for digest in task.stage.outputs:
+                last.setdefault((task.stage.number, task.site, digest), number)
+        for outputs in self.program.results:
+            for output in outputs:
+                last[_place(output)] = len(self.program.tasks)
+        expiring: dict[int, list[Place]] = {}
+        for place, number in last.items():
+            expiring.setdefault(number, []).append(place)
+        return expiring
 
     def run(self, number: int, task: Task) -> None:
         """Runs one task and drops what no later task takes."""
-        made = {digest: self._whole(output) for digest, output in task.local}
-        received: dict[tuple[str, int], list[Any]] = {}
+        made = {digest: self.whole(output) for digest, output in task.local}
+        received: dict[tuple[str, int], list[Piece]] = {}
         for digest, operand, taken in task.received:
-            received[digest, operand] = [self._piece(task, digest, source, output) for source, output in taken]
-        outputs = run_stage(task.stage, task.site, made, received, self._scan(task.site), self.threads)
+            received[digest, operand] = [
+                self._piece(task, digest, source, output) for source, output in taken
+            ]
+        outputs = run_stage(task.stage, task.site, made, received, self._scan, self.threads)
         self.peak = max(self.peak, sum(tiles.nbytes for tiles in made.values()))
         for digest, tiles in zip(task.stage.outputs, outputs, strict=True):
             self.outputs[task.stage.number, task.site, digest] = tiles
-        self._forget(number)
+        for place in self.expiring.pop(number, []):
+            self.outputs.pop(place, None)
 
-    def _forget(self, number: int) -> None:
-        for output in [output for output, last in self.last_use.items() if last <= number]:
-            self.outputs.pop(output, None)
-            del self.last_use[output]
+    def whole(self, output: Output) -> Tiles:
+        """An output as it lies; a given source is read when it is first wanted."""
+        place = _place(output)
+        if place not in self.outputs and output.stage is None:
+            self.outputs[place] = self._read_given(output)
+        return self.outputs[place]
 
-    def _whole(self, output: Output) -> Tiles:
-        return self.outputs[output.stage, output.site, output.digest]
+    def _read_given(self, output: Output) -> Tiles:
+        scan = self.nodes[output.digest]
+        assert isinstance(scan, Scan)
+        source = self.sources[scan.id]
+        if isinstance(source, StoredSource):
+            held: Tiles = source.share(output.site).held
+            return held
+        token = THREADS.set(self.threads)
+        try:
+            return self._scan(scan, box_of(scan.type, scan.placement, output.site))
+        finally:
+            THREADS.reset(token)
 
-    def _piece(self, task: Task, digest: str, source: int, output: Output) -> Any:
-        node, operand, target = self._spec(output)
-        tiles = self._whole(output)
-        if source == task.site:
-            return take_own(node, operand, target, output.box, tiles)
-        piece = cut_output(node, operand, target, output.box, tiles) if self.program.needs_cut(output) else tiles
-        self.exchanged[digest] = self.exchanged.get(digest, 0) + piece.nbytes
+    def _piece(self, task: Task, digest: str, source: int, output: Output) -> Piece:
+        piece = take(self.nodes, output, self.whole(output))
+        if source != task.site:
+            self.exchanged[digest] = self.exchanged.get(digest, 0) + piece.nbytes
         return piece
 
-    def _spec(self, output: Output) -> tuple[Plan | None, int, int]:
-        if output.repartition is None:
-            return None, 0, output.site
-        digest, operand, target = output.repartition
-        return self.nodes[digest], operand, target
-
-    def _scan(self, site: int) -> Any:
-        def scan(node: Scan, box: Ranges) -> Tiles:
-            source = self.sources[node.id]
-            if isinstance(source, StoredSource):
-                held: Tiles = source.share(site).held
-                return held
-            return read_tiles(node, box, source)
-
-        return scan
-
-    def shares(self, root: Plan) -> tuple[Share, ...]:
-        stage = self.program.home(root).number
-        return tuple(Share(self.outputs[stage, site, root.digest]) for site in range(self.program.n_sites))
+    def _scan(self, node: Scan, box: Ranges) -> Tiles:
+        return read_tiles(node.type, box, self.sources[node.id])
 
     def measured(self, seconds: float) -> Measured:
-        return Measured(sum(self.exchanged.values()), self.peak, self.program.n_tasks, seconds, dict(self.exchanged))
+        """What the run did."""
+        return Measured(
+            sum(self.exchanged.values()), self.peak, self.program.n_tasks, seconds, dict(self.exchanged)
+        )
+
+
+def _place(output: Output) -> Place:
+    return output.stage, output.site, output.digest
 
 
 def _taken(task: Task) -> list[Output]:
     pieces = [output for _, _, taken in task.received for _, output in taken]
     return [output for _, output in task.local] + pieces
-
-
-def read_tiles(node: Scan, box: Ranges, source: TileSource) -> Tiles:
-    """The tiles of a source in a box of keys."""
-    keys = keys_within(node.type, box)
-    return Tiles(keys, parallel(lambda key: source.read(tuple(key)), keys.tolist()), is_sorted=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from tra.backends.kernel_calls import call, map_tiles
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, no_tiles
 from tra.errors import SchemaError
+
+On: TypeAlias = Sequence[tuple[str, str]]
+SMALL_PAIR = 1 << 12  # bytes of a tile below which all products of a contraction are made in batches
 
 
 def map_local(tiles: Tiles, old: RelType, function: KeyFunction | None, kernels: Sequence[Kernel]) -> Tiles:
@@ -62,69 +67,108 @@ def _fold(kernel: Kernel, arrays: Sequence[Tile]) -> Tile:
     """Left to right; the running total is our own, so a ufunc may write into it."""
     if len(arrays) == 1:
         return arrays[0]
-    total = call(kernel, arrays[0], arrays[1])
+    total = _own(call(kernel, arrays[0], arrays[1]), arrays[:2])
     for array in arrays[2:]:
         total = _accumulate(kernel, total, array)
     return total
 
 
+def _own(result: Tile, operands: Sequence[Tile]) -> Tile:
+    """A kernel's result in memory of its own, even where the kernel returned an operand or a view of one."""
+    shared = result.base is not None or any(np.may_share_memory(result, operand) for operand in operands)
+    return result.copy() if shared else result
+
+
 def _accumulate(kernel: Kernel, total: Tile, array: Tile) -> Tile:
-    if isinstance(kernel.function, np.ufunc) and total.dtype == array.dtype and total.flags.writeable and total.ndim:
+    """The fold of a running total that is ours with one more tile."""
+    in_place = (
+        isinstance(kernel.function, np.ufunc) and total.dtype == array.dtype and total.shape == array.shape
+    )
+    if in_place and total.ndim:
         result: Tile = kernel.function(total, array, out=total)
         return result
     return call(kernel, total, array)
 
 
-def _pairs(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: Sequence[tuple[str, str]]) -> tuple[KeyArray, KeyArray, KeyArray]:
-    """Rows of matching pairs and their joined keys, in the order of the joined keys."""
-    positions = [(lt.names.index(l), rt.names.index(r)) for l, r in on]
+@dataclass(frozen=True)
+class _Pairs:
+    """Rows of matching pairs with their joined keys."""
+
+    left: KeyArray
+    right: KeyArray
+    keys: KeyArray
+
+    def sorted(self) -> _Pairs:
+        """The pairs in the order of the joined keys."""
+        if not self.keys.shape[1]:
+            return self
+        order = np.lexsort(self.keys.T[::-1])
+        return _Pairs(self.left[order], self.right[order], self.keys[order])
+
+
+def _pairs(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: On) -> _Pairs:
+    positions = [(lt.names.index(mine), rt.names.index(theirs)) for mine, theirs in on]
     found = matches(left.keys, right.keys, positions)
     assert found is not None
-    l_rows, r_rows = found
-    rest = [p for p in range(len(rt.keys)) if p not in {r for _, r in positions}]
-    keys = np.concatenate([left.keys[l_rows], right.keys[r_rows][:, rest]], axis=1)
-    return l_rows, r_rows, keys
+    rest = [p for p in range(len(rt.keys)) if p not in {theirs for _, theirs in positions}]
+    return _Pairs(*found, np.concatenate([left.keys[found[0]], right.keys[found[1]][:, rest]], axis=1))
 
 
-def join_local(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: Sequence[tuple[str, str]], kernel: Kernel) -> Tiles:
+def _joined(left: Tiles, right: Tiles, pairs: _Pairs, kernel: Kernel) -> list[Tile]:
+    operands = (
+        [left.arrays[row] for row in pairs.left.tolist()],
+        [right.arrays[row] for row in pairs.right.tolist()],
+    )
+    return map_tiles(kernel, operands)
+
+
+def join_local(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: On, kernel: Kernel) -> Tiles:
     """⋈ᴸ: the kernel on each pair of tiles whose keys agree."""
-    l_rows, r_rows, keys = _pairs(left, right, lt, rt, on)
-    if not len(keys):
-        return no_tiles(keys.shape[1])
-    operands = [[left.arrays[r] for r in l_rows.tolist()], [right.arrays[r] for r in r_rows.tolist()]]
-    return Tiles(keys, map_tiles(kernel, operands))
+    pairs = _pairs(left, right, lt, rt, on)
+    if not len(pairs.keys):
+        return no_tiles(pairs.keys.shape[1])
+    return Tiles(pairs.keys, _joined(left, right, pairs, kernel))
 
 
 def contract_local(
-    left: Tiles, right: Tiles, lt: RelType, rt: RelType, joined: Sequence[str],
-    on: Sequence[tuple[str, str]], kernel: Kernel, by: Sequence[str], fold: Kernel,
-) -> Tiles:  # fmt: skip
+    left: Tiles,
+    right: Tiles,
+    lt: RelType,
+    rt: RelType,
+    joined: Sequence[str],
+    on: On,
+    kernel: Kernel,
+    by: Sequence[str],
+    fold: Kernel,
+) -> Tiles:
     """Σᴸ∘⋈ᴸ: for each result tile, pairs in the order of the joined keys, folded as they come."""
-    l_rows, r_rows, keys = _pairs(left, right, lt, rt, on)
-    if not len(keys):
+    pairs = _pairs(left, right, lt, rt, on).sorted()
+    if not len(pairs.keys):
         return no_tiles(len(by))
-    order = np.lexsort(keys.T[::-1]) if keys.shape[1] else np.arange(len(keys))
-    l_rows, r_rows, keys = l_rows[order], r_rows[order], keys[order]
-    out, groups = groups_of(keys[:, [list(joined).index(name) for name in by]])
+    keys, groups = groups_of(pairs.keys[:, [list(joined).index(name) for name in by]])
+    if _is_small(left, right) and len(pairs.keys) > len(groups):
+        products = _joined(left, right, pairs, kernel)
+        folded = [_fold(fold, [products[row] for row in rows.tolist()]) for rows in groups]
+        return Tiles(keys, folded, is_sorted=True)
 
     def one(rows: KeyArray) -> Tile:
-        pairs = [(left.arrays[a], right.arrays[b]) for a, b in zip(l_rows[rows].tolist(), r_rows[rows].tolist(), strict=True)]
-        total = call(kernel, *pairs[0])
-        if len(pairs) > 1 and total.base is not None:
-            total = total.copy()
-        for pair in pairs[1:]:
+        operands = [
+            (left.arrays[a], right.arrays[b])
+            for a, b in zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
+        ]
+        total = call(kernel, *operands[0])
+        if len(operands) > 1:
+            total = _own(total, operands[0])
+        for pair in operands[1:]:
             total = _accumulate(fold, total, call(kernel, *pair))
         return total
 
-    if _is_small(left, right) and len(keys) > len(groups):
-        joined_tiles = map_tiles(kernel, [[left.arrays[r] for r in l_rows.tolist()], [right.arrays[r] for r in r_rows.tolist()]])
-        return Tiles(out, [_fold(fold, [joined_tiles[r] for r in rows.tolist()]) for rows in groups], is_sorted=True)
-    return Tiles(out, parallel(one, groups), is_sorted=True)
+    return Tiles(keys, parallel(one, groups), is_sorted=True)
 
 
 def _is_small(left: Tiles, right: Tiles) -> bool:
     """Claims that tiles are so small that batching them beats folding as they come."""
-    return max((a.nbytes for tiles in (left, right) for a in tiles.arrays), default=0) <= 1 << 12
+    return max((a.nbytes for tiles in (left, right) for a in tiles.arrays), default=0) <= SMALL_PAIR
 
 
 def tile_local(tiles: Tiles, new: RelType, axis: int, size: int) -> Tiles:
@@ -152,8 +196,9 @@ def concat_local(tiles: Tiles, old: RelType, key: str, axis: int, new: RelType) 
     lengths = new.tile_lengths(keys)[:, axis]
     for row, (tile, length) in enumerate(zip(glued, lengths.tolist(), strict=True)):
         if tile.shape[axis] != length:
+            at = tuple(keys[row].tolist())
             raise SchemaError(
-                f"concat over {key} needs a dense relation: of the tiles at {tuple(keys[row].tolist())} some are missing; "
+                f"concat over {key} needs a dense relation: of the tiles at {at} some are missing; "
                 "fill the holes with .fill(0)"
             )
     return Tiles(keys, glued, is_sorted=True)

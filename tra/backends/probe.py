@@ -1,4 +1,4 @@
-"""Questions asked of workers that may not have `tra`: these functions travel by value and import nothing of it."""
+"""Questions to workers that may not have `tra`: these functions travel by value and import nothing of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def installed() -> tuple[str | None, str]:
 
 def unseen(paths: list[str]) -> list[str]:
     """The paths that do not exist here."""
-    import os
+    from pathlib import Path
 
-    return [path for path in paths if not os.path.exists(path)]
+    return [path for path in paths if not Path(path).exists()]

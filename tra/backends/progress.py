@@ -12,7 +12,12 @@ T = TypeVar("T")
 
 
 def shown(progress: bool | None) -> bool:
-    """Claims that progress is to be shown: as asked, or when standard error is a terminal."""
+    """Claims that progress is to be shown: as asked, or when standard error is a terminal.
+
+    Example:
+        >>> shown(True), shown(False)
+        (True, False)
+    """
     return sys.stderr.isatty() if progress is None else progress
 
 
@@ -23,4 +28,6 @@ def track(items: Iterable[T], total: int, progress: bool | None) -> Iterator[T]:
         >>> list(track([1, 2], 2, progress=False))
         [1, 2]
     """
-    yield from tqdm(items, total=total, disable=not shown(progress), delay=1, leave=False, unit="task", desc="tra")
+    yield from tqdm(
+        items, total=total, disable=not shown(progress), delay=1, leave=False, unit="task", desc="tra"
+    )

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TypeAlias
 
 from tra.algebra.generate import generate_tile
-from tra.algebra.live import is_listable, live_keys
 from tra.algebra.operators import joined_names
-from tra.algebra.types import RelType
 from tra.backends import local_operators as local
+from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, union
-from tra.errors import PlanError
 from tra.optimizer.placement import Ranges, box_of
 from tra.optimizer.plan import (
-    Broadcast, LocalAggregate, LocalConcat, LocalContract, LocalFilter, LocalJoin, LocalMap, LocalStack, LocalTile,
-    Make, Plan, Repartition, Scan, Shuffle,
-)  # fmt: skip
-from tra.optimizer.stages import Stage
+    Broadcast,
+    LocalAggregate,
+    LocalConcat,
+    LocalContract,
+    LocalFilter,
+    LocalJoin,
+    LocalMap,
+    LocalStack,
+    LocalTile,
+    Make,
+    Plan,
+    Repartition,
+    Scan,
+    Shuffle,
+    is_exchange,
+)
+from tra.optimizer.stages import Output, Stage
 
-Taken = Mapping[tuple[str, int], Sequence[Any]]
+Piece: TypeAlias = Tiles | Fragments
+Received: TypeAlias = Mapping[tuple[str, int], Sequence[Piece]]
+Reader: TypeAlias = Callable[[Scan, Ranges], Tiles]
 
 
 def run_stage(
-    stage: Stage, site: int, made: dict[str, Tiles], received: Taken, scan: Callable[[Scan, Ranges], Tiles], threads: int
+    stage: Stage, site: int, made: dict[str, Tiles], received: Received, scan: Reader, threads: int
 ) -> tuple[Tiles, ...]:
     """Runs the nodes of a stage in order.
 
@@ -45,30 +56,35 @@ def run_stage(
     token = THREADS.set(threads)
     try:
         for node in stage.nodes:
-            made[node.digest] = _run(node, site, made, received, scan)
+            if is_exchange(node):
+                made[node.digest] = _arrived(node, site, received)
+            else:
+                made[node.digest] = _run(node, site, [made[c.digest] for c in node.children], scan)
     finally:
         THREADS.reset(token)
     return tuple(made[digest] for digest in stage.outputs)
 
 
-def _run(node: Plan, site: int, made: Mapping[str, Tiles], received: Taken, scan: Callable[[Scan, Ranges], Tiles]) -> Tiles:
-    inputs = [made[c.digest] for c in node.children] if not isinstance(node, (Broadcast, Shuffle, Repartition)) else []
+def _arrived(node: Plan, site: int, received: Received) -> Tiles:
+    if isinstance(node, Repartition):
+        pieces = [piece for o in range(len(node.operands)) for piece in received[node.digest, o]]
+        return assemble(node, [piece for piece in pieces if isinstance(piece, Fragments)], site)
+    tiles = [piece for piece in received[node.digest, 0] if isinstance(piece, Tiles)]
+    return union(tiles, len(node.type.keys))
+
+
+def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
     match node:
         case Scan():
             return scan(node, box_of(node.type, node.placement, site))
         case Make(type=type_, maker=maker):
             keys = keys_within(type_, box_of(type_, node.placement, site))
-            return Tiles(keys, parallel(lambda k: generate_tile(type_, maker, tuple(k)), keys.tolist()), is_sorted=True)
-        case Broadcast(type=type_) | Shuffle(type=type_):
-            return union(received[node.digest, 0], len(type_.keys))
-        case Repartition(operands=operands):
-            return assemble(node, [received[node.digest, o] for o in range(len(operands))], site)
+            tiles = parallel(lambda key: generate_tile(type_, maker, tuple(key)), keys.tolist())
+            return Tiles(keys, tiles, is_sorted=True)
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             return local.join_local(inputs[0], inputs[1], left.type, right.type, on, kernel)
-        case LocalContract(left=left, right=right, on=on, kernel=kernel, by=by, fold=fold):
-            names = joined_names(left.type, right.type, on)
-            joined = (*left.type.names, *(names[n] for n in right.type.names if n not in {r for _, r in on}))
-            return local.contract_local(inputs[0], inputs[1], left.type, right.type, joined, on, kernel, by, fold)
+        case LocalContract():
+            return _contract(node, inputs)
         case LocalAggregate(child=child, by=by, kernel=kernel):
             return local.aggregate_local(inputs[0], child.type, by, kernel)
         case LocalFilter(child=child, predicate=predicate):
@@ -81,33 +97,29 @@ def _run(node: Plan, site: int, made: Mapping[str, Tiles], received: Taken, scan
             return local.concat_local(inputs[0], child.type, key, axis, type_)
         case LocalStack():
             return local.stack_local(inputs)
+        case Broadcast() | Shuffle() | Repartition():
+            raise AssertionError(f"{node!r} moves tiles; it does not make any")
 
 
-def keys_within(type_: RelType, box: Ranges) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """The live keys of a source in a box.
+def _contract(node: LocalContract, inputs: Sequence[Tiles]) -> Tiles:
+    left, right = node.left.type, node.right.type
+    names = joined_names(left, right, node.on)
+    theirs = {name for _, name in node.on}
+    joined = (*left.names, *(names[n] for n in right.names if n not in theirs))
+    return local.contract_local(
+        inputs[0], inputs[1], left, right, joined, node.on, node.kernel, node.by, node.fold
+    )
 
-    Raises:
-        PlanError: there are too many keys to list.
+
+def take(nodes: Mapping[str, Plan], output: Output, tiles: Tiles) -> Piece:
+    """What a task takes of a site's tiles: all, those in a box of keys, or fragments for a repartition.
+
+    Nothing is copied: what crosses between processes is brought into memory of its own by `Tiles.owned` and
+    `Fragments.owned`.
     """
-    if not is_listable(type_):
-        raise PlanError(f"{type_} has too many tiles to list; use larger tiles")
-    keys = live_keys(type_)
-    inside = np.ones(len(keys), dtype=bool)
-    for column, (low, high) in enumerate(box):
-        inside &= (keys[:, column] >= low) & (keys[:, column] < high)
-    return keys[inside]
-
-
-def cut_output(node: Plan | None, operand: int, target: int, box: Ranges | None, tiles: Tiles) -> Tiles | Fragments:
-    """What one site sends another: tiles in a box of keys, or fragments for a repartition, in memory of their own."""
-    if isinstance(node, Repartition):
-        found = fragments(node, operand, tiles, target)
-        return Fragments((key, place, np.array(piece)) for key, place, piece in found)
-    return (tiles if box is None else tiles.within(box)).owned()
-
-
-def take_own(node: Plan | None, operand: int, target: int, box: Ranges | None, tiles: Tiles) -> Tiles | Fragments:
-    """What a site takes from itself: the same as `cut_output`, without a copy."""
-    if isinstance(node, Repartition):
+    if output.repartition is not None:
+        digest, operand, target = output.repartition
+        node = nodes[digest]
+        assert isinstance(node, Repartition)
         return fragments(node, operand, tiles, target)
-    return tiles if box is None else tiles.within(box)
+    return tiles if output.box is None else tiles.within(output.box)

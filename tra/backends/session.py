@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from tra.algebra import current
 from tra.algebra.live import frontier
-from tra.algebra.nodes import Expr, Source, postorder
+from tra.algebra.nodes import Expr, Source, name_of, postorder
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
 from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
-from tra.errors import MemoryLimitError, PlanError
+from tra.backends.storage import save
+from tra.errors import MemoryLimitError, PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.placement import ALL, Placement, Role, Split
 from tra.optimizer.planner import Planned, plan_query
@@ -38,8 +39,8 @@ class Session:
     """
 
     #: set by the face: query text in and out, which stands above the backends
-    text_runner: Callable[..., Any] | None = None
-    text_printer: Callable[[Relation], str] | None = None
+    text_runner: ClassVar[Callable[..., Any] | None] = None
+    text_printer: ClassVar[Callable[[Relation], str] | None] = None
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -96,21 +97,21 @@ class Session:
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the results on the backend, placed alike on key names they share."""
-        targets = self._targets(relations)
-        planned, run = self._run(relations, targets)
+        planned, run = self._run(relations, self._targets(relations))
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
-            source = StoredSource(self.backend, root, shares)
+            source = StoredSource(self.backend, root, [self.backend.hold(share) for share in shares])
             self._stored.add(source)
-            name = getattr(relation.expr, "name", "") or source_id("stored").replace("-", "_")
-            node = Source(root.type, source_id("stored"), "0", name)
+            id_ = source_id("stored")
+            node = Source(root.type, id_, "0", name_of(relation.expr) or id_.replace("-", "_"))
             stored.append(Relation(node, {node.id: source}))
         return tuple(stored)
 
     def _targets(self, relations: tuple[Relation, ...]) -> dict[str, Placement]:
-        """Each relation split evenly by its key of largest frontier, or one that another is split by already."""
-        n, chosen, targets = self.backend.n_sites, [], {}
-        mesh = (n,) if n > 1 else ()
+        """Each relation split by its key of largest frontier, or by one that a larger relation is split by."""
+        mesh = (self.backend.n_sites,) if self.backend.n_sites > 1 else ()
+        chosen: list[str] = []
+        targets: dict[str, Placement] = {}
         for relation in sorted(relations, key=lambda r: -r.nbytes):
             type_ = relation.expr.type
             sizes = dict(zip(type_.names, frontier(type_), strict=True))
@@ -123,10 +124,17 @@ class Session:
         return targets
 
     def explain(self, relation: Relation, analyze: bool = False) -> Explanation:
-        """The plan of a query, its price, and the strategies that lost; with `analyze`, what a run measured."""
+        """The plan of a query, its price, the strategies that lost; with `analyze`, what a run measured."""
         planned = self._planned((relation,), relation.sources, {})
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
-        return explain_plan(planned, self.backend.name, measured, self.text_printer and self.text_printer(relation))
+        return explain_plan(planned, self.backend.name, measured, self._text(relation))
+
+    def _text(self, relation: Relation) -> str | None:
+        """The query text, or None where there is none."""
+        try:
+            return self.to_text(relation)
+        except TraError:
+            return None
 
     def save(self, relation: Relation, path: Any) -> None:
         """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
@@ -134,31 +142,36 @@ class Session:
         Raises:
             CatalogError: the suffix is unknown, or the file must not be overwritten.
         """
-        from tra.backends.storage import save
-
         save(path, relation.expr.type, self.iterate(relation))
 
-    def sql(self, text: str, **relations: Any) -> Any:
-        """Runs query text in this session; see `tra.sql`."""
-        if self.text_runner is None:
+    def sql(self, text: str, /, **relations: Any) -> Any:
+        """Runs query text in this session; see `tra.sql`, and for options that go with it `tra.sql.runner`."""
+        runner = type(self).text_runner
+        if runner is None:
             raise PlanError("query text needs the package tra.sql")
-        return type(self).text_runner(self, text, **relations)  # type: ignore[misc]
+        return runner(self, text, **relations)
 
     def to_text(self, relation: Relation) -> str:
         """The query text of a relation."""
-        if self.text_printer is None:
+        printer = type(self).text_printer
+        if printer is None:
             raise PlanError("query text needs the package tra.sql")
-        return type(self).text_printer(relation)  # type: ignore[misc]
+        return printer(relation)
 
     # -- planning ---------------------------------------------------------------------------------
 
-    def _run(self, relations: tuple[Relation, ...], targets: Mapping[str, Placement] | None = None) -> tuple[Planned, Run]:
+    def _run(
+        self, relations: tuple[Relation, ...], targets: Mapping[str, Placement] | None = None
+    ) -> tuple[Planned, Run]:
         sources = {k: v for relation in relations for k, v in relation.sources.items()}
         planned = self._planned(relations, sources, targets or {})
         return planned, self._execute(planned, sources, measure=False)
 
     def _planned(
-        self, relations: tuple[Relation, ...], sources: Mapping[str, TileSource], targets: Mapping[str, Placement]
+        self,
+        relations: tuple[Relation, ...],
+        sources: Mapping[str, TileSource],
+        targets: Mapping[str, Placement],
     ) -> Planned:
         if self._closed:
             raise PlanError("the session is closed")
@@ -166,10 +179,13 @@ class Session:
             raise PlanError("nothing to run: give at least one relation")
         roots = tuple(relation.expr for relation in relations)
         placed, uploads = self._bindings(roots, sources)
-        key = (tuple(r.digest for r in roots), tuple(sorted(targets.items(), key=str)), tuple(sorted(placed.items(), key=str)), uploads)
+        where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
+        key = (tuple(root.digest for root in roots), where, uploads)
         if key not in self._plans:
-            context = Context(self.backend.n_sites, self.backend.model, placed, uploads, targets)
-            self._plans[key] = plan_query(roots, context)
+            model, limit = self.backend.model, self.backend.memory_limit
+            self._plans[key] = plan_query(
+                roots, Context(self.backend.n_sites, model, placed, uploads, targets, limit)
+            )
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)
@@ -177,15 +193,21 @@ class Session:
         self._check_memory(planned)
         return planned
 
-    def _bindings(self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]) -> tuple[dict[str, Placement], frozenset[str]]:
-        placed, uploads = {}, set()
+    def _bindings(
+        self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]
+    ) -> tuple[dict[str, Placement], frozenset[str]]:
+        """Where stored sources lie, and which ones the client has to send."""
+        placed: dict[str, Placement] = {}
+        uploads: set[str] = set()
         for node in postorder(*roots):
             if not isinstance(node, Source):
                 continue
             source = sources[node.id]
             if isinstance(source, StoredSource):
                 if source.backend is not self.backend:
-                    raise PlanError(f"{node.name} was persisted in another session; use it there, or save and open it")
+                    raise PlanError(
+                        f"{node.name} was persisted in another session; use it there, or save and open it"
+                    )
                 source.share(0)
                 placed[node.id] = source.root.placement
             elif not source.remote:

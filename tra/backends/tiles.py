@@ -51,19 +51,31 @@ class Tiles:
 
     def within(self, box: Sequence[tuple[int, int]]) -> Tiles:
         """The tiles whose keys lie in a box."""
-        inside = np.ones(len(self.keys), dtype=bool)
-        for column, (low, high) in enumerate(box):
-            inside &= (self.keys[:, column] >= low) & (self.keys[:, column] < high)
-        return self.rows(np.flatnonzero(inside))
+        return self.rows(np.flatnonzero(in_box(self.keys, box)))
 
     def rows(self, rows: KeyArray) -> Tiles:
         """Some of the tiles, in the order given."""
         return Tiles(self.keys[rows], [self.arrays[r] for r in rows.tolist()], is_sorted=True)
 
     def owned(self) -> Tiles:
-        """The same tiles, each in memory of its own: a view keeps the whole array behind it alive, and sends it."""
-        arrays = [a if a.base is None and a.flags.c_contiguous else np.array(a, order="C") for a in self.arrays]
+        """The same tiles, each in memory of its own: a view keeps all of the array behind it alive."""
+        arrays = [
+            a if a.base is None and a.flags.c_contiguous else np.array(a, order="C") for a in self.arrays
+        ]
         return Tiles(self.keys, arrays, is_sorted=True)
+
+
+def in_box(keys: KeyArray, box: Sequence[tuple[int, int]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which keys lie in a box.
+
+    Example:
+        >>> in_box(np.array([[0, 5], [1, 5]]), ((1, 2), (0, 9))).tolist()
+        [False, True]
+    """
+    inside = np.ones(len(keys), dtype=bool)
+    for column, (low, high) in enumerate(box):
+        inside &= (keys[:, column] >= low) & (keys[:, column] < high)
+    return inside
 
 
 def _restore(keys: KeyArray, arrays: list[Tile]) -> Tiles:
@@ -71,12 +83,23 @@ def _restore(keys: KeyArray, arrays: list[Tile]) -> Tiles:
 
 
 def no_tiles(arity: int) -> Tiles:
-    """An empty relation."""
+    """An empty relation.
+
+    Example:
+        >>> len(no_tiles(2))
+        0
+    """
     return Tiles(np.zeros((0, arity), dtype=np.int64), [])
 
 
 def union(parts: Sequence[Tiles], arity: int) -> Tiles:
-    """All tiles of several shares; equal keys stay apart, in the order of the shares."""
+    """All tiles of several shares; equal keys stay apart, in the order of the shares.
+
+    Example:
+        >>> part = Tiles(np.array([[3]]), [np.ones(2)])
+        >>> union([part, part], 1).keys.tolist()
+        [[3], [3]]
+    """
     parts = [part for part in parts if len(part)]
     if len(parts) < 2:
         return parts[0] if parts else no_tiles(arity)

@@ -4,51 +4,38 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tra.algebra.sources import TileSource
-from tra.backends.local import read_tiles
-from tra.backends.run_stage import cut_output, run_stage, take_own
+from tra.backends.read_tiles import read_tiles
+from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import BlasThreads
 from tra.backends.tiles import Tiles
 from tra.optimizer.placement import Ranges
 from tra.optimizer.plan import Plan, Scan
-from tra.optimizer.stages import Stage
+from tra.optimizer.stages import Output, Stage
+
+_KEPT = 16
 
 
 @dataclass(frozen=True)
 class Local:
-    """An argument: a result of an earlier stage at this site (one of several when `index` is given)."""
+    """An argument: a result at this site (one of several when `index` is given)."""
 
     digest: str
     index: int | None
 
 
 @dataclass(frozen=True)
-class Received:
-    """An argument: a piece of an exchange; `own` when it comes from this site and is cut here."""
+class Arriving:
+    """An argument: a piece of an exchange; with `own` the site cuts it from what it has itself."""
 
     exchange: str
     operand: int
-    own: Own | None
-
-
-@dataclass(frozen=True)
-class Own:
-    """How a site cuts what it takes from itself."""
-
-    index: int | None
-    box: Ranges | None
-    target: int
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An argument: a source's tiles, sent by the client or stored here."""
-
-    id: str
+    own: Output | None = None
+    index: int | None = None
 
 
 @dataclass
@@ -68,57 +55,68 @@ def ledger(token: str) -> Ledger:
     """The ledger of a run; those of the last runs are kept."""
     with _ledgers_lock:
         found = _ledgers.setdefault(token, Ledger())
-        while len(_ledgers) > 16:
+        _ledgers.move_to_end(token)
+        while len(_ledgers) > _KEPT:
             _ledgers.popitem(last=False)
         return found
 
 
 def stage_task(
-    token: str, stage: Stage, site: int, threads: int, sources: Mapping[str, TileSource], slots: tuple[Any, ...], *values: Any
+    token: str,
+    stage: Stage,
+    site: int,
+    threads: int,
+    sources: Mapping[str, TileSource],
+    slots: Sequence[Local | Arriving],
+    *values: Any,
 ) -> Any:
     """One stage at one site; `slots` say what each of the values is. Returns one output, or a tuple."""
     made: dict[str, Tiles] = {}
-    received: dict[tuple[str, int], list[Any]] = {}
-    loaded: dict[str, Tiles] = {}
     nodes = {node.digest: node for node in stage.nodes}
-    for node in stage.nodes:
-        for operand in range(len(node.children)):
-            received[node.digest, operand] = []
+    received: dict[tuple[str, int], list[Piece]] = {
+        (node.digest, operand): [] for node in stage.nodes for operand in range(len(node.children))
+    }
     for slot, value in zip(slots, values, strict=True):
         match slot:
             case Local(digest=digest, index=index):
-                made[digest] = value if index is None else value[index]
-            case Received(exchange=exchange, operand=operand, own=own):
-                piece = value if own is None else _cut_here(nodes[exchange], operand, own, value)
+                made[digest] = one_of(value, index)
+            case Arriving(exchange=exchange, operand=operand, own=own, index=index):
+                piece = value if own is None else take(nodes, own, one_of(value, index))
                 received[exchange, operand].append(piece)
-            case Loaded(id=id_):
-                loaded[id_] = value
 
     def scan(node: Scan, box: Ranges) -> Tiles:
-        return loaded[node.id] if node.id in loaded else read_tiles(node, box, sources[node.id])
+        return read_tiles(node.type, box, sources[node.id])
 
     with BlasThreads(1):
         outputs = run_stage(stage, site, made, received, scan, threads)
-    _note(token, sum(tiles.nbytes for tiles in made.values()))
+    note(token, sum(tiles.nbytes for tiles in made.values()))
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def _cut_here(node: Plan, operand: int, own: Own, value: Any) -> Any:
-    tiles = value if own.index is None else value[own.index]
-    return take_own(node, operand, own.target, own.box, tiles)
+def cut_task(token: str, nodes: Mapping[str, Plan], output: Output, index: int | None, value: Any) -> Piece:
+    """A piece of an output for another site, in memory of its own."""
+    note(token, 0)
+    return take(nodes, output, one_of(value, index)).owned()
 
 
-def _note(token: str, held: int) -> None:
+def pick_task(token: str, index: int, value: Sequence[Tiles]) -> Tiles:
+    """One result of a stage that returns several."""
+    note(token, 0)
+    return value[index]
+
+
+def one_of(value: Any, index: int | None) -> Tiles:
+    """The tiles meant by a task's value: all of it, or one of several outputs."""
+    tiles: Tiles = value if index is None else value[index]
+    return tiles
+
+
+def note(token: str, held: int) -> None:
+    """Enters a task into the ledger of its run."""
     found = ledger(token)
     with found.lock:
         found.tasks += 1
         found.peak = max(found.peak, held)
-
-
-def cut_task(token: str, node: Plan | None, operand: int, target: int, box: Ranges | None, index: int | None, value: Any) -> Any:
-    """A piece of an output for another site."""
-    _note(token, 0)
-    return cut_output(node, operand, target, box, value if index is None else value[index])
 
 
 def rows_task(tiles: Tiles, start: int, stop: int) -> Tiles:

@@ -6,17 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tra.algebra.nodes import (
-    Aggregate, Concat, Expr, Filter, Generated, Join, ReKey, Retile, Source, Stack, Tile, Transform,
-)  # fmt: skip
+    Aggregate,
+    Concat,
+    Expr,
+    Filter,
+    Generated,
+    Join,
+    ReKey,
+    Retile,
+    Source,
+    Stack,
+    Tile,
+    Transform,
+)
 from tra.algebra.types import RelType
 from tra.optimizer.cost import route
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import ALL, Placement, on_mesh
 from tra.optimizer.plan import (
-    Broadcast, LocalAggregate, LocalConcat, LocalContract, LocalFilter, LocalJoin, LocalMap, LocalStack, LocalTile,
-    Make, Plan, Repartition, Scan, Shuffle,
-)  # fmt: skip
-from tra.optimizer.search import Assignment, settled
+    Broadcast,
+    LocalAggregate,
+    LocalConcat,
+    LocalContract,
+    LocalFilter,
+    LocalJoin,
+    LocalMap,
+    LocalStack,
+    LocalTile,
+    Make,
+    Plan,
+    Repartition,
+    Scan,
+    Shuffle,
+)
+from tra.optimizer.pricing import settled
+from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import Choice
 
 
@@ -36,8 +60,18 @@ class _Builder:
         return self.converted[key]
 
 
-def build(assignment: Assignment, roots: tuple[Expr, ...], targets: Mapping[str, Placement]) -> tuple[Plan, ...]:
-    """The plan of each root; results come without parts, in their target placement where one is given."""
+def build(
+    assignment: Assignment, roots: tuple[Expr, ...], targets: Mapping[str, Placement]
+) -> tuple[Plan, ...]:
+    """The plan of each root; results come without parts, in their target placement where one is given.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import product
+        >>> from tra.optimizer.search import Context, search
+        >>> roots = (product(),)
+        >>> [type(plan).__name__ for plan in build(search(roots, Context(n_sites=2)), roots, {})]
+        ['LocalContract']
+    """
     builder = _Builder(assignment.chosen)
     for digest, operator in assignment.operators.items():
         builder.made[digest] = _plan(operator, assignment.chosen[digest], builder)
@@ -53,8 +87,12 @@ def build(assignment: Assignment, roots: tuple[Expr, ...], targets: Mapping[str,
 def convert(plan: Plan, need: Placement) -> Plan:
     """Brings a relation to a placement: Broadcast or Shuffle, and Σᴸ where parts arrive.
 
+    The shuffle of parts is Σᴸ(SHUF(·)), the second phase of a two-phase aggregation (R2-5).
+
     Example:
-        The shuffle of parts is Σᴸ(SHUF(·)), the second phase of a two-phase aggregation (R2-5).
+        >>> from tra.optimizer.rules.examples import everywhere, scan, split
+        >>> type(convert(scan(), everywhere())).__name__, convert(scan(), split("i")) == scan()
+        ('Broadcast', True)
     """
     if plan.placement == need:
         return plan
@@ -82,15 +120,29 @@ def _plan(operator: Operator, choice: Choice, builder: _Builder) -> Plan:
             return Make(type_, placement, maker)
         case Retile(operands=operands, along=along, windows=windows, cuts=cuts):
             made = [builder.made[o.digest] for o in operands]
-            ready = tuple(builder.at(o, settled(o.type, m.placement)) for o, m in zip(operands, made, strict=True))
+            ready = tuple(
+                builder.at(o, settled(o.type, m.placement)) for o, m in zip(operands, made, strict=True)
+            )
             return Repartition(type_, placement, ready, along, windows, cuts)
         case _:
-            inputs = [builder.at(c, n) for c, n in zip(operator.children, choice.inputs, strict=True) if n is not None]
+            inputs = [
+                builder.at(c, n)
+                for c, n in zip(operator.children, choice.inputs, strict=True)
+                if n is not None
+            ]
             return local(operator, type_, placement, inputs)
 
 
 def local(operator: Operator, type_: RelType, placement: Placement, inputs: list[Plan]) -> Plan:
-    """The local operator for an expression node, over operands that are where they should be."""
+    """The local operator for an expression node, over operands that are where they should be.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A = tra.from_array([1.0, 2.0], tile=1, name="A")
+        >>> type(local(Operator(tra.exp(A).expr), A.expr.type, scan().placement, [scan()])).__name__
+        'LocalMap'
+    """
     join = operator.join
     match operator.expr:
         case Aggregate(by=by, kernel=fold) if join is not None:

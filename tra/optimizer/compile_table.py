@@ -23,13 +23,14 @@ from tra.optimizer.placement import ALL, SCATTERED, Mesh, Placement, Role, Split
 from tra.optimizer.plan import Make, Plan, Repartition, Scan
 
 
-def compile_default(roots: tuple[Expr, ...], mesh: Mesh, placed: Mapping[str, Placement] | None = None) -> tuple[Plan, ...]:
+def compile_default(
+    roots: tuple[Expr, ...], mesh: Mesh, placed: Mapping[str, Placement] | None = None
+) -> tuple[Plan, ...]:
     """The default plan of each root on a mesh; sources lie split by their key of largest frontier.
 
     Example:
-        >>> import tra
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> plan = compile_default(((A @ A).expr,), (2,))[0]
+        >>> from tra.optimizer.rules.examples import product
+        >>> plan = compile_default((product(),), (2,))[0]
         >>> type(plan).__name__, type(plan.child).__name__, type(plan.child.child).__name__
         ('LocalAggregate', 'Shuffle', 'LocalJoin')
     """
@@ -40,7 +41,14 @@ def compile_default(roots: tuple[Expr, ...], mesh: Mesh, placed: Mapping[str, Pl
 
 
 def partitioned(type_: RelType, mesh: Mesh, among: tuple[str, ...] | None = None) -> Placement:
-    """PART by the key of largest frontier among some keys; ALL when there is none to split."""
+    """PART by the key of largest frontier among some keys; ALL when there is none to split.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> t = tensor_type((4, 4), "f8", ("i", "j"), (2, 1))
+        >>> [str(partitioned(t, (2,), among)) for among in (None, ("i",), ())]
+        ['split(j) on 2', 'split(i) on 2', 'all on 2']
+    """
     sizes = [(f, n) for f, n in zip(frontier(type_), type_.names, strict=True) if among is None or n in among]
     extent, name = max(sizes, default=(0, ""), key=lambda s: s[0])
     role: Role = Split(name) if extent > 1 else ALL

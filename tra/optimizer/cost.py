@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 from tra.algebra.live import frontier
 from tra.algebra.nodes import Retile
 from tra.algebra.types import RelType
-from tra.algebra.volume import n_bytes
-from tra.optimizer.exchange import exchange_bytes, paper_elements, received, repartition_pieces
+from tra.algebra.volume import n_bytes, n_elements
+from tra.optimizer.exchange import exchange_bytes, paper_elements, received
 from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites
+from tra.optimizer.repartition import repartition_received
 from tra.optimizer.strategies import Choice
 
 
@@ -43,38 +45,43 @@ class CostModel:
     def _step(self, type_: RelType, have: Placement, need: Placement) -> float:
         if self.paper:
             return float(paper_elements(type_, have, need))
-        most = max(received(type_, have, need), default=0)
+        return self._seconds(received(type_, have, need))
+
+    def _seconds(self, received_bytes: tuple[int, ...]) -> float:
+        most = max(received_bytes, default=0)
         return most / self.bandwidth + (self.latency if most else 0.0)
 
     def repartition(self, expr: Retile, have: tuple[Placement, ...], need: Placement) -> float:
-        """Seconds to cut tensors anew."""
-        types = tuple(o.type for o in expr.operands)
-        found = repartition_pieces(types, have, expr.type, need, expr.along, expr.windows)
-        totals = [0] * n_sites(need.mesh)
-        for piece, _, n in found:
-            if piece.source != piece.target:
-                totals[piece.target] += n * expr.type.dtype.itemsize
+        """Seconds to cut tensors anew; in the paper's count a shuffle."""
         if self.paper:
-            return float(sum(totals) // expr.type.dtype.itemsize)
-        return max(totals) / self.bandwidth + (self.latency if any(totals) else 0.0)
+            return float(n_elements(expr.type))
+        types = tuple(o.type for o in expr.operands)
+        return self._seconds(repartition_received(types, have, expr.type, need, expr.along, expr.windows))
 
     def work(self, choice: Choice) -> float:
         """Seconds of computing on the slowest site."""
         if self.paper:
             return 0.0
-        share = choice.share
-        return share * (choice.flops / self.flop_rate + choice.bytes_touched / self.memory_bandwidth)
+        return choice.share * (choice.flops / self.flop_rate + choice.bytes_touched / self.memory_bandwidth)
 
     def load(self, type_: RelType, placement: Placement, uploads: bool) -> float:
         """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy."""
+        copies = n_copies(placement)
         if self.paper:
-            return 0.0
-        copies = 1
-        for g, role in zip(placement.mesh, placement.roles, strict=True):
-            copies *= g if role == ALL else 1
+            return float(n_elements(type_) * copies) if copies > 1 else 0.0
         sent = n_bytes(type_) * copies
-        slowest = sent / max(n_sites(placement.mesh), 1) / self.memory_bandwidth
+        slowest = sent / n_sites(placement.mesh) / self.memory_bandwidth
         return slowest + (sent / self.upload if uploads and self.upload else 0.0)
+
+
+def n_copies(placement: Placement) -> int:
+    """How many copies of each tile there are.
+
+    Example:
+        >>> n_copies(Placement((2, 3), (ALL, Split("i"))))
+        2
+    """
+    return prod(g for g, role in zip(placement.mesh, placement.roles, strict=True) if role == ALL)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -82,23 +89,32 @@ def route(type_: RelType, have: Placement, need: Placement) -> tuple[tuple[Place
     """The steps of a conversion: parts that end up everywhere go by way of a split, where one pays.
 
     A reduce-scatter and an all-gather move 2(1 − 1/g)·n per site, sending all parts to all (g − 1)·n.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> from tra.algebra.sources import tensor_type
+        >>> t = tensor_type((12, 4), "f8", ("i", "j"), (1, 4))
+        >>> [str(step) for _, step in route(t, Placement((4,), (Parts(ADD),)), Placement((4,), (ALL,)))]
+        ['split(i) on 4', 'all on 4']
     """
+    straight = ((have, need),)
     if not have.parts or not all(need.roles[d] == ALL for d in have.parts):
-        return ((have, need),)
-    best, best_bytes = ((have, need),), exchange_bytes(type_, have, need)
+        return straight
+    found: list[tuple[tuple[Placement, Placement], ...]] = [straight]
     for name, extent in zip(type_.names, frontier(type_), strict=True):
-        if extent < 2 or Split(name) in need.roles:
-            continue
-        roles = tuple(Split(name) if d in have.parts else r for d, r in enumerate(need.roles))
-        middle = Placement(need.mesh, roles)
-        total = exchange_bytes(type_, have, middle) + exchange_bytes(type_, middle, need)
-        if total < best_bytes:
-            best, best_bytes = ((have, middle), (middle, need)), total
-    return best
+        if extent > 1 and Split(name) not in need.roles:
+            roles = tuple(Split(name) if d in have.parts else r for d, r in enumerate(need.roles))
+            middle = Placement(need.mesh, roles)
+            found.append(((have, middle), (middle, need)))
+    return min(found, key=lambda steps: sum(exchange_bytes(type_, a, b) for a, b in steps))
 
 
 def is_legal(have: Placement, need: Placement) -> bool:
-    """Claims that an exchange from one placement to the other exists: nothing turns into parts or scatters."""
-    return all(
-        have.roles[d] == role if isinstance(role, (Parts, Scattered)) else True for d, role in enumerate(need.roles)
-    )
+    """Claims that an exchange from one placement to the other exists: nothing turns into parts or scatters.
+
+    Example:
+        >>> is_legal(Placement((2,), (ALL,)), Placement((2,), (Split("i"),)))
+        True
+    """
+    fixed = (Parts, Scattered)
+    return all(h == n for h, n in zip(have.roles, need.roles, strict=True) if isinstance(n, fixed))

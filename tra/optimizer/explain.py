@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tra.algebra.key_function import Opaque, text
+from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
-from tra.optimizer.plan import (
-    Broadcast, LocalAggregate, LocalConcat, LocalContract, LocalFilter, LocalJoin, LocalMap, LocalStack, LocalTile,
-    Make, Plan, Repartition, Scan, Shuffle, is_exchange,
-)  # fmt: skip
+from tra.optimizer.plan import is_exchange
+from tra.optimizer.plan_text import node_text
 from tra.optimizer.planner import Planned
 from tra.optimizer.predict import moved
 
@@ -39,10 +38,11 @@ class Explanation:
     query: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures as ``{"predicted": …, "measured": … or None}``, the rules, the strategies and the plan digest."""
+        """Figures as ``{"predicted": …, "measured": … or None}``, rules, strategies and plan digests."""
         predicted = self.planned.prediction
         figures: dict[str, Any] = {
-            name: {"predicted": getattr(predicted, name), "measured": self.measured.get(name)} for name in FIGURES
+            name: {"predicted": getattr(predicted, name), "measured": self.measured.get(name)}
+            for name in FIGURES
         }
         return {
             **figures,
@@ -60,7 +60,7 @@ class Explanation:
         assignment = self.planned.assignment
         return [
             {
-                "operator": operator_name(operator.expr, operator.join is not None),
+                "operator": operator_name(operator),
                 "strategy": assignment.chosen[digest].rule,
                 "placement": str(assignment.chosen[digest].output),
                 "alternatives": {a.rule: a.seconds for a in assignment.alternatives[digest]},
@@ -70,12 +70,10 @@ class Explanation:
 
     def save(self, path: Any) -> None:
         """Writes the picture as a self-contained HTML page."""
-        from pathlib import Path
-
         Path(path).write_text(f"<!doctype html><meta charset='utf-8'><title>plan</title>{self._repr_html_()}")
 
     def _repr_html_(self) -> str:
-        return plan_picture(self)
+        return plan_picture(self.planned.program, str(self))
 
     def __str__(self) -> str:
         parts = []
@@ -84,7 +82,8 @@ class Explanation:
         if self.planned.fired:
             parts += ["rules", *_indented([f"{f.name} ×{f.times}" for f in self.planned.fired]), ""]
         sites = self.planned.program.n_sites
-        parts += [f"plan {self.planned.program.roots[0].digest[:8]} for {self.backend}, {sites} site{'s' * (sites > 1)}"]
+        digest = self.planned.program.roots[0].digest[:8]
+        parts += [f"plan {digest} for {self.backend}, {sites} site{'s' * (sites > 1)}"]
         parts += _indented(plan_lines(self.planned, self.exchanges if self.measured else None))
         parts += ["", *self._choice_lines(), "", *self._figure_lines()]
         return "\n".join(parts)
@@ -94,12 +93,12 @@ class Explanation:
 
     def _choice_lines(self) -> list[str]:
         lines = ["strategies (whole plan in ms; cheapest of those that lost)"]
+        whole = f"{self.planned.assignment.seconds * 1e3:.3g}"
         for entry in self._strategies():
             lost = {rule: s for rule, s in entry["alternatives"].items() if rule != entry["strategy"]}
-            if not lost:
-                continue
             shown = ", ".join(f"{rule} {s * 1e3:.3g}" for rule, s in list(lost.items())[:3])
-            lines.append(f"  {entry['operator']}: {entry['strategy']} {self.planned.assignment.seconds * 1e3:.3g}; not {shown}")
+            if shown:
+                lines.append(f"  {entry['operator']}: {entry['strategy']} {whole}; not {shown}")
         return lines if len(lines) > 1 else ["strategies: one site, nothing to choose"]
 
     def _figure_lines(self) -> list[str]:
@@ -140,17 +139,19 @@ def readable(name: str, value: float) -> str:
     return f"{value:.0f} {unit}"
 
 
-def _indented(lines: list[str]) -> list[str]:
+def _indented(lines: Sequence[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
 def plan_lines(planned: Planned, measured: Mapping[str, int] | None = None) -> list[str]:
-    """The plan by stages, each node once, as ``r3 := operator(r1, r2)``."""
+    """The plan by stages, each node once, as ``r3 := operator(r1, r2)``; first what sites hold already."""
     names: dict[str, str] = {}
     lines = []
-    for stage in planned.program.stages:
-        lines.append(f"stage {stage.number + 1}")
-        for node in stage.nodes:
+    given = ("given", planned.program.given)
+    stages = [(f"stage {stage.number + 1}", stage.nodes) for stage in planned.program.stages]
+    for title, nodes in [given, *stages] if given[1] else stages:
+        lines.append(title)
+        for node in nodes:
             names[node.digest] = f"r{len(names)}"
             line = f"  {names[node.digest]} := {node_text(node, names)}  {node.type}, {node.placement}"
             if is_exchange(node):
@@ -161,49 +162,15 @@ def plan_lines(planned: Planned, measured: Mapping[str, int] | None = None) -> l
     return lines
 
 
-def node_text(node: Plan, names: Mapping[str, str] | None = None) -> str:
-    """One plan node in a line, operands by the names given to them."""
-    args = ", ".join((names or {}).get(c.digest, c.digest[:6]) for c in node.children)
-    match node:
-        case Scan(name=name):
-            return f"scan {name}"
-        case Make(maker=maker):
-            return f"make {maker}"
-        case Broadcast():
-            return f"broadcast({args})"
-        case Shuffle():
-            return f"shuffle({args})"
-        case Repartition(along=along):
-            return f"repartition({args}" + (f", along={along})" if len(node.children) > 1 else ")")
-        case LocalJoin(on=on, kernel=kernel):
-            return f"join({args}, on={_on(on)}, {kernel})"
-        case LocalContract(on=on, kernel=kernel, by=by, fold=fold):
-            return f"contract({args}, on={_on(on)}, {kernel}, by=({', '.join(by)}), {fold})"
-        case LocalAggregate(by=by, kernel=kernel):
-            return f"aggregate({args}, by=({', '.join(by)}), {kernel})"
-        case LocalFilter(predicate=predicate):
-            return f"filter({args}, {text(predicate)})"
-        case LocalMap(function=function, kernels=kernels):
-            keys = [] if function is None else [_keys(function)]
-            return f"map({', '.join([args, *keys, *map(str, kernels)])})"
-        case LocalTile(axis=axis, size=size, key=key):
-            return f"tile({args}, axis={axis}, size={size}, key={key})"
-        case LocalConcat(key=key, axis=axis):
-            return f"concat({args}, key={key}, axis={axis})"
-        case LocalStack(key=key):
-            return f"stack({args}, key={key})"
+def operator_name(operator: Operator) -> str:
+    """A short name of an operator: what it is, and its kernel or source.
 
-
-def _on(on: tuple[tuple[str, str], ...]) -> str:
-    return "(" + ", ".join(l if l == r else f"{l}={r}" for l, r in on) + ")"
-
-
-def _keys(function: Any) -> str:
-    return text(function) if isinstance(function, Opaque) else f"({', '.join(map(text, function))})"
-
-
-def operator_name(expr: Any, contracted: bool) -> str:
-    """A short name of an operator: what it is, and its kernel or source."""
-    kind = "Contraction" if contracted else type(expr).__name__
-    detail = getattr(expr, "name", "") or str(getattr(expr, "kernel", ""))
-    return f"{kind} {detail} {expr.type}".replace("  ", " ")
+    Example:
+        >>> import tra
+        >>> operator_name(Operator(tra.exp(tra.from_array([1.0, 2.0], name="A")).expr))
+        'Transform exp [i:1] of 2 float64'
+    """
+    kind = "Contraction" if operator.join is not None else type(operator.expr).__name__
+    kernel = operator.kernel or getattr(operator.expr, "kernel", None)
+    detail = getattr(operator.expr, "name", "") or ("" if kernel is None else str(kernel))
+    return f"{kind} {detail} {operator.type}".replace("  ", " ")

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
 from tra.algebra.kernel import Kernel, flops_of
+from tra.algebra.key_function import KeyFunction, Opaque, Var
 from tra.algebra.live import n_live
 from tra.algebra.nodes import (
-    Aggregate, Concat, Expr, Filter, Generated, Join, ReKey, Retile, Source, Stack, Tile, Transform, postorder,
-)  # fmt: skip
+    Aggregate,
+    Concat,
+    Expr,
+    Filter,
+    Generated,
+    Join,
+    ReKey,
+    Source,
+    Tile,
+    Transform,
+    postorder,
+)
 from tra.algebra.operators import joined_names
-from tra.algebra.types import RelType
+from tra.algebra.types import Axis, RelType
 from tra.algebra.volume import n_bytes, n_elements
 
 
@@ -46,28 +57,32 @@ class Operator:
 
     @property
     def labelled(self) -> RelType:
-        """The relation whose keys a plan may split: the join of a contraction, the child of a one-operand node."""
+        """The relation whose keys a plan may split: a contraction's join, the child of a one-operand node."""
         match self.expr:
             case Aggregate(child=child):
                 return self.join.type if self.join is not None else child.type
-            case Filter(child=child) | Transform(child=child) | Tile(child=child) | Concat(child=child) | ReKey(child=child):
+            case (
+                Filter(child=child)
+                | Transform(child=child)
+                | Tile(child=child)
+                | Concat(child=child)
+                | ReKey(child=child)
+            ):
                 return child.type
             case _:
                 return self.type
 
     @cached_property
     def input_keys(self) -> tuple[Mapping[str, str], ...]:
-        """For each operand, its own name of each label."""
+        """For each operand, its own name of each label; labels that operands cut differently are left out."""
         join = self.join or self.expr
-        if isinstance(join, Join):
-            left, right = join.left.type, join.right.type
-            names = joined_names(left, right, join.on)
-            unequal = {l for l, r in join.on if left.domain(l) != right.domain(r)}
-            both = ({n: n for n in left.names}, {new: old for old, new in names.items()})
-            return tuple({k: v for k, v in own.items() if k not in unequal} for own in both)
-        if isinstance(self.expr, Stack):
-            return tuple({n: n for n in child.type.names} for child in self.children)
-        return tuple({n: n for n in child.type.names} for child in self.children)
+        if not isinstance(join, Join):
+            return tuple({name: name for name in child.type.names} for child in self.children)
+        left, right = join.left.type, join.right.type
+        unequal = {mine for mine, theirs in join.on if left.domain(mine) != right.domain(theirs)}
+        names = joined_names(left, right, join.on)
+        both = ({name: name for name in left.names}, {new: old for old, new in names.items()})
+        return tuple({label: own for label, own in side.items() if label not in unequal} for side in both)
 
     def output_key(self, label: str) -> str | None:
         """The result's name of a label, or None when it ends here."""
@@ -92,9 +107,9 @@ class Operator:
         match self.join or self.expr:
             case Join(left=left, right=right, kernel=kernel, type=type_):
                 folded = _fold_flops(type_, self.type) if self.join is not None else 0.0
-                return n_live(type_) * _call_flops(kernel, [left.type, right.type], type_) + folded
+                return n_live(type_) * _call_flops(kernel, [left.type, right.type]) + folded
             case Transform(child=child, kernel=kernel):
-                return n_live(child.type) * _call_flops(kernel, [child.type], self.type)
+                return n_live(child.type) * _call_flops(kernel, [child.type])
             case Aggregate(child=child):
                 return _fold_flops(child.type, self.type)
             case _:
@@ -106,10 +121,10 @@ class Operator:
         return sum(n_bytes(child.type) for child in self.children) + n_bytes(self.type)
 
 
-def _moved_key(old: RelType, new: RelType, keys: tuple[str, ...], function: object, label: str) -> str | None:
-    from tra.algebra.key_function import Var
-
-    if not isinstance(function, tuple):
+def _moved_key(
+    old: RelType, new: RelType, keys: Sequence[str], function: KeyFunction, label: str
+) -> str | None:
+    if isinstance(function, Opaque):
         return None
     for name, expr in zip(keys, function, strict=True):
         if expr == Var(label) and new.domain(name) == old.domain(label):
@@ -121,22 +136,33 @@ def _fold_flops(before: RelType, after: RelType) -> float:
     return max(float(n_elements(before) - n_elements(after)), 0.0)
 
 
-def _call_flops(kernel: Kernel, operands: list[RelType], result: RelType) -> float:
-    dims: dict[str, float] = {}
-    loops = 1.0
+def _call_flops(kernel: Kernel, operands: Sequence[RelType]) -> float:
+    """Operations of one call on tiles of mean size: those of full tiles, less what ragged axes lack."""
+    dims: dict[str, int] = dict(kernel.sizes)
+    loops = ragged = 1.0
     for core, operand in zip(kernel.signature.inputs, operands, strict=True):
-        lengths = [axis.extent / axis.n_tiles if axis.link else float(axis.size) for axis in operand.axes]
-        n_loops = len(lengths) - len(core)
-        loops = max(loops, prod(lengths[:n_loops]))
-        dims.update(zip(core, lengths[n_loops:], strict=True))
-    dims.update((name, float(size)) for name, size in kernel.sizes)
-    return flops_of(kernel, dims, loops)  # type: ignore[arg-type]
+        n_loops = len(operand.axes) - len(core)
+        loops = max(loops, prod(map(_mean_length, operand.axes[:n_loops])))
+        for name, axis in zip(core, operand.axes[n_loops:], strict=True):
+            if name not in dims:
+                dims[name] = axis.size
+                ragged *= _mean_length(axis) / max(axis.size, 1)
+    return flops_of(kernel, dims, loops) * ragged
+
+
+def _mean_length(axis: Axis) -> float:
+    return axis.extent / axis.n_tiles if axis.link else float(axis.size)
 
 
 def operator_graph(*roots: Expr) -> dict[str, Operator]:
-    """The operators of a query by digest, operands first; a Join with one user, an Aggregate, is fused into it.
+    """The operators of a query by digest, operands first; a Join that one Aggregate uses is fused into it.
 
     Source: fused contraction; the products of an einsum are never stored (Yuan et al. 2021, R1-6 and R2-5).
+
+    Example:
+        >>> from tra.optimizer.rules.examples import product
+        >>> [type(operator.expr).__name__ for operator in operator_graph(product()).values()]
+        ['Source', 'Source', 'Aggregate']
     """
     users: dict[str, list[Expr]] = {}
     order = list(postorder(*roots))
@@ -144,25 +170,18 @@ def operator_graph(*roots: Expr) -> dict[str, Operator]:
         for child in node.children:
             users.setdefault(child.digest, []).append(node)
     kept = {root.digest for root in roots}
-    fused = {
-        node.digest: node for node in order
-        if isinstance(node, Join) and node.digest not in kept
-        and [type(u) for u in users.get(node.digest, [])] == [Aggregate]
-    }  # fmt: skip
-    graph = {}
+    fused: dict[str, Join] = {}
     for node in order:
-        if node.digest in fused:
-            continue
-        below = fused.get(node.child.digest) if isinstance(node, Aggregate) else None
-        graph[node.digest] = Operator(node, below)
-    return graph
+        alone = [type(user) for user in users.get(node.digest, [])] == [Aggregate]
+        if isinstance(node, Join) and alone and node.digest not in kept:
+            fused[node.digest] = node
+    return {
+        node.digest: Operator(node, fused.get(node.child.digest) if isinstance(node, Aggregate) else None)
+        for node in order
+        if node.digest not in fused
+    }
 
 
 def is_leaf(operator: Operator) -> bool:
-    """Claims that the operator is a source."""
-    return isinstance(operator.expr, (Source, Generated))
-
-
-def is_retile(operator: Operator) -> bool:
-    """Claims that the operator is itself an exchange."""
-    return isinstance(operator.expr, Retile)
+    """Claims that the operator is a source, stored or generated."""
+    return isinstance(operator.expr, Source | Generated)

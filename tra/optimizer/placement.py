@@ -44,9 +44,17 @@ class Replicated:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Each site along the dimension holds one part; folding the parts with `kernel` gives the tiles."""
+    """Each site along the dimension holds one part; folding the parts with `kernel` gives the tiles.
+
+    Attributes:
+        kernel: the aggregation that makes one tile of the parts.
+        key: the key that was split and is folded away, or None when it was no plain key.
+        domain: the domain of that key; a site whose range of it is empty holds no part.
+    """
 
     kernel: Kernel
+    key: str | None = None
+    domain: int = 0
 
     def __str__(self) -> str:
         return f"parts({self.kernel.name})"
@@ -92,13 +100,23 @@ class Placement:
         """Claims that the place of a tile is not known before the plan runs."""
         return SCATTERED in self.roles
 
+    @property
+    def scatter(self) -> int:
+        """At how many sites a scattered tile may lie."""
+        return prod(g for g, role in zip(self.mesh, self.roles, strict=True) if isinstance(role, Scattered))
+
     def fold_kernel(self) -> Kernel | None:
         """The kernel that folds the parts, or None when there are none."""
         return next((role.kernel for role in self.roles if isinstance(role, Parts)), None)
 
 
 def replicated(mesh: Mesh) -> Placement:
-    """The placement ALL."""
+    """The placement ALL.
+
+    Example:
+        >>> str(replicated((3,)))
+        'all on 3'
+    """
     return Placement(mesh, (ALL,) * len(mesh))
 
 
@@ -116,18 +134,33 @@ def meshes(n_sites: int) -> list[Mesh]:
 
 
 def n_sites(mesh: Mesh) -> int:
-    """How many sites the mesh has."""
+    """How many sites the mesh has.
+
+    Example:
+        >>> n_sites((2, 3)), n_sites(())
+        (6, 1)
+    """
     return prod(mesh)
 
 
 def coordinates(mesh: Mesh) -> Iterator[tuple[int, ...]]:
-    """The coordinates of each site, in site order."""
+    """The coordinates of each site, in site order.
+
+    Example:
+        >>> list(coordinates((2, 2)))
+        [(0, 0), (0, 1), (1, 0), (1, 1)]
+    """
     return product(*(range(g) for g in mesh))
 
 
 @lru_cache(maxsize=4096)
 def site_coordinates(mesh: Mesh, site: int) -> tuple[int, ...]:
-    """The coordinates of one site."""
+    """The coordinates of one site.
+
+    Example:
+        >>> site_coordinates((2, 3), 4)
+        (1, 1)
+    """
     result = []
     for g in reversed(mesh):
         site, rest = divmod(site, g)
@@ -136,7 +169,12 @@ def site_coordinates(mesh: Mesh, site: int) -> tuple[int, ...]:
 
 
 def site_number(mesh: Mesh, coords: tuple[int, ...]) -> int:
-    """The site at the coordinates."""
+    """The site at the coordinates.
+
+    Example:
+        >>> site_number((2, 3), (1, 1))
+        4
+    """
     number = 0
     for g, c in zip(mesh, coords, strict=True):
         number = number * g + c
@@ -153,28 +191,60 @@ def cut(domain: int, parts: int, index: int) -> tuple[int, int]:
     return index * domain // parts, (index + 1) * domain // parts
 
 
-def n_cuts(placement: Placement, key: str) -> int:
-    """Into how many ranges the placement cuts a key."""
-    return prod(g for g, role in zip(placement.mesh, placement.roles, strict=True) if role == Split(key))
+def _along(placement: Placement, coords: tuple[int, ...], chosen: tuple[bool, ...]) -> tuple[int, int]:
+    """Into how many ranges the chosen mesh dimensions cut together, and which of them the site has."""
+    parts, index = 1, 0
+    for g, c, counts in zip(placement.mesh, coords, chosen, strict=True):
+        if counts:
+            parts, index = parts * g, index * g + c
+    return parts, index
 
 
 @lru_cache(maxsize=1 << 16)
 def site_box(keys: tuple[tuple[str, int], ...], placement: Placement, site: int) -> Ranges:
-    """The key ranges a site holds: (name, domain) pairs in, one range per key out."""
+    """The key ranges a site holds: (name, domain) pairs in, one range per key out.
+
+    Example:
+        >>> both = Placement((2, 2), (Split("i"), Split("i")))
+        >>> [site_box((("i", 6), ("j", 2)), both, site) for site in range(4)]
+        [((0, 1), (0, 2)), ((1, 3), (0, 2)), ((3, 4), (0, 2)), ((4, 6), (0, 2))]
+    """
     coords = site_coordinates(placement.mesh, site)
     box = []
     for name, domain in keys:
-        parts, index = 1, 0
-        for g, role, c in zip(placement.mesh, placement.roles, coords, strict=True):
-            if role == Split(name):
-                parts, index = parts * g, index * g + c
-        box.append(cut(domain, parts, index))
+        chosen = tuple(role == Split(name) for role in placement.roles)
+        box.append(cut(domain, *_along(placement, coords, chosen)))
     return tuple(box)
 
 
 def box_of(type_: RelType, placement: Placement, site: int) -> Ranges:
-    """The key ranges of a relation that a site holds."""
+    """The key ranges of a relation that a site holds.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> box_of(tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), Placement((2,), (Split("i"),)), 1)
+        ((1, 3), (0, 2))
+    """
     return site_box(tuple((k.name, k.domain) for k in type_.keys), placement, site)
+
+
+@lru_cache(maxsize=1 << 12)
+def holds_part(placement: Placement, site: int) -> bool:
+    """Claims that a site holds a part: that its range of each key folded away is not empty.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> [holds_part(Placement((3,), (Parts(ADD, "k", 2),)), site) for site in range(3)]
+        [False, True, True]
+    """
+    coords = site_coordinates(placement.mesh, site)
+    for role in placement.roles:
+        if isinstance(role, Parts) and role.key is not None:
+            chosen = tuple(isinstance(r, Parts) and r.key == role.key for r in placement.roles)
+            low, high = cut(role.domain, *_along(placement, coords, chosen))
+            if low == high:
+                return False
+    return True
 
 
 def is_satisfied(have: Placement, need: Placement) -> bool:
@@ -183,7 +253,7 @@ def is_satisfied(have: Placement, need: Placement) -> bool:
 
 
 def on_mesh(placement: Placement, mesh: Mesh) -> Placement:
-    """A placement on one mesh dimension, said on another mesh of as many sites: the same ranges at the same sites.
+    """A placement on one mesh dimension, said on another mesh of as many sites: the same ranges at each.
 
     Example:
         >>> str(on_mesh(Placement((4,), (Split("i"),)), (2, 2)))

@@ -2,7 +2,7 @@
 
 A plan says where each relation lies (its placement) and how it is made there. Local operators work on the
 tiles of one site; exchanges move tiles between sites. Nodes are frozen data with a content digest, like
-expressions; they are legal when `check` says so.
+expressions.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class LocalFilter(PlanNode):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LocalMap(PlanNode):
-    """λᴸ: maps the keys of one site's tiles (`function`, None for identity), and the tiles through kernels."""
+    """λᴸ: maps the keys of one site's tiles (`function`; None for identity) and the tiles through kernels."""
 
     child: Plan
     function: KeyFunction | None
@@ -198,19 +198,37 @@ class LocalStack(PlanNode):
 
 Exchange: TypeAlias = Broadcast | Shuffle | Repartition
 Plan: TypeAlias = (
-    Scan | Make | Broadcast | Shuffle | Repartition | LocalJoin | LocalContract | LocalAggregate | LocalFilter
-    | LocalMap | LocalTile | LocalConcat | LocalStack
-)  # fmt: skip
+    Scan
+    | Make
+    | Broadcast
+    | Shuffle
+    | Repartition
+    | LocalJoin
+    | LocalContract
+    | LocalAggregate
+    | LocalFilter
+    | LocalMap
+    | LocalTile
+    | LocalConcat
+    | LocalStack
+)
 
 
 def is_exchange(node: Plan) -> bool:
     """Claims that the node moves tiles between sites."""
-    return isinstance(node, (Broadcast, Shuffle, Repartition))
+    return isinstance(node, Broadcast | Shuffle | Repartition)
 
 
-def plan_graph(*roots: Plan) -> nx.DiGraph:
-    """The plan as a graph: nodes by digest (attribute `plan`), edges from operand to user."""
-    graph: nx.DiGraph = nx.DiGraph()
+def plan_graph(*roots: Plan) -> nx.DiGraph[str]:
+    """The plan as a graph: nodes by digest (attribute `plan`), edges from operand to user.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan, split
+        >>> graph = plan_graph(Shuffle(scan().type, split("j"), scan()))
+        >>> graph.number_of_nodes(), graph.number_of_edges()
+        (2, 1)
+    """
+    graph: nx.DiGraph[str] = nx.DiGraph()
     stack = list(roots)
     while stack:
         node = stack.pop()
@@ -224,7 +242,13 @@ def plan_graph(*roots: Plan) -> nx.DiGraph:
 
 
 def plan_order(*roots: Plan) -> Iterator[Plan]:
-    """Every plan node below the roots, operands first, in an order that depends on the plan alone."""
+    """Every plan node below the roots, operands first, in an order that depends on the plan alone.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan, split
+        >>> [type(node).__name__ for node in plan_order(Shuffle(scan().type, split("j"), scan()))]
+        ['Scan', 'Shuffle']
+    """
     seen: set[str] = set()
     stack: list[tuple[Plan, bool]] = [(root, False) for root in reversed(roots)]
     while stack:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tra.algebra.volume import n_bytes
-from tra.optimizer.exchange import exchange_bytes, paper_elements, received, repartition_bytes
-from tra.optimizer.placement import box_of, n_sites
+from tra.optimizer.exchange import exchange_bytes, paper_elements, pieces
+from tra.optimizer.placement import box_of
 from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
+from tra.optimizer.repartition import repartition_received
 from tra.optimizer.search import Assignment
 from tra.optimizer.stages import Program, Stage
 
@@ -34,24 +36,21 @@ class Prediction:
 
 
 def moved(node: Plan) -> int:
-    """Bytes that one exchange moves between sites; 0 for a local operator."""
+    """Bytes that one exchange moves between sites; 0 for a local operator.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import everywhere, scan
+        >>> moved(Broadcast(scan().type, everywhere(), scan())), moved(scan())
+        (128, 0)
+    """
     match node:
         case Broadcast(child=child) | Shuffle(child=child):
             return exchange_bytes(child.type, child.placement, node.placement)
         case Repartition(operands=operands, type=type_, placement=placement, along=along, windows=windows):
             types, placed = tuple(o.type for o in operands), tuple(o.placement for o in operands)
-            return repartition_bytes(types, placed, type_, placement, along, windows)
+            return sum(repartition_received(types, placed, type_, placement, along, windows))
         case _:
             return 0
-
-
-def received_at(node: Plan) -> tuple[int, ...]:
-    """Bytes that each site receives in a broadcast or shuffle."""
-    match node:
-        case Broadcast(child=child) | Shuffle(child=child):
-            return received(child.type, child.placement, node.placement)
-        case _:
-            return (moved(node),)
 
 
 def _paper(node: Plan) -> int:
@@ -78,12 +77,31 @@ def predict(program: Program, assignment: Assignment) -> Prediction:
 
 
 def peak_bytes(program: Program) -> int:
-    """The most bytes that one task takes, makes and returns."""
+    """The most bytes that one task takes, makes and returns.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import everywhere, scan
+        >>> from tra.optimizer.stages import program
+        >>> peak_bytes(program((Broadcast(scan().type, everywhere(), scan()),)))
+        128
+    """
     held = {node.digest: node for node in plan_order(*program.roots)}
-    sites = range(n_sites(program.roots[0].placement.mesh))
-    return max((_working_set(stage, site, held) for stage in program.stages for site in sites), default=0)
+    sites = range(program.n_sites)
+    given = [sum(n_bytes(n.type, box_of(n.type, n.placement, site)) for n in program.given) for site in sites]
+    stages = [_working_set(stage, site, held) for stage in program.stages for site in sites]
+    return max(*given, *stages, 0)
 
 
-def _working_set(stage: Stage, site: int, held: dict[str, Plan]) -> int:
-    nodes = [*stage.nodes, *(held[d] for d in stage.inputs)]
-    return sum(n_bytes(node.type, box_of(node.type, node.placement, site)) for node in nodes)
+def _working_set(stage: Stage, site: int, held: Mapping[str, Plan]) -> int:
+    return sum(_held(node, site) for node in [*stage.nodes, *(held[d] for d in stage.inputs)])
+
+
+def _held(node: Plan, site: int) -> int:
+    """Bytes of a node's tiles at a site; an exchange of parts leaves a bag, each part with its bytes."""
+    match node:
+        case Broadcast(child=child) | Shuffle(child=child):
+            arriving = pieces(child.type, child.placement, node.placement)
+            total = sum(n_bytes(child.type, piece.box) for piece in arriving if piece.target == site)
+            return total // child.placement.scatter
+        case _:
+            return n_bytes(node.type, box_of(node.type, node.placement, site))

@@ -3,19 +3,24 @@
 A stage is a set of local operators that runs as one function per site over that site's tiles. Exchanges
 become pieces that a task takes from tasks of earlier stages; a piece that is not a whole output is cut out
 by a small task beside its source, so that only what is needed crosses between sites.
+
+Some sources are *given*: the sites hold their tiles before the first stage, because they are stored there or
+the client has sent them. No task is spent on them; who uses them takes them as they lie.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 import networkx as nx
 
-from tra.optimizer.exchange import Piece, pieces, repartition_pieces
+from tra.optimizer.exchange import Piece, pieces
 from tra.optimizer.placement import Ranges, box_of, n_sites
-from tra.optimizer.plan import Broadcast, Plan, Repartition, Scan, Shuffle, is_exchange, plan_order
+from tra.optimizer.plan import Broadcast, Make, Plan, Repartition, Scan, Shuffle, is_exchange, plan_order
+from tra.optimizer.repartition import repartition_pieces
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Stage:
     Attributes:
         number: the place of the stage in the order of execution.
         nodes: plan nodes in the order they run, exchanges first received here included.
-        inputs: digests of results of earlier stages that are used where they lie.
+        inputs: digests of results of earlier stages, and of given sources, that are used where they lie.
         outputs: digests of results that later stages, or the user, need.
     """
 
@@ -34,23 +39,29 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        """The digests of the nodes: Dask need not look into them."""
-        return (self.number, tuple(node.digest for node in self.nodes), self.inputs, self.outputs)
-
 
 @dataclass(frozen=True)
 class Output:
     """What a task takes: a result of a stage at a site, whole or the tiles in a box of keys.
 
-    A repartition names the node and target instead of a box: the source cuts the pieces of elements.
+    A repartition names the node, operand and target instead of a box: the source cuts the pieces of elements.
+
+    Attributes:
+        stage: the number of the stage, or None for a given source.
+        site: where it lies.
+        digest: the plan node.
+        box: the keys wanted, or None for all.
+        repartition: the node, the operand and the target site of a repartition, or None.
     """
 
-    stage: int
+    stage: int | None
     site: int
     digest: str
     box: Ranges | None = None
     repartition: tuple[str, int, int] | None = None
+
+
+Taken: TypeAlias = tuple[tuple[int, Output], ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class Task:
     Attributes:
         stage: the stage.
         site: the site.
-        local: results of earlier stages at this site, by digest.
+        local: results of earlier stages and given sources at this site, by digest.
         received: for each exchange and operand, the pieces as (source site, what).
         scans: sources read here, with the box of keys.
     """
@@ -68,24 +79,29 @@ class Task:
     stage: Stage
     site: int
     local: tuple[tuple[str, Output], ...]
-    received: tuple[tuple[str, int, tuple[tuple[int, Output], ...]], ...]
+    received: tuple[tuple[str, int, Taken], ...]
     scans: tuple[tuple[Scan, Ranges], ...]
-
-
-TaskKey: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Program:
-    """A plan ready to run: its stages and tasks in order, and where the results are."""
+    """A plan ready to run: its stages and tasks in order, and where the results are.
+
+    Attributes:
+        roots: the plan of each result.
+        given: sources whose tiles the sites hold before the first stage.
+        stages: in order.
+        tasks: in order, stage by stage and site by site.
+    """
 
     roots: tuple[Plan, ...]
+    given: tuple[Scan, ...]
     stages: tuple[Stage, ...]
     tasks: tuple[Task, ...]
 
     @cached_property
     def cut_outputs(self) -> tuple[Output, ...]:
-        """The pieces that need a task of their own, each once, for sites other than the one that holds them."""
+        """The pieces for other sites that need a task of their own where they lie, each once."""
         found: dict[Output, None] = {}
         for task in self.tasks:
             for _, _, taken in task.received:
@@ -94,100 +110,167 @@ class Program:
                         found[output] = None
         return tuple(found)
 
+    @cached_property
+    def picked_outputs(self) -> tuple[Output, ...]:
+        """The results that need a task of their own: those of stages that return more than one."""
+        found = [output for shares in self.results for output in shares]
+        return tuple(dict.fromkeys(o for o in found if o.stage is not None and self.is_one_of_several(o)))
+
+    @cached_property
+    def results(self) -> tuple[tuple[Output, ...], ...]:
+        """For each root, what each site holds of it."""
+        home = _homes(self.stages)
+        sites = range(self.n_sites)
+        return tuple(tuple(Output(home.get(r.digest), s, r.digest) for s in sites) for r in self.roots)
+
     def needs_cut(self, output: Output) -> bool:
-        """Claims that the output is not all that its task returns."""
-        stage = self.stages[output.stage]
-        return output.box is not None or output.repartition is not None or len(stage.outputs) > 1
+        """Claims that the output is not all that a task of this program returns."""
+        return output.box is not None or output.repartition is not None or self.is_one_of_several(output)
+
+    def is_one_of_several(self, output: Output) -> bool:
+        """Claims that no task returns just this: it is given, or its stage has more outputs."""
+        return output.stage is None or len(self.stages[output.stage].outputs) > 1
 
     @property
     def n_tasks(self) -> int:
         """Tasks a scheduler sees."""
-        return len(self.tasks) + len(self.cut_outputs)
+        return len(self.tasks) + len(self.cut_outputs) + len(self.picked_outputs)
 
     @property
     def n_sites(self) -> int:
         """Sites of the mesh."""
         return n_sites(self.roots[0].placement.mesh)
 
-    def home(self, root: Plan) -> Stage:
-        """The stage that makes a result."""
-        return next(stage for stage in self.stages if root.digest in stage.outputs)
 
+def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
+    """The stages and tasks of a plan.
 
-def cut_stages(roots: tuple[Plan, ...]) -> tuple[Stage, ...]:
-    """Stages in order: nodes of equal depth in exchanges that are connected without one run together.
+    Args:
+        roots: the plan of each result.
+        given: ids of sources whose tiles the sites hold before the first stage.
 
     Example:
-        >>> import tra
+        >>> from tra.optimizer.rules.examples import everywhere, scan
+        >>> copied = Broadcast(scan().type, everywhere(), scan())
+        >>> program((copied,)).n_tasks, program((copied,), given=["A"]).n_tasks
+        (4, 4)
+    """
+    held = {node.digest: node for node in plan_order(*roots) if isinstance(node, Scan) and node.id in given}
+    stages = cut_stages(roots, held)
+    home = _homes(stages)
+    sites = range(n_sites(roots[0].placement.mesh))
+    tasks = tuple(_task(stage, site, home) for stage in stages for site in sites)
+    return Program(roots, tuple(held.values()), stages, tasks)
+
+
+def _homes(stages: Sequence[Stage]) -> dict[str, int]:
+    return {digest: stage.number for stage in stages for digest in stage.outputs}
+
+
+def cut_stages(roots: tuple[Plan, ...], given: Collection[str] = ()) -> tuple[Stage, ...]:
+    """Stages in order: nodes of equal depth in exchanges that are connected without one run together.
+
+    Args:
+        roots: the plan of each result.
+        given: digests of nodes that no stage has to make.
+
+    Example:
         >>> from tra.optimizer.compile_table import compile_default
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> len(cut_stages(compile_default(((A @ A).expr,), (2,))))
+        >>> from tra.optimizer.rules.examples import product
+        >>> len(cut_stages(compile_default((product(),), (2,))))
         3
     """
-    order = list(plan_order(*roots))
-    depth: dict[str, int] = {}
-    for node in order:
-        depth[node.digest] = max((depth[c.digest] for c in node.children), default=0) + is_exchange(node)
-    graph = nx.Graph()
+    order = [node for node in plan_order(*roots) if node.digest not in given]
+    depth = _depths(order, {root.digest for root in roots})
+    graph: nx.Graph[str] = nx.Graph()
     for node in order:
         graph.add_node(node.digest)
-        if is_exchange(node):
-            continue
-        graph.add_edges_from((c.digest, node.digest) for c in node.children if depth[c.digest] == depth[node.digest])
-    group = {d: number for number, found in enumerate(nx.connected_components(graph)) for d in found}
-    place = {node.digest: position for position, node in enumerate(order)}
-    numbers = sorted(set(group.values()), key=lambda g: min((depth[d], place[d]) for d in group if group[d] == g))
-    return tuple(_stage(n, g, group, order, roots) for n, g in enumerate(numbers))
+        if not is_exchange(node):
+            near = (c.digest for c in node.children if depth.get(c.digest) == depth[node.digest])
+            graph.add_edges_from((child, node.digest) for child in near)
+    group = {
+        digest: number for number, found in enumerate(nx.connected_components(graph)) for digest in found
+    }
+    first: dict[int, tuple[int, int]] = {}
+    for place, node in enumerate(order):
+        number = group[node.digest]
+        first[number] = min(first.get(number, (depth[node.digest], place)), (depth[node.digest], place))
+    members: dict[int, list[Plan]] = {number: [] for number in sorted(first, key=lambda n: first[n])}
+    for node in order:
+        members[group[node.digest]].append(node)
+    kept = _kept(order, group) | {root.digest for root in roots}
+    return tuple(_stage(number, nodes, kept) for number, nodes in enumerate(members.values()))
 
 
-def _stage(number: int, own: int, group: dict[str, int], order: list[Plan], roots: tuple[Plan, ...]) -> Stage:
-    nodes = tuple(node for node in order if group[node.digest] == own)
+def _depths(order: Sequence[Plan], roots: Collection[str]) -> dict[str, int]:
+    """How many exchanges lie below each node; a leaf that is used where it lies waits for its first user."""
+    depth: dict[str, int] = {}
+    for node in order:
+        below = max((depth.get(child.digest, 0) for child in node.children), default=0)
+        depth[node.digest] = below + is_exchange(node)
+    users: dict[str, list[Plan]] = {}
+    for node in order:
+        for child in node.children:
+            users.setdefault(child.digest, []).append(node)
+    for node in order:
+        if isinstance(node, Scan | Make) and node.digest not in roots:
+            depth[node.digest] = min(
+                0 if is_exchange(user) else depth[user.digest] for user in users[node.digest]
+            )
+    return depth
+
+
+def _kept(order: Sequence[Plan], group: Mapping[str, int]) -> set[str]:
+    """What is used outside its stage, or sent."""
+    return {
+        child.digest
+        for node in order
+        for child in node.children
+        if is_exchange(node) or group.get(child.digest) != group[node.digest]
+    }
+
+
+def _stage(number: int, nodes: Sequence[Plan], kept: Collection[str]) -> Stage:
     here = {node.digest for node in nodes}
     inputs = [c.digest for n in nodes if not is_exchange(n) for c in n.children if c.digest not in here]
-    used = {c.digest for n in order if n.digest not in here or is_exchange(n) for c in n.children}
-    kept = used | {root.digest for root in roots}
     outputs = tuple(node.digest for node in nodes if node.digest in kept)
-    return Stage(number, nodes, tuple(dict.fromkeys(inputs)), outputs)
+    return Stage(number, tuple(nodes), tuple(dict.fromkeys(inputs)), outputs)
 
 
-def program(roots: tuple[Plan, ...]) -> Program:
-    """The stages and tasks of a plan."""
-    stages = cut_stages(roots)
-    home = {digest: stage.number for stage in stages for digest in stage.outputs}
-    sites = range(n_sites(roots[0].placement.mesh))
-    tasks = [_task(stage, site, home) for stage in stages for site in sites]
-    return Program(roots, stages, tuple(tasks))
-
-
-def _task(stage: Stage, site: int, home: dict[str, int]) -> Task:
-    local = tuple((d, Output(home[d], site, d)) for d in stage.inputs)
+def _task(stage: Stage, site: int, home: Mapping[str, int]) -> Task:
+    local = tuple((d, Output(home.get(d), site, d)) for d in stage.inputs)
     received = tuple(r for node in stage.nodes if is_exchange(node) for r in _received(node, site, home))
     scans = tuple((n, box_of(n.type, n.placement, site)) for n in stage.nodes if isinstance(n, Scan))
     return Task(stage, site, local, received, scans)
 
 
-def _received(node: Plan, site: int, home: dict[str, int]) -> list[tuple[str, int, tuple[tuple[int, Output], ...]]]:
+def _received(node: Plan, site: int, home: Mapping[str, int]) -> list[tuple[str, int, Taken]]:
     match node:
         case Broadcast(child=child) | Shuffle(child=child):
-            taken = [_output(p, child, home) for p in pieces(child.type, child.placement, node.placement) if p.target == site]
-            return [(node.digest, 0, tuple(taken))]
+            found = pieces(child.type, child.placement, node.placement)
+            return [(node.digest, 0, tuple(_output(p, child, home) for p in found if p.target == site))]
         case Repartition(operands=operands):
-            return [(node.digest, o, _boxes(node, o, operands[o], site, home)) for o in range(len(operands))]
+            return [(node.digest, o, _boxes(node, o, site, home)) for o in range(len(operands))]
         case _:
             raise AssertionError(f"{node!r} is no exchange")
 
 
-def _output(piece: Piece, child: Plan, home: dict[str, int]) -> tuple[int, Output]:
-    whole = box_of(child.type, child.placement, piece.source) == piece.box and not child.placement.is_scattered
-    return piece.source, Output(home[child.digest], piece.source, child.digest, None if whole else piece.box)
+def _output(piece: Piece, child: Plan, home: Mapping[str, int]) -> tuple[int, Output]:
+    whole = (
+        box_of(child.type, child.placement, piece.source) == piece.box and not child.placement.is_scattered
+    )
+    return piece.source, Output(
+        home.get(child.digest), piece.source, child.digest, None if whole else piece.box
+    )
 
 
-def _boxes(node: Repartition, operand: int, child: Plan, site: int, home: dict[str, int]) -> tuple[tuple[int, Output], ...]:
+def _boxes(node: Repartition, operand: int, site: int, home: Mapping[str, int]) -> Taken:
     types = tuple(o.type for o in node.operands)
     placed = tuple(o.placement for o in node.operands)
     found = repartition_pieces(types, placed, node.type, node.placement, node.along, node.windows)
+    child = node.operands[operand].digest
     return tuple(
-        (piece.source, Output(home[child.digest], piece.source, child.digest, None, (node.digest, operand, site)))
+        (piece.source, Output(home.get(child), piece.source, child, None, (node.digest, operand, site)))
         for piece, number, _ in found
         if piece.target == site and number == operand
     )

@@ -8,16 +8,30 @@ mixtures over two dimensions are vectors, and each is recorded under its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeAlias
 
+from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.live import frontier
-from tra.algebra.nodes import Aggregate, Concat, Filter, Generated, Join, ReKey, Retile, Source, Stack, Transform
+from tra.algebra.nodes import (
+    Aggregate,
+    Concat,
+    Expr,
+    Filter,
+    Generated,
+    Join,
+    ReKey,
+    Retile,
+    Source,
+    Stack,
+    Transform,
+)
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import ALL, SCATTERED, Mesh, Parts, Placement, Role, Split, cut
 
-Vector = tuple[str | None, ...]
+Vector: TypeAlias = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,10 @@ def choices(operator: Operator, mesh: Mesh, fixed: Placement | None = None) -> l
     """All alternatives of an operator on a mesh; a stored relation has the placement it is stored in.
 
     Example:
-        >>> import tra
         >>> from tra.optimizer.operators import operator_graph
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> product = list(operator_graph((A @ A).expr).values())[-1]
-        >>> [c.rule for c in choices(product, (2,))]
+        >>> from tra.optimizer.rules.examples import product
+        >>> operator = list(operator_graph(product()).values())[-1]
+        >>> [c.rule for c in choices(operator, (2,))]
         ['broadcast right', 'co-partition, aggregate before shuffle', 'broadcast left', 'compute everywhere']
     """
     if fixed is not None:
@@ -63,32 +76,24 @@ def _labels(operator: Operator) -> list[str]:
     """Keys worth splitting: those with more than one value, and known to every operand alike."""
     type_ = operator.labelled
     known: set[str] = set(type_.names)
-    match operator.expr:
-        case Concat(key=key):
-            known -= {key}
-        case Stack(key=key):
-            known -= {key}
-        case _:
-            pass
-    join = operator.join or operator.expr
-    if isinstance(join, Join):
+    if isinstance(operator.expr, Concat | Stack):
+        known -= {operator.expr.key}
+    if isinstance(operator.join or operator.expr, Join):
         known &= set().union(*operator.input_keys)
-    return [n for n, f in zip(type_.names, frontier(type_), strict=True) if f > 1 and n in known]
+    return [name for name, f in zip(type_.names, frontier(type_), strict=True) if f > 1 and name in known]
 
 
 def _vectors(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
     for vector in product([*_labels(operator), None], repeat=len(mesh)):
-        if isinstance(operator.expr, Retile):
-            inputs: tuple[Placement | None, ...] = (None,) * len(operator.children)
-        else:
+        inputs: tuple[Placement | None, ...] = (None,) * len(operator.children)
+        if not isinstance(operator.expr, Retile):
             inputs = tuple(Placement(mesh, _input_roles(vector, own)) for own in operator.input_keys)
         output = Placement(mesh, tuple(_output_role(operator, label) for label in vector))
         yield _choice(operator, vector, inputs, output, _rule(operator, vector))
 
 
-def _input_roles(vector: Vector, own: object) -> tuple[Role, ...]:
-    assert isinstance(own, dict)
-    return tuple(Split(own[label]) if label in own else ALL for label in vector)
+def _input_roles(vector: Vector, own: Mapping[str, str]) -> tuple[Role, ...]:
+    return tuple(Split(own[label]) if label is not None and label in own else ALL for label in vector)
 
 
 def _output_role(operator: Operator, label: str | None) -> Role:
@@ -98,26 +103,56 @@ def _output_role(operator: Operator, label: str | None) -> Role:
     if name is not None:
         return Split(name)
     if isinstance(operator.expr, Aggregate):
-        return Parts(operator.expr.kernel)
+        return Parts(operator.expr.kernel, label, operator.labelled.domain(label))
     return SCATTERED
+
+
+def held_parts(expr: Expr) -> list[Parts]:
+    """The parts that a result may be left in: those of a Σ, which pass through σ, ReKey and λ linear for it.
+
+    Example:
+        >>> from tra.algebra.operators import transform
+        >>> from tra.optimizer.rules.examples import product
+        >>> [(str(p), p.key) for p in held_parts(transform(product(), "neg"))], held_parts(transform(product(), "exp"))
+        ([('parts(add)', 'j')], [])
+    """
+    match expr:
+        case Aggregate(child=child, by=by, kernel=kernel):
+            extents = zip(child.type.keys, frontier(child.type), strict=True)
+            return [Parts(kernel, key.name, key.domain) for key, f in extents if f > 1 and key.name not in by]
+        case Filter(child=child) | ReKey(child=child):
+            return held_parts(child)
+        case Transform(child=child):
+            return [role for role in held_parts(child) if role.kernel == ADD and _is_linear(expr)]
+        case _:
+            return []
+
+
+def _is_linear(node: Transform) -> bool:
+    """Claims that λ(a + b) = λ(a) + λ(b) for tiles: not for booleans, nor where integers wrap."""
+    old, new = node.child.type.dtype, node.type.dtype
+    return node.kernel.laws.linear == {0} and (old.kind in "fc" or (old == new and old.kind in "iu"))
 
 
 def _parts_through(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
     """Parts of a sum pass through σ, ReKey and λ linear for it, and need not be folded first."""
-    from tra.algebra.kernels.elementwise import ADD
-
-    linear = isinstance(operator.expr, Transform) and operator.expr.kernel.laws.linear == {0}
-    if not (linear or isinstance(operator.expr, (Filter, ReKey))):
+    if isinstance(operator.expr, Aggregate):
         return
-    options = [*_labels(operator), None, Parts(ADD)]
-    for vector in product(options, repeat=len(mesh)):
-        if Parts(ADD) not in vector:
+    parts = held_parts(operator.expr)
+    for vector in product([*_labels(operator), None, *parts], repeat=len(mesh)):
+        plain = tuple(label if isinstance(label, str) else None for label in vector)
+        kept = [role for role in vector if isinstance(role, Parts)]
+        if not kept:
             continue
-        own = operator.input_keys[0]
-        roles = tuple(v if isinstance(v, Parts) else (ALL if v is None else Split(own[v])) for v in vector)
-        out = tuple(v if isinstance(v, Parts) else _output_role(operator, v) for v in vector)
-        plain = tuple(v if isinstance(v, str) else None for v in vector)
-        yield _choice(operator, plain, (Placement(mesh, roles),), Placement(mesh, out), "keep parts")
+        inputs = _input_roles(plain, operator.input_keys[0])
+        outputs = tuple(_output_role(operator, label) for label in plain)
+        needs, gives = (
+            Placement(
+                mesh, tuple(v if isinstance(v, Parts) else r for v, r in zip(vector, roles, strict=True))
+            )
+            for roles in (inputs, outputs)
+        )
+        yield _choice(operator, plain, (needs,), gives, "keep parts")
 
 
 def _choice(
@@ -138,6 +173,7 @@ def _choice(
 def _rule(operator: Operator, vector: Vector) -> str:
     """The strategy that a vector is."""
     labels = [label for label in vector if label is not None]
+    summed = any(operator.output_key(label) is None for label in labels)
     match operator.join or operator.expr:
         case _ if not vector:
             return "one site"
@@ -146,11 +182,9 @@ def _rule(operator: Operator, vector: Vector) -> str:
         case _ if not labels:
             return "compute everywhere"
         case Join(left=left, on=on):
-            rule = _join_rule({_side(label, left.type.names, {l for l, _ in on}) for label in labels})
-            summed = any(operator.output_key(label) is None for label in labels)
+            rule = _join_rule({_side(label, left.type.names, {mine for mine, _ in on}) for label in labels})
             return f"{rule}, aggregate before shuffle" if summed else rule
         case Aggregate():
-            summed = any(operator.output_key(label) is None for label in labels)
             return "aggregate before shuffle" if summed else "aggregate in place"
         case Retile():
             return "repartition"

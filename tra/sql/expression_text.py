@@ -10,8 +10,7 @@ from tra.sql import syntax as s
 from tra.sql.parser import name_pattern
 
 # How tightly an expression binds; one that binds less than its place asks for is put in parentheses.
-_COMPARISON, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(6)
-_OR, _AND, _NOT = range(3)
+_OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(9)
 # Of each operator: how tightly it binds, and what its left and its right side must.
 _BINDING = {
     "+": (_SUM, _SUM, _PRODUCT),
@@ -52,6 +51,8 @@ def names_text(names: tuple[s.Name, ...]) -> str:
 
 def function_text(name: s.Name) -> str:
     """A function's name, in upper case where it is the same function."""
+    if name.text.lower() == "where":
+        return "WHERE"
     return name_text(s.Name(name.text.upper())) if name.text.isascii() else name_text(name)
 
 
@@ -155,7 +156,7 @@ def _amount_text(value: s.LiteralValue) -> str:
 
 
 def key_text(key: s.KeyExpr, asked: int = _SUM) -> str:
-    """A key expression.
+    """A key expression, where what binds less than `asked` is put in parentheses.
 
     Example:
         >>> i, j = s.KeyRef(s.Name("A"), s.Name("i")), s.KeyRef(None, s.Name("j"))
@@ -174,26 +175,26 @@ def key_text(key: s.KeyExpr, asked: int = _SUM) -> str:
         case s.KeyBinary(operator, left, right):
             binds, on_left, on_right = _BINDING[operator]
             return _within(f"{key_text(left, on_left)} {operator} {key_text(right, on_right)}", binds, asked)
+        case s.KeyCompare(operator, left, right):
+            return _within(f"{key_text(left)} {operator} {key_text(right)}", _COMPARISON, asked)
+        case s.Not(operand):
+            return _within(f"NOT {key_text(operand, _NOT)}", _NOT, asked)
+        case s.And(operands):
+            return _within(" AND ".join([key_text(p, _NOT) for p in operands]), _AND, asked)
+        case s.Or(operands):
+            return _within(" OR ".join([key_text(p, _AND) for p in operands]), _OR, asked)
     raise AssertionError(key)
 
 
-def predicate_text(predicate: s.Predicate, asked: int = _OR) -> str:
+def condition_text(condition: s.KeyExpr) -> str:
     """A condition on keys.
 
     Example:
         >>> p = s.KeyCompare("=", s.KeyRef(None, s.Name("i")), s.Integer(0))
-        >>> predicate_text(s.And((p, s.Or((p, s.Not(p))))))
+        >>> condition_text(s.And((p, s.Or((p, s.Not(p))))))
         'i = 0 AND (i = 0 OR NOT i = 0)'
     """
-    match predicate:
-        case s.KeyCompare(operator, left, right):
-            return f"{key_text(left)} {operator} {key_text(right)}"
-        case s.Not(operand):
-            return f"NOT {predicate_text(operand, _NOT)}"
-        case s.And(operands):
-            return _within(" AND ".join([predicate_text(p, _NOT) for p in operands]), _AND, asked)
-        case s.Or(operands):
-            return _within(" OR ".join([predicate_text(p, _AND) for p in operands]), _OR, asked)
+    return key_text(condition, _OR)
 
 
 def tile_text(tile: s.TileExpr) -> str:

@@ -19,7 +19,7 @@ class QueryBuilder(Transformer[Token, Any]):
     def _list(self, kids: Kids) -> Part:
         return Part(nodes_of(kids), span_of(kids))
 
-    names = sizes = domains = axes = parameters = items = by = group_by = _list
+    names = sizes = domains = axes = parameters = items = items_of_keys = cuts = by = group_by = _list
 
     def _inner(self, kids: Kids) -> Part:
         """A part between tokens: brackets around names, a keyword before sizes."""
@@ -27,6 +27,11 @@ class QueryBuilder(Transformer[Token, Any]):
         return Part(inner, span_of(kids))
 
     indices = load_keys = tiling = _inner
+
+    def windows(self, kids: Kids) -> Part:
+        """One window or None, which was `*`, per axis."""
+        found = tuple(kid.value for kid in kids if isinstance(kid, Part))
+        return Part(found, span_of(kids))
 
     def group(self, kids: Kids) -> Any:
         """What is in parentheses; they count as its text, so that carets underline them too."""
@@ -67,7 +72,7 @@ class QueryBuilder(Transformer[Token, Any]):
 
     def join(self, kids: Kids) -> s.Join:
         table, *on = nodes_of(kids)
-        return s.Join(table, tuple(on), span=span_of(kids))
+        return s.Join(table, tuple(on), kids[-1] is not None, span=span_of(kids))
 
     cross_join = join
 
@@ -75,9 +80,9 @@ class QueryBuilder(Transformer[Token, Any]):
         left, _, right = kids
         return s.Equality(left, right, span=span_of(kids))
 
-    def where(self, kids: Kids) -> s.Predicate:
-        predicate: s.Predicate = kids[1]
-        return predicate
+    def where(self, kids: Kids) -> s.KeyExpr:
+        condition: s.KeyExpr = kids[1]
+        return condition
 
     def disjunction(self, kids: Kids) -> s.Or:
         return s.Or(nodes_of(kids), span=span_of(kids))
@@ -124,15 +129,43 @@ class QueryBuilder(Transformer[Token, Any]):
         *operands, key = nodes_of(kids)
         return s.Stack(tuple(operands), key, span=span_of(kids))
 
+    def rekey(self, kids: Kids) -> s.ReKey:
+        return s.ReKey(kids[1], value_of(kids[4]) or (), span=span_of(kids))
+
     def retile(self, kids: Kids) -> s.Retile:
-        return s.Retile(kids[1], kids[3].value, span=span_of(kids))
+        _, operands, along, _, cuts = kids
+        axis = s.Integer(0) if along is None else along
+        return s.Retile(operands.value, cuts.value, axis, span=span_of(kids))
+
+    retiled = _list
+
+    def along(self, kids: Kids) -> s.Integer:
+        axis: s.Integer = kids[1]
+        return replace(axis, span=span_of(kids))
+
+    def windowed(self, kids: Kids) -> s.Windowed:
+        return s.Windowed(kids[0], value_of(kids[1]), span=span_of(kids))
+
+    def window(self, kids: Kids) -> Part:
+        span = span_of(kids)
+        if len(kids) == 1:
+            return Part(None, span)
+        start, stop, *step = nodes_of(kids)
+        return Part(s.Window(start, stop, *step, span=span), span)
+
+    def cut(self, kids: Kids) -> s.Cut:
+        if len(kids) == 1:
+            return s.Cut(span=span_of(kids))
+        return s.Cut(kids[0], kids[2], span=span_of(kids))
+
+    # --- generated --------------------------------------------------------------------------------
 
     def constant(self, kids: Kids) -> s.Constant:
         _, layout, _, value, _, dtype, live = kids
         return s.Constant(layout, value, dtype, live, span=span_of(kids))
 
     def iota(self, kids: Kids) -> s.Iota:
-        _, layout, _, axis, _, dtype, live = kids
+        _, layout, axis, _, dtype, live = kids
         return s.Iota(layout, axis, dtype, live, span=span_of(kids))
 
     def random(self, kids: Kids) -> s.Random:
@@ -166,3 +199,9 @@ class QueryBuilder(Transformer[Token, Any]):
     def live_key(self, kids: Kids) -> Part:
         digits = [kid for kid in kids if isinstance(kid, Token) and kid.type == "INT"]
         return Part(tuple(integer_of(token) for token in digits), span_of(kids))
+
+    live_range = live_key
+
+    def live_box(self, kids: Kids) -> s.LiveBox:
+        ranges = tuple(kid.value for kid in kids if isinstance(kid, Part))
+        return s.LiveBox(ranges, span=span_of(kids))

@@ -6,14 +6,13 @@ from typing import TypeAlias, assert_never
 
 from tra.sql import syntax as s
 from tra.sql.expression_text import (
-    function_text,
+    condition_text,
     key_name_text,
     key_text,
-    literal_text,
     name_text,
-    predicate_text,
     tile_text,
 )
+from tra.sql.generated_text import generated_text
 
 INDENT = "  "
 
@@ -75,10 +74,12 @@ def _clauses(query: s.Query) -> list[Clause]:
             return [["CONCAT ", _source(operand), f" KEY {name_text(key)} AXIS {axis.value}"]]
         case s.Stack(operands, key):
             return [["STACK (", *_separated(operands), f") KEY {name_text(key)}"]]
-        case s.Retile(operand, sizes):
-            return [["RETILE ", _source(operand), f" TO {sizes_text(sizes)}"]]
+        case s.ReKey(operand, keys):
+            return [["REKEY ", _source(operand), f" TO ({', '.join(map(_key_item, keys))})"]]
+        case s.Retile():
+            return _retile(query)
         case s.Constant() | s.Iota() | s.Random():
-            return [[_generated(query)]]
+            return [[generated_text(query)]]
         case _:
             assert_never(query)
 
@@ -101,12 +102,14 @@ def _select(select: s.Select) -> list[Clause]:
     items.append(tile_text(select.tile) + suffix)
     clauses: list[Clause] = [[f"SELECT {', '.join(items)}"], ["FROM ", *_table(select.source)]]
     for join in select.joins:
+        truncate = " TRUNCATE" if join.truncate else ""
         if join.on:
-            clauses.append(["JOIN ", *_table(join.table), f" ON {' AND '.join(map(_equality, join.on))}"])
+            on = " AND ".join(map(_equality, join.on))
+            clauses.append(["JOIN ", *_table(join.table), f" ON {on}{truncate}"])
         else:
-            clauses[-1] += [", ", *_table(join.table)]
+            clauses[-1] += [", ", *_table(join.table), truncate]
     if select.where is not None:
-        clauses.append([f"WHERE {predicate_text(select.where)}"])
+        clauses.append([f"WHERE {condition_text(select.where)}"])
     if select.group_by:
         clauses.append([f"GROUP BY {', '.join(map(key_text, select.group_by))}"])
     return clauses
@@ -126,44 +129,36 @@ def _equality(equality: s.Equality) -> str:
     return f"{key_text(equality.left)} = {key_text(equality.right)}"
 
 
-# --- generated ------------------------------------------------------------------------------------
+# --- retile ---------------------------------------------------------------------------------------
 
 
-def _generated(query: s.Constant | s.Iota | s.Random) -> str:
-    layout = _layout(query.layout)
-    ending = f"TYPE {name_text(query.dtype)}{_live(query.live)}"
-    match query:
-        case s.Constant(value=value):
-            return f"CONSTANT {layout} VALUE {literal_text(value.value)} {ending}"
-        case s.Iota(axis=axis):
-            return f"IOTA {layout} ALONG {axis.value} {ending}"
-        case s.Random(distribution=name, parameters=parameters, seed=seed):
-            drawn = ", ".join([literal_text(parameter.value) for parameter in parameters])
-            return f"RANDOM {layout} {function_text(name)}({drawn}) SEED {seed.value} {ending}"
-        case _:
-            assert_never(query)
+def _retile(retile: s.Retile) -> list[Clause]:
+    operands = [_windowed(operand) for operand in retile.operands]
+    shown = operands[0]
+    if len(operands) > 1:
+        listed = [piece for operand in operands for piece in (", ", *operand)][1:]
+        shown = ["(", *listed, ")"]
+    along = f" ALONG {retile.along.value}" if retile.along.value else ""
+    return [["RETILE ", *shown, f"{along} TO ({', '.join(map(_cut, retile.cuts))})"]]
 
 
-def _layout(layout: s.Layout) -> str:
-    domains = ", ".join([f"{name_text(domain.key)}: {domain.size.value}" for domain in layout.domains])
-    return f"({domains}) AXES ({', '.join(map(_axis, layout.axes))})"
+def _windowed(operand: s.Windowed) -> Clause:
+    if operand.windows is None:
+        return [_source(operand.query)]
+    return [_source(operand.query), f"[{', '.join(map(_window, operand.windows))}]"]
 
 
-def _axis(axis: s.Axis) -> str:
-    link = f" BY {' + '.join(map(_link_term, axis.link))}" if axis.link else ""
-    extent = "" if axis.extent is None else f" TO {axis.extent.value}"
-    return f"{axis.size.value}{link}{extent}"
+def _window(window: s.Window | None) -> str:
+    if window is None:
+        return "*"
+    step = f":{window.step.value}" if window.step.value != 1 else ""
+    return f"{window.start.value}:{window.stop.value}{step}"
 
 
-def _link_term(term: s.LinkTerm) -> str:
-    return name_text(term.key) if term.coefficient == 1 else f"{term.coefficient}*{name_text(term.key)}"
-
-
-def _live(live: s.LiveKeys | None) -> str:
-    if live is None:
-        return ""
-    keys = [f"({', '.join(map(str, key))})" for key in live.keys]
-    return f" KEYS ({', '.join(keys)})"
+def _cut(cut: s.Cut) -> str:
+    if cut.size is None:
+        return "*"
+    return f"{cut.size.value} BY {name_text(cut.key)}" if cut.key else str(cut.size.value)
 
 
 def sizes_text(sizes: tuple[s.Integer, ...]) -> str:

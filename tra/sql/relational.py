@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tra.sql.generated import Constant, Iota, Random
 from tra.sql.leaves import Integer, Literal, Name, Node, Option
 
 # --- keys and tiles of a SELECT -------------------------------------------------------------------
@@ -34,9 +35,6 @@ class KeyBinary(Node):
     right: KeyExpr
 
 
-KeyExpr: TypeAlias = Integer | KeyRef | KeyNegate | KeyBinary
-
-
 @dataclass(frozen=True, slots=True)
 class KeyCompare(Node):
     """`operator` is one of ``= <> < <= > >=``."""
@@ -50,24 +48,25 @@ class KeyCompare(Node):
 class And(Node):
     """All of two or more; an And within is one that was in parentheses."""
 
-    operands: tuple[Predicate, ...]
+    operands: tuple[KeyExpr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Node):
     """Any of two or more; an Or within is one that was in parentheses."""
 
-    operands: tuple[Predicate, ...]
+    operands: tuple[KeyExpr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Node):
     """``NOT p``."""
 
-    operand: Predicate
+    operand: KeyExpr
 
 
-Predicate: TypeAlias = KeyCompare | And | Or | Not
+# A condition is 1 where it holds and 0 elsewhere, and any number but 0 holds: one class serves for both.
+KeyExpr: TypeAlias = Integer | KeyRef | KeyNegate | KeyBinary | KeyCompare | And | Or | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +125,14 @@ class Equality(Node):
 
 @dataclass(frozen=True, slots=True)
 class Join(Node):
-    """``JOIN table ON equality AND ...``; no equalities: the cross join ``, table``."""
+    """``JOIN table ON equality AND ...``; no equalities: the cross join ``, table``.
+
+    `truncate` is written TRUNCATE at the end: keys that only one of them may have are left out.
+    """
 
     table: TableRef
     on: tuple[Equality, ...] = ()
+    truncate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ class Select(Node):
     tile: TileRef | TileCall
     source: TableRef
     joins: tuple[Join, ...] = ()
-    where: Predicate | None = None
+    where: KeyExpr | None = None
     group_by: tuple[KeyRef, ...] = ()
 
 
@@ -175,83 +178,47 @@ class Stack(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Retile(Node):
-    """``RETILE operand TO (size, ...)``, one size per axis."""
+class ReKey(Node):
+    """``REKEY operand TO (key, ...)``; what a SELECT of keys says too, unless they stay as they are."""
 
     operand: Query
-    sizes: tuple[Integer, ...]
+    keys: tuple[KeyItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Domain(Node):
-    """``i: 3``."""
+class Cut(Node):
+    """``10 BY i``: tile size and key of an axis; the key may be left out. Without a size: ``*``, in one piece."""
 
-    key: Name
-    size: Integer
-
-
-@dataclass(frozen=True, slots=True)
-class LinkTerm(Node):
-    """``3*i``; a bare ``i`` has coefficient 1."""
-
-    key: Name
-    coefficient: int = 1
+    size: Integer | None = None
+    key: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Axis(Node):
-    """``size BY link TO extent``; without BY the link is empty, without TO the extent is None."""
+class Window(Node):
+    """``start:stop:step`` along an axis, as in Python's `range`; a step of 1 may be left out."""
 
-    size: Integer
-    link: tuple[LinkTerm, ...] = ()
-    extent: Integer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveKeys(Node):
-    """``KEYS ((0, 0), (1, 2))``."""
-
-    keys: tuple[tuple[int, ...], ...]
+    start: Integer
+    stop: Integer
+    step: Integer = Integer(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout(Node):
-    """``(i: 3, j: 4) AXES (10 BY i TO 25, 7)``: the keys and the tile axes of what is generated."""
+class Windowed(Node):
+    """``operand[window, ...]``, one window per axis; None, written ``*``, is everything along it."""
 
-    domains: tuple[Domain, ...]
-    axes: tuple[Axis, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Constant(Node):
-    """``CONSTANT layout VALUE value TYPE dtype KEYS live``; `live` is None when all keys are present."""
-
-    layout: Layout
-    value: Literal
-    dtype: Name
-    live: LiveKeys | None = None
+    query: Query
+    windows: tuple[Window | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Iota(Node):
-    """``IOTA layout ALONG axis TYPE dtype KEYS live``."""
+class Retile(Node):
+    """``RETILE operand TO (cut, ...)``, ``RETILE (operand, ...) ALONG axis TO (cut, ...)``; one cut per axis."""
 
-    layout: Layout
-    axis: Integer
-    dtype: Name
-    live: LiveKeys | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Random(Node):
-    """``RANDOM layout NORMAL(0, 1) SEED seed TYPE dtype KEYS live``; `distribution` is a function's name."""
-
-    layout: Layout
-    distribution: Name
-    parameters: tuple[Literal, ...]
-    seed: Integer
-    dtype: Name
-    live: LiveKeys | None = None
+    operands: tuple[Windowed, ...]
+    cuts: tuple[Cut, ...]
+    along: Integer = Integer(0)
 
 
-Query: TypeAlias = Table | Select | Tile | Concat | Stack | Retile | Constant | Iota | Random
+Query: TypeAlias = (
+    Table | Select | Tile | Concat | Stack | ReKey | Retile | Constant | Iota | Random
+)

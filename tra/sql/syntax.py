@@ -2,7 +2,7 @@
 
 Every node is frozen and carries the `Span` of its text, which takes no part in comparison: two texts with
 equal trees say the same. There is one closed union per syntactic class, read with ``match``: `Statement`,
-`Query`, `Expr` (the index form), `KeyExpr`, `Predicate` and `TileExpr`. This module shows them all.
+`Query`, `Expr` (the index form), `KeyExpr` and `TileExpr`. This module shows them all.
 """
 
 from __future__ import annotations
@@ -10,16 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tra.sql.generated import (
+    Axis,
+    Constant,
+    Domain,
+    Iota,
+    Layout,
+    LinkTerm,
+    Live,
+    LiveBox,
+    LiveKeys,
+    Random,
+)
 from tra.sql.leaves import Integer, Literal, LiteralValue, Name, Node, Option, Text
 from tra.sql.problems import MAX_HEIGHT, NOWHERE, Span
 from tra.sql.relational import (
     And,
-    Axis,
     Concat,
-    Constant,
-    Domain,
+    Cut,
     Equality,
-    Iota,
     Join,
     KeyBinary,
     KeyCompare,
@@ -27,14 +36,10 @@ from tra.sql.relational import (
     KeyItem,
     KeyNegate,
     KeyRef,
-    Layout,
-    LinkTerm,
-    LiveKeys,
     Not,
     Or,
-    Predicate,
     Query,
-    Random,
+    ReKey,
     Retile,
     Select,
     Stack,
@@ -44,6 +49,8 @@ from tra.sql.relational import (
     TileCall,
     TileExpr,
     TileRef,
+    Window,
+    Windowed,
 )
 
 __all__ = [
@@ -70,7 +77,6 @@ __all__ = [
     "KeyRef",
     "KeyNegate",
     "KeyBinary",
-    "Predicate",
     "KeyCompare",
     "And",
     "Or",
@@ -89,11 +95,17 @@ __all__ = [
     "Tile",
     "Concat",
     "Stack",
+    "ReKey",
     "Retile",
+    "Cut",
+    "Window",
+    "Windowed",
     "Layout",
     "Domain",
     "Axis",
     "LinkTerm",
+    "Live",
+    "LiveBox",
     "LiveKeys",
     "Constant",
     "Iota",

@@ -4,7 +4,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 STATEMENT_STARTS = ("LOAD", "LET", "CREATE", "EXPLAIN", "SHOW", "SAVE")
-QUERY_STARTS = ("SELECT", "TILE", "CONCAT", "STACK", "RETILE", "CONSTANT", "IOTA", "RANDOM")
+QUERY_STARTS = ("SELECT", "TILE", "CONCAT", "STACK", "REKEY", "RETILE", "CONSTANT", "IOTA", "RANDOM")
 RESERVED = (*STATEMENT_STARTS, "SELECT", "FROM", "JOIN", "ON", "WHERE", "GROUP", "AS", "AND", "OR", "NOT")
 _CLAUSES = (
     "VIEW",
@@ -14,6 +14,7 @@ _CLAUSES = (
     "AXIS",
     "SIZE",
     "KEY",
+    "TRUNCATE",
     "AXES",
     "VALUE",
     "ALONG",
@@ -47,6 +48,7 @@ _SIGNS = {
 _NAMES = frozenset(("NAME", "QUOTED", *_UNRESERVED))
 _NUMBERS = frozenset(("INT", "FLOAT", "IMAGINARY", "INF", "NAN"))
 _LITERALS = _NUMBERS | {"STRING", "TRUE", "FALSE", "MINUS", "LPAR"}
+_CALLS = _NAMES | _LITERALS | {"WHERE"}  # a function may be called so
 _OPERATORS = frozenset(("PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "CIRCUMFLEX", "EQUAL", "COMPARATOR"))
 
 
@@ -59,17 +61,17 @@ class _Phrase(NamedTuple):
 
 
 # Where any key expression begins, TILE may stand too, as a table's name: only an item may be the tile itself.
-_ITEM = _Phrase(frozenset({"NAME", "INT", "MINUS", "TILE"}), "a key or tile expression", _NAMES | _LITERALS)
+_ITEM = _Phrase(frozenset({"NAME", "INT", "MINUS", "TILE"}), "a key or tile expression", _CALLS)
 # The first that fits takes its terminals away from the later ones.
 _PHRASES = (
     _Phrase(
         frozenset({"LET"}), f"a statement ({STATEMENTS})", _NAMES | {*STATEMENT_STARTS, "SELECT", "LPAR"}
     ),
     _Phrase(frozenset({"SELECT"}), "a query", _NAMES | {"SELECT", "LPAR"}),
-    _Phrase(frozenset({"STRING", "NAME"}), "a tile expression or a literal", _NAMES | _LITERALS),
+    _Phrase(frozenset({"STRING", "NAME"}), "a tile expression or a literal", _CALLS),
     _Phrase(frozenset({"STRING", "FLOAT"}), "a literal", _LITERALS),
     _Phrase(frozenset({"NOT"}), "a condition on keys", _NAMES | {"NOT", "INT", "LPAR", "MINUS"}),
-    _Phrase(frozenset({"NAME", "FLOAT"}), "an expression", _NAMES | _LITERALS),
+    _Phrase(frozenset({"NAME", "FLOAT"}), "an expression", _CALLS),
     _Phrase(frozenset({"NAME", "INT", "MINUS"}), "a key expression", _NAMES | _LITERALS),
     _Phrase(frozenset({"NAME"}), "a name", _NAMES),
     _Phrase(frozenset({"FLOAT"}), "a number", _NUMBERS),

@@ -36,7 +36,7 @@ def softmax(x: Tile, axis: int) -> Tile:
 def logsumexp(x: Tile, axis: int) -> Tile:
     """max + log Σ exp(x − max) along an axis; −inf where all are −inf."""
     top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0).astype(x.dtype if x.dtype.kind == "f" else np.float64)
+    top = np.where(np.isfinite(top), top, 0).astype(x.dtype if x.dtype.kind in "fc" else np.float64)
     with np.errstate(divide="ignore"):
         total = np.log(np.sum(np.exp(x - top), axis=axis))
     result: Tile = total + np.squeeze(top, axis)

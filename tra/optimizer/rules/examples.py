@@ -1,5 +1,9 @@
-"""Small plans for the examples of rules."""
+"""Small queries and plans for the examples of rules and searches."""
 
+from __future__ import annotations
+
+from tra.algebra.nodes import Expr, Source
+from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
 from tra.optimizer.placement import ALL, Placement, Split
 from tra.optimizer.plan import Scan
@@ -18,3 +22,12 @@ def everywhere() -> Placement:
 def scan() -> Scan:
     """A 4×4 matrix of 2×2 tiles, split by rows."""
     return Scan(tensor_type((4, 4), "f8", ("i", "j"), (2, 2)), split("i"), "A", "0", "A")
+
+
+def product(size: int = 2) -> Expr:
+    """A [i, j] times B [j, k], square matrices cut into 2×2 tiles."""
+    left, right = (
+        Source(tensor_type((size, size), "f8", keys, size // 2), name, "0", name)
+        for name, keys in (("A", ("i", "j")), ("B", ("j", "k")))
+    )
+    return aggregate(join(left, right, "j", "matmul"), ("i", "k"), "add")

@@ -1,18 +1,18 @@
-"""Rules on expressions that always help: fused filters and re-keys, cuts that are undone, nodes that do nothing."""
+"""Rules on expressions that always help: fused filters and re-keys, undone cuts, nodes that do nothing."""
 
 from __future__ import annotations
 
 from tra.algebra.key_function import Op, Opaque, Var, substitute
 from tra.algebra.nodes import Concat, Expr, Filter, ReKey, Retile, Tile, Transform
 from tra.algebra.operators import filter_keys, rekey
-from tra.algebra.retiling import full_windows
+from tra.algebra.retiling import full_windows, retile
 from tra.algebra.whole_tensor import axis_key
 
 
 def filter_filter_fuse(node: Expr) -> Expr | None:
     """σ_f(σ_g(R)) = σ_(f∧g)(R).
 
-    Applies when: both predicates are traced.
+    Applies when: both predicates are traced, and as much is known of the keys that are left.
     Source: R1-1.
 
     Example:
@@ -25,7 +25,8 @@ def filter_filter_fuse(node: Expr) -> Expr | None:
     match node:
         case Filter(child=Filter(child=child, predicate=inner), predicate=outer):
             if not isinstance(inner, Opaque) and not isinstance(outer, Opaque):
-                return filter_keys(child, Op("and", inner, outer))
+                fused = filter_keys(child, Op("and", inner, outer))
+                return fused if fused.type == node.type else None
     return None
 
 
@@ -43,7 +44,9 @@ def rekey_rekey_fuse(node: Expr) -> Expr | None:
         True
     """
     match node:
-        case ReKey(child=ReKey(child=child, keys=middle, function=tuple(inner)), keys=keys, function=tuple(outer)):
+        case ReKey(
+            child=ReKey(child=child, keys=middle, function=tuple(inner)), keys=keys, function=tuple(outer)
+        ):
             bindings = dict(zip(middle, inner, strict=True))
             fused = rekey(child, tuple(substitute(expr, bindings) for expr in outer), keys)
             return fused if fused.type == node.type else None
@@ -82,7 +85,10 @@ def concat_tile_cancel(node: Expr) -> Expr | None:
         True
     """
     match node:
-        case Concat(child=Tile(child=child, axis=tiled, key=cut), key=key, axis=axis) if (key, axis) == (cut, tiled):
+        case Concat(child=Tile(child=child, axis=tiled, key=cut), key=key, axis=axis) if (key, axis) == (
+            cut,
+            tiled,
+        ):
             return child if node.type == child.type else None
     return None
 
@@ -123,8 +129,6 @@ def retile_retile_fuse(node: Expr) -> Expr | None:
             keys = [axis_key(t, p) for t in (child.type, middle.type) for p in range(len(t.axes))]
             half = len(keys) // 2
             if whole and keys[:half] == keys[half:]:
-                from tra.algebra.retiling import retile
-
                 fused = retile([child], node.cuts)
                 return fused if fused.type == node.type else None
     return None

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from tra.optimizer.placement import is_satisfied
-from tra.optimizer.plan import Broadcast, LocalAggregate, LocalContract, LocalJoin, LocalMap, Plan, Shuffle
+from tra.algebra.kernel import Kernel
+from tra.algebra.types import RelType
+from tra.optimizer.placement import Parts, Placement, Role, Scattered, Split, is_satisfied
+from tra.optimizer.plan import (
+    Broadcast,
+    LocalAggregate,
+    LocalContract,
+    LocalJoin,
+    LocalMap,
+    Plan,
+    Shuffle,
+)
 
 
 def exchange_exchange_keep_last(node: Plan) -> Plan | None:
@@ -52,46 +62,63 @@ def aggregate_join_contract(node: Plan) -> Plan | None:
     Source: R1-6; the products of an einsum are never stored.
 
     Example:
-        >>> import tra
         >>> from tra.optimizer.compile_table import compile_default
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> type(aggregate_join_contract(compile_default(((A @ A).expr,), ())[0])).__name__
+        >>> from tra.optimizer.rules.examples import product
+        >>> type(aggregate_join_contract(compile_default((product(),), ())[0])).__name__
         'LocalContract'
     """
     match node:
-        case LocalAggregate(child=LocalJoin(left=left, right=right, on=on, kernel=kernel), by=by, kernel=fold):
+        case LocalAggregate(
+            child=LocalJoin(left=left, right=right, on=on, kernel=kernel), by=by, kernel=fold
+        ):
             return LocalContract(node.type, node.placement, left, right, on, kernel, by, fold)
     return None
 
 
 def aggregate_shuffle_aggregate_first(node: Plan) -> Plan | None:
-    """Σᴸ_g(SHUF_p(R)) = Σᴸ_g(SHUF_p(Σᴸ_g(R))): each site folds what it has before sending.
+    """Σᴸ_g(SHUF_p(R)) = Σᴸ_g(SHUF_p(Σᴸ_g(R))): each site folds what it has before sending; so for BCAST.
 
-    Applies when: the shuffle keeps to keys in g, and R is not folded yet; equal partial sums stay apart (a bag).
-    Source: R2-5, two-phase aggregation.
+    Where the tiles that agree on g lie together already, the second fold has nothing to do and goes.
+
+    Applies when: the shuffle keeps to keys in g, and R holds no parts; equal partial sums stay apart (a bag).
+    Source: R2-5, two-phase aggregation; R2-4.
 
     Example:
-        >>> import tra
         >>> from tra.optimizer.compile_table import compile_default
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> plan = aggregate_shuffle_aggregate_first(compile_default(((A @ A).expr,), (2,))[0])
+        >>> from tra.optimizer.rules.examples import product
+        >>> plan = aggregate_shuffle_aggregate_first(compile_default((product(),), (2,))[0])
         >>> type(plan.child.child).__name__, str(plan.child.child.placement)
         ('LocalAggregate', 'parts(add) on 2')
     """
-    from tra.optimizer.placement import Parts, Placement, Split
-
     match node:
-        case LocalAggregate(child=Shuffle(child=child, placement=target), by=by, kernel=kernel):
-            if child.placement.parts or child.type.names == by:
+        case LocalAggregate(
+            child=(Shuffle(child=child) | Broadcast(child=child)) as sent, by=by, kernel=kernel
+        ):
+            target = sent.placement
+            if any(isinstance(role, Split) and role.key not in by for role in target.roles):
                 return None
-            if any(isinstance(r, Split) and r.key not in by for r in target.roles):
+            if child.placement.parts:
                 return None
-            roles = tuple(r if isinstance(r, Split) and r.key in by else Parts(kernel) for r in child.placement.roles)
-            if not any(isinstance(r, Parts) for r in roles) or any(str(r) == "all" for r in child.placement.roles):
-                return None
+            roles = tuple(_partial(role, child.type, by, kernel) for role in child.placement.roles)
             first = LocalAggregate(node.type, Placement(target.mesh, roles), child, by, kernel)
-            return LocalAggregate(node.type, node.placement, Shuffle(node.type, target, first), by, kernel)
+            again = type(sent)(node.type, target, first)
+            return (
+                LocalAggregate(node.type, node.placement, again, by, kernel)
+                if first.placement.parts
+                else again
+            )
     return None
+
+
+def _partial(role: Role, type_: RelType, by: tuple[str, ...], kernel: Kernel) -> Role:
+    """What a role becomes when each site folds its own tiles: parts, where a key that ends was split."""
+    match role:
+        case Split(key=key) if key not in by:
+            return Parts(kernel, key, type_.domain(key))
+        case Scattered():
+            return Parts(kernel)
+        case _:
+            return role
 
 
 def map_map_fuse(node: Plan) -> Plan | None:
@@ -110,7 +137,11 @@ def map_map_fuse(node: Plan) -> Plan | None:
         ['neg', 'exp']
     """
     match node:
-        case LocalMap(child=LocalMap(child=child, function=inner, kernels=first), function=outer, kernels=then):
+        case LocalMap(
+            child=LocalMap(child=child, function=inner, kernels=first), function=outer, kernels=then
+        ):
             if inner is None or outer is None:
-                return LocalMap(node.type, node.placement, child, inner if outer is None else outer, (*first, *then))
+                return LocalMap(
+                    node.type, node.placement, child, inner if outer is None else outer, (*first, *then)
+                )
     return None

@@ -1,0 +1,71 @@
+"""What tests of plans and backends share: running plans, and holding results to the reference evaluator."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from tra.algebra import reference
+from tra.backends.backend import result_tiles
+from tra.backends.local import LocalBackend
+from tra.optimizer.stages import program
+from tra.testing import check_type
+
+
+@dataclass
+class Agreement:
+    """Runs plans on the local backend, and compares tiles with what the reference evaluator makes."""
+
+    def expected(self, relation):
+        """The tiles of a relation; None where the definitions fail on its values."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                return reference.evaluate(relation.expr, relation.sources)
+            except ValueError:
+                return None
+
+    def run(self, plans, sources, threads=1, given=()):
+        """The tiles of each plan, run on the local backend."""
+        made = program(tuple(plans), given)
+        backend = LocalBackend(threads=threads, sites=made.n_sites)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            run = backend.run(made, sources, measure=True)
+        assert run.measured.tasks == made.n_tasks
+        found = []
+        for root, shares in zip(made.roots, run.shares, strict=True):
+            pairs = list(result_tiles(backend, root, shares))
+            assert len(dict(pairs)) == len(pairs), "a tile came twice"
+            found.append(dict(pairs))
+        return found, run.measured
+
+    def same(self, found, expected, type_=None):
+        """Asserts that two relations are equal but for rounding: keys, shapes, dtypes, values."""
+        assert set(found) == set(expected)
+        for key, tile in expected.items():
+            assert found[key].dtype == tile.dtype, key
+            assert found[key].shape == tile.shape, key
+            self.close(found[key], tile)
+
+    def close(self, left, right):
+        """Asserts that two arrays are equal but for rounding."""
+        if left.dtype.names:
+            for name in left.dtype.names:
+                self.close(left[name], right[name])
+        elif left.dtype.kind in "fc":
+            rtol = 1e-4 if left.dtype.itemsize // (2 if left.dtype.kind == "c" else 1) == 4 else 1e-9
+            scale = np.max(np.abs(right[np.isfinite(right)]), initial=1.0)
+            np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol * float(scale))
+        else:
+            np.testing.assert_array_equal(left, right)
+
+    def typed(self, relation, tiles):
+        """Asserts that tiles are what the static type says."""
+        check_type(relation.expr, tiles)
+
+
+@pytest.fixture(scope="session")
+def agreement():
+    return Agreement()

@@ -1,0 +1,147 @@
+"""One program as a Dask graph: keys, tasks and the worker of each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import dask
+from dask.task_spec import Task as DaskTask
+from dask.task_spec import TaskRef
+from distributed import Client, Future
+
+from tra.algebra.sources import TileSource
+from tra.backends.backend import StoredSource
+from tra.backends.read_tiles import read_tiles
+from tra.backends.tiles import Tiles
+from tra.backends.worker import Arriving, Local, cut_task, pick_task, stage_task
+from tra.optimizer.placement import box_of
+from tra.optimizer.plan import Plan, Scan, plan_order
+from tra.optimizer.stages import Output, Program, Task
+
+TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
+UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
+RETRIES = 2
+
+
+class Graph:
+    """A program on its way to a cluster.
+
+    Attributes:
+        token: what the names of all tasks of this run end in.
+        exchange_of: for each key that crosses between workers, the plan node of its exchange.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        workers: Sequence[str],
+        threads: int,
+        program: Program,
+        sources: Mapping[str, TileSource],
+    ) -> None:
+        self.client, self.workers, self.threads = client, workers, threads
+        self.program, self.sources = program, sources
+        self.token = uuid.uuid4().hex[:12]
+        self.exchange_of: dict[str, str] = {}
+        self._nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
+        self._tasks: dict[TaskKey, DaskTask] = {}
+        self._pinned: dict[TaskKey, str] = {}
+        self._given: dict[Output, Future[Any]] = {}
+        self._cuts = {output: (f"tra-send-{self.token}", n) for n, output in enumerate(program.cut_outputs)}
+        self._picks = {
+            output: (f"tra-result-{self.token}", n) for n, output in enumerate(program.picked_outputs)
+        }
+
+    def submit(self) -> list[list[Future[Any]]]:
+        """Sends the graph; one future per root and site."""
+        self._hold_given()
+        for output, key in self._cuts.items():
+            node = self._nodes[output.repartition[0]] if output.repartition else None
+            nodes = {} if node is None else {node.digest: node}
+            self._add(
+                key, output.site, cut_task, self.token, nodes, output, self._index(output), self._ref(output)
+            )
+        for output, key in self._picks.items():
+            self._add(key, output.site, pick_task, self.token, self._index(output), self._ref(output))
+        for task in self.program.tasks:
+            self._stage(task)
+        return self._send()
+
+    def _send(self) -> list[list[Future[Any]]]:
+        results = [output for shares in self.program.results for output in shares]
+        keys = {
+            output: self._picks.get(output, self._key(output))
+            for output in results
+            if output not in self._given
+        }
+        pins = self._pinned.__getitem__
+        with dask.annotate(workers=pins, allow_other_workers=False, retries=RETRIES):  # type: ignore[attr-defined]
+            futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
+        found = {**self._given, **dict(zip(keys, futures, strict=True))}
+        return [[found[output] for output in shares] for shares in self.program.results]
+
+    def _hold_given(self) -> None:
+        """Futures of the given sources: stored ones are there, the others are sent to their sites now."""
+        for site, worker in enumerate(self.workers):
+            batch: dict[Output, Tiles] = {}
+            for scan in self.program.given:
+                output, source = Output(None, site, scan.digest), self.sources[scan.id]
+                if isinstance(source, StoredSource):
+                    self._given[output] = source.share(site).held
+                    continue
+                batch[output] = self._read(scan, source, site)
+                if sum(tiles.nbytes for tiles in batch.values()) > UPLOAD_BYTES:
+                    self._upload(batch, worker)
+                    batch = {}
+            self._upload(batch, worker)
+
+    def _read(self, scan: Scan, source: TileSource, site: int) -> Tiles:
+        return read_tiles(scan.type, box_of(scan.type, scan.placement, site), source)
+
+    def _upload(self, batch: Mapping[Output, Tiles], worker: str) -> None:
+        if batch:
+            futures = self.client.scatter(list(batch.values()), workers=[worker], hash=False)
+            self._given.update(zip(batch, futures, strict=True))
+
+    def _key(self, output: Output) -> TaskKey:
+        """The key of the task that returns an output, alone or among others."""
+        if output.stage is None:
+            return self._given[Output(None, output.site, output.digest)].key
+        return (f"tra-stage{output.stage + 1}-{self.token}", output.site)
+
+    def _ref(self, output: Output) -> TaskRef:
+        return TaskRef(self._key(output))
+
+    def _index(self, output: Output) -> int | None:
+        if output.stage is None:
+            return None
+        outputs = self.program.stages[output.stage].outputs
+        return outputs.index(output.digest) if len(outputs) > 1 else None
+
+    def _add(self, key: TaskKey, site: int, function: Callable[..., Any], *args: Any) -> None:
+        self._tasks[key] = DaskTask(key, function, *args)
+        self._pinned[key] = self.workers[site]
+
+    def _stage(self, task: Task) -> None:
+        slots: list[Local | Arriving] = [Local(digest, self._index(output)) for digest, output in task.local]
+        values = [self._ref(output) for _, output in task.local]
+        for exchange, operand, taken in task.received:
+            for source, output in taken:
+                if source == task.site:
+                    slots.append(Arriving(exchange, operand, output, self._index(output)))
+                    values.append(self._ref(output))
+                else:
+                    slots.append(Arriving(exchange, operand))
+                    values.append(TaskRef(self._crossing(exchange, output)))
+        read = {scan.id: self.sources[scan.id] for scan, _ in task.scans}
+        number, site = task.stage.number, task.site
+        key = (f"tra-stage{number + 1}-{self.token}", site)
+        arguments = (self.token, task.stage, site, self.threads, read, tuple(slots))
+        self._add(key, site, stage_task, *arguments, *values)
+
+    def _crossing(self, exchange: str, output: Output) -> TaskKey:
+        key = self._cuts.get(output, self._key(output))
+        self.exchange_of[repr(key)] = exchange
+        return key

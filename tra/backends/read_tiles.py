@@ -1,0 +1,35 @@
+"""Reading the tiles of a source that lie in a box of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tra.algebra.live import is_listable, live_keys
+from tra.algebra.sources import TileSource
+from tra.algebra.types import KeyArray, RelType
+from tra.backends.threads import parallel
+from tra.backends.tiles import Tiles, in_box
+from tra.errors import PlanError
+
+
+def keys_within(type_: RelType, box: Sequence[tuple[int, int]]) -> KeyArray:
+    """The live keys of a relation in a box, in lexicographic order.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> keys_within(tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), ((1, 3), (0, 1))).tolist()
+        [[1, 0], [2, 0]]
+
+    Raises:
+        PlanError: there are too many keys to list.
+    """
+    if not is_listable(type_):
+        raise PlanError(f"{type_} has too many tiles to list; use larger tiles")
+    keys = live_keys(type_)
+    return keys[in_box(keys, box)]
+
+
+def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSource) -> Tiles:
+    """The tiles of a source in a box of keys, read on the threads of the running task."""
+    keys = keys_within(type_, box)
+    return Tiles(keys, parallel(lambda key: source.read(tuple(key)), keys.tolist()), is_sorted=True)

@@ -1,0 +1,161 @@
+"""The price of an assignment: what operators cost where they are put, and conversions between placements.
+
+Costs are additive. A conversion is counted at the relation that is converted: several users that need it in
+one placement pay once. A change of one operator therefore changes only the terms around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tra.algebra.live import frontier
+from tra.algebra.nodes import Expr, Retile, Source
+from tra.algebra.types import RelType
+from tra.algebra.volume import n_bytes
+from tra.optimizer.cost import CostModel, is_legal
+from tra.optimizer.operators import Operator
+from tra.optimizer.placement import ALL, Mesh, Parts, Placement, Role, Split, box_of, n_sites, on_mesh
+from tra.optimizer.strategies import Choice
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the search knows of the cluster and of stored relations.
+
+    Attributes:
+        n_sites: how many sites there are.
+        model: the cost model.
+        placed: placements of stored relations, by source id.
+        uploads: source ids whose tiles the client has to send.
+        targets: placements that results must end in, by digest.
+        memory_limit: bytes that one site may use, or None.
+        without: names of rules that are switched off.
+    """
+
+    n_sites: int = 1
+    model: CostModel = field(default_factory=CostModel)
+    placed: Mapping[str, Placement] = field(default_factory=dict)
+    uploads: frozenset[str] = frozenset()
+    targets: Mapping[str, Placement] = field(default_factory=dict)
+    memory_limit: int | None = None
+    without: tuple[str, ...] = ()
+
+
+def settled(type_: RelType, placement: Placement) -> Placement:
+    """The placement once parts are folded: dimensions that held parts split the key of largest frontier.
+
+    Scattered tiles stay where they are; without a key to split, folded tiles are copied.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> from tra.algebra.sources import tensor_type
+        >>> t = tensor_type((12, 4), "f8", ("i", "j"), (1, 4))
+        >>> str(settled(t, Placement((2,), (Parts(ADD),))))
+        'split(i) on 2'
+    """
+    if not placement.parts:
+        return placement
+    extent, name = max(zip(frontier(type_), type_.names, strict=True), default=(0, ""), key=lambda f: f[0])
+    folded: Role = Split(name) if extent > 1 else ALL
+    return Placement(placement.mesh, tuple(folded if isinstance(r, Parts) else r for r in placement.roles))
+
+
+def working_set(operator: Operator, choice: Choice) -> int:
+    """Bytes that the fullest site holds while the operator runs: its operands as needed, and its result.
+
+    Example:
+        >>> from tra.optimizer.operators import operator_graph
+        >>> from tra.optimizer.rules.examples import product
+        >>> from tra.optimizer.strategies import choices
+        >>> operator = list(operator_graph(product()).values())[-1]
+        >>> [working_set(operator, choice) for choice in choices(operator, (2,))]
+        [64, 64, 64, 96]
+    """
+    held = [(operator.type, choice.output)]
+    held += [(c.type, n) for c, n in zip(operator.children, choice.inputs, strict=False) if n is not None]
+    sites = range(n_sites(choice.output.mesh))
+    return max(sum(n_bytes(t, box_of(t, p, site)) for t, p in held) for site in sites)
+
+
+class Pricing:
+    """Prices of the choices for the operators of a query on one mesh.
+
+    Attributes:
+        users: for each operator its users, with the position of the operand.
+        chosen: the choices made so far; what is not chosen yet costs nothing.
+    """
+
+    def __init__(
+        self, graph: Mapping[str, Operator], roots: tuple[Expr, ...], mesh: Mesh, context: Context
+    ) -> None:
+        self.graph, self.mesh, self.context = graph, mesh, context
+        self.roots = frozenset(root.digest for root in roots)
+        self.chosen: dict[str, Choice] = {}
+        self.users: dict[str, list[tuple[str, int]]] = {digest: [] for digest in graph}
+        for digest, operator in graph.items():
+            for position, child in enumerate(operator.children):
+                self.users[child.digest].append((digest, position))
+        self._transfers: dict[tuple[str, Placement, Placement], float] = {}
+
+    def total(self) -> float:
+        """Seconds of the whole plan as chosen."""
+        return sum(
+            self.own(digest) + self.conversions(digest) + self.repartition(digest) for digest in self.chosen
+        )
+
+    def around(self, digest: str) -> float:
+        """The part of the total that the choice for one operator changes, with sources that only it uses."""
+        children = dict.fromkeys(child.digest for child in self.graph[digest].children)
+        users = dict.fromkeys(user for user, _ in self.users[digest])
+        total = self.own(digest) + self.conversions(digest) + self.repartition(digest)
+        total += sum(self.repartition(user) for user in users)
+        return total + sum(self.own(child) + self.conversions(child) for child in children)
+
+    def own(self, digest: str) -> float:
+        """Seconds of the work of one operator, or of loading a source."""
+        operator, model, choice = self.graph[digest], self.context.model, self.chosen[digest]
+        if isinstance(operator.expr, Source):
+            return model.load(operator.type, choice.output, operator.expr.id in self.context.uploads)
+        return model.work(choice)
+
+    def conversions(self, digest: str) -> float:
+        """Seconds to bring a result to each placement that users need it in, and to its final one."""
+        have = self.chosen[digest].output
+        needs = {
+            self.chosen[user].inputs[position] for user, position in self.users[digest] if user in self.chosen
+        }
+        return sum(
+            self._convert(digest, have, need) for need in needs | {self._final(digest)} if need is not None
+        )
+
+    def _final(self, digest: str) -> Placement | None:
+        """The placement that a result must end in; None for what is no result."""
+        if digest not in self.roots:
+            return None
+        wanted = self.context.targets.get(digest)
+        return (
+            on_mesh(wanted, self.mesh)
+            if wanted
+            else settled(self.graph[digest].type, self.chosen[digest].output)
+        )
+
+    def repartition(self, digest: str) -> float:
+        """Seconds of a Retile, and of folding its operands; 0 for other operators."""
+        expr = self.graph[digest].expr
+        if not isinstance(expr, Retile) or digest not in self.chosen:
+            return 0.0
+        placed = [self.chosen[operand.digest].output for operand in expr.operands]
+        ready = tuple(settled(o.type, p) for o, p in zip(expr.operands, placed, strict=True))
+        folded = {(o.digest, p, r) for o, p, r in zip(expr.operands, placed, ready, strict=True)}
+        seconds = self.context.model.repartition(expr, ready, self.chosen[digest].output)
+        return seconds + sum(self._convert(*step) for step in folded)
+
+    def _convert(self, digest: str, have: Placement, need: Placement) -> float:
+        key = (digest, have, need)
+        if key not in self._transfers:
+            legal = is_legal(have, need)
+            self._transfers[key] = (
+                self.context.model.transfer(self.graph[digest].type, have, need) if legal else float("inf")
+            )
+        return self._transfers[key]

@@ -1,0 +1,83 @@
+"""Kernels as text names them: by name in any case, with constants in places of operands, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel, kernel_names
+from tra.errors import TraError
+from tra.sql import syntax as s
+from tra.sql.problems import Problem
+from tra.sql.scope import at, unknown
+
+# What SQL calls aggregations, and the kernels they are; a kernel of the user's with such a name goes first.
+AGGREGATIONS = {"sum": "add", "prod": "mul", "any": "logical_or", "all": "logical_and"}
+
+
+def find_kernel(function: s.Name, options: tuple[s.Option, ...] = ()) -> Kernel:
+    """The kernel of a name, its parameters from the options.
+
+    Raises:
+        Problem: there is no such kernel, or it does not take these parameters.
+    """
+    if not is_registered(function.text):
+        raise unknown("kernel", function, kernel_names())
+    params = {option.name.text: option.value.value for option in options}
+    if "name" in params:
+        raise Problem(function.span, f"kernel {function.text} has no parameter called name")
+    try:
+        with at(function.span):
+            return kernel(function.text, **params)
+    except TraError:
+        raise
+    except Exception as error:  # a definition may do anything with what it is given
+        raise Problem(function.span, f"kernel {function.text} does not take these parameters: {error}") from error
+
+
+def with_literals(by: Kernel, literals: Mapping[int, s.LiteralValue], call: s.Node) -> Kernel:
+    """The kernel with constants in some places of its operands.
+
+    Raises:
+        Problem: it takes none there.
+    """
+    with at(call.span):
+        for position, value in literals.items():
+            by = bind_literal(by, position, value)
+    return by
+
+
+def aggregation(call: s.TileCall) -> str | None:
+    """The kernel that a call folds tiles with; None where it is an operator on tiles.
+
+    A kernel of two operands that is given one tile is an aggregation.
+
+    Example:
+        >>> tile = s.TileRef(None)
+        >>> [aggregation(s.TileCall(s.Name(name), (tile,))) for name in ("sum", "max", "relu")]
+        ['add', 'max', None]
+        >>> aggregation(s.TileCall(s.Name("max"), (tile, s.Literal(0.0))))
+    """
+    if len(call.arguments) != 1 or isinstance(call.arguments[0], s.Literal):
+        return None
+    name = call.function.text
+    if not is_registered(name):
+        return AGGREGATIONS.get(name)
+    return name if not call.options and _takes_two(name) else None
+
+
+def _takes_two(name: str) -> bool:
+    try:
+        return kernel(name).arity == 2
+    except TraError:  # it needs parameters
+        return False
+
+
+def aggregation_name(fold: Kernel) -> s.Name:
+    """What to call an aggregation in text.
+
+    Example:
+        >>> aggregation_name(kernel("add")).text, aggregation_name(kernel("max")).text
+        ('sum', 'max')
+    """
+    written = next((name for name, of in AGGREGATIONS.items() if of == fold.name), fold.name)
+    return s.Name(fold.name if is_registered(written) else written)

@@ -1,0 +1,69 @@
+"""Numbers of the index form, computed while text is bound."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.kernel import Kernel
+from tra.sql.problems import Problem, Span
+from tra.sql.scope import Number
+
+_MAX_BITS = 4096  # of an integer
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "^": operator.pow,
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def folded(symbol: str, values: Sequence[Number], span: Span) -> Number:
+    """The result of an operator on numbers.
+
+    Example:
+        >>> folded("/", [1, 4], Span(0, 0)), folded("-", [2.5], Span(0, 0))
+        (0.25, -2.5)
+
+    Raises:
+        Problem: it has none, or one that is too large.
+    """
+    if len(values) == 1:
+        return -values[0]
+    left, right = values
+    if symbol == "^" and isinstance(left, int) and isinstance(right, int) and right > 0:
+        if left.bit_length() * right > _MAX_BITS:
+            raise Problem(span, f"{left}^{right} is too large")
+    try:
+        result: Number = _BINARY[symbol](left, right)
+    except (ArithmeticError, TypeError) as error:
+        raise Problem(span, f"this has no value: {error}") from None
+    if isinstance(result, complex) and not any(isinstance(value, complex) for value in values):
+        raise Problem(span, f"{left}^{right} is no real number")
+    return result
+
+
+def evaluated(by: Kernel, values: Sequence[Number], span: Span) -> Number:
+    """The result of a kernel on numbers.
+
+    Raises:
+        Problem: the kernel does not take them.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            result = by(*map(np.asarray, values)).item()
+    except Exception as error:
+        raise Problem(span, f"{by.name} does not take these numbers: {error}") from error
+    if not isinstance(result, Number):
+        raise Problem(span, f"{by.name} of numbers gives no number")
+    return result

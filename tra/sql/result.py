@@ -1,0 +1,32 @@
+"""What running query text gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from tra.algebra.relation import Relation
+
+
+@dataclass
+class Result:
+    """The relations that a text names, and what it showed.
+
+    Attributes:
+        relation: the relation of the last LET, view, query, SHOW or EXPLAIN; None where there is none.
+        relations: every relation that has a name at the end, by name.
+        outputs: the texts of SHOW and EXPLAIN, in order.
+    """
+
+    relation: Relation | None
+    relations: dict[str, Relation]
+    outputs: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join(self.outputs) if self.outputs else str(self.relation or "nothing")
+
+    def __repr__(self) -> str:
+        return f"Result({self.relation!r}, {len(self.relations)} names, {len(self.outputs)} outputs)"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"

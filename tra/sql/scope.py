@@ -1,0 +1,115 @@
+"""What names mean while text is bound, and how mistakes found there get their place in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.arithmetic import as_scalar
+from tra.algebra.nodes import Constant, Expr, Source, postorder
+from tra.algebra.operators import generated
+from tra.algebra.relation import Relation
+from tra.algebra.sources import TileSource, array_source
+from tra.algebra.types import scalar_type
+from tra.errors import SchemaError, TraError, near_name
+from tra.sql import syntax as s
+from tra.sql.problems import Problem
+
+Number = bool | int | float | complex
+_SHOWN = 20  # names that a message lists
+
+
+@contextmanager
+def at(span: s.Span, schema: s.Span | None = None) -> Iterator[None]:
+    """Gives errors of the algebra a place in the text: `span`, or `schema` where keys or extents are wrong."""
+    try:
+        yield
+    except Problem:
+        raise
+    except TraError as error:
+        where = schema if schema is not None and isinstance(error, SchemaError) else span
+        raise Problem(where, str(error)) from error
+
+
+def unknown(what: str, name: s.Name, there: Iterable[str]) -> Problem:
+    """The problem that a name is not known, with a near one and what there is.
+
+    Example:
+        >>> print(unknown("relation", s.Name("AA"), ["A", "B"]).message)
+        no relation AA; did you mean 'A'?
+    """
+    names = list(there)
+    listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    hint = f"there is {listed}" if names else f"there is no {what} yet"
+    return Problem(name.span, f"no {what} {name.text}{near_name(name.text, names)}", hint)
+
+
+class Scope:
+    """Relations and numbers by name; a name stands for what it was when it was used.
+
+    A number keeps being one in the index form, so that it is as weak there as it is where it is written out.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.relations: dict[str, Relation] = {}
+        self.numbers: dict[str, Number] = {}
+        self._sources: dict[str, TileSource] = {}
+        for name, value in given.items():
+            self.give(name, value)
+
+    def give(self, name: str, value: Any) -> None:
+        """Names what Python has: a relation, a number, or anything that `numpy.asarray` takes."""
+        scalar = as_scalar(value)
+        if isinstance(value, Relation):
+            self.define(name, value)
+        elif scalar is not None and scalar[1] is None:
+            self.define_number(name, scalar[0])
+        else:
+            node, data = array_source(value, None, None, name)
+            self.define(name, Relation(node, {node.id: data}))
+
+    def define(self, name: str, relation: Relation) -> None:
+        """Names a relation; what had the name before keeps it where it was used."""
+        self._sources.update(relation.sources)
+        self.numbers.pop(name, None)
+        self.relations[name] = relation
+
+    def define_number(self, name: str, value: Number) -> None:
+        """Names a number; where a relation is asked for, it is one without keys.
+
+        Raises:
+            SchemaError: it is an integer that no dtype holds.
+        """
+        relation = Relation(constant_scalar(value), {})
+        self.define(name, relation)
+        self.numbers[name] = value
+
+    def find(self, name: s.Name) -> Relation:
+        """The relation of a name.
+
+        Raises:
+            Problem: there is none.
+        """
+        if name.text not in self.relations:
+            raise unknown("relation", name, self.relations)
+        return self.relations[name.text]
+
+    def relation(self, expr: Expr) -> Relation:
+        """An expression over relations of this scope, with the data it needs."""
+        needed = [node.id for node in postorder(expr) if isinstance(node, Source)]
+        return Relation(expr, {id_: self._sources[id_] for id_ in needed})
+
+
+def constant_scalar(value: Number) -> Expr:
+    """A number as a relation without keys.
+
+    Raises:
+        SchemaError: it is an integer that no dtype holds.
+    """
+    dtype = np.asarray(value).dtype
+    if dtype.kind not in "biufc":
+        raise SchemaError(f"{value} is too large for an integer of 64 bits; write it with an exponent, such as 1e30")
+    return generated(scalar_type(dtype), Constant(value))

@@ -1,0 +1,101 @@
+"""Tile expressions to joins and transforms."""
+
+from __future__ import annotations
+
+from tra.algebra.kernel import Kernel
+from tra.algebra.nodes import Expr
+from tra.algebra.operators import join, joined_names, transform
+from tra.sql import syntax as s
+from tra.sql.kernel_form import aggregation, find_kernel, with_literals
+from tra.sql.problems import Problem
+from tra.sql.scope import at
+from tra.sql.tables import Equation, Part, Tables
+
+
+def bind_tile(tile: s.TileExpr, tables: Tables) -> Part:
+    """The tables that a tile expression needs, joined as its tree says.
+
+    Raises:
+        Problem: a table or kernel is not known, or the algebra refuses what is asked.
+    """
+    match tile:
+        case s.TileRef():
+            return tables.tile(tile)
+        case s.TileCall():
+            return _call(tile, tables)
+        case s.Literal():
+            raise Problem(tile.span, "a number stands where a tile should", "such as A.tile")
+
+
+def apply_to(expr: Expr, call: s.TileCall) -> Expr:
+    """A call with one tile, applied to what that tile stands for."""
+    by = _kernel(call, 1)
+    with at(call.span):
+        return transform(expr, by)
+
+
+def tiles_of(call: s.TileCall) -> list[s.TileExpr]:
+    """The arguments that are no constants."""
+    return [argument for argument in call.arguments if not isinstance(argument, s.Literal)]
+
+
+def _call(call: s.TileCall, tables: Tables) -> Part:
+    if aggregation(call) is not None:
+        raise Problem(
+            call.span,
+            "only functions of one tile may stand around an aggregation",
+            "name it first: CREATE VIEW name AS SELECT ... GROUP BY ...",
+        )
+    by = _kernel(call, len(tiles_of(call)))
+    parts = [bind_tile(tile, tables) for tile in tiles_of(call)]
+    if len(parts) == 2:
+        return _joined(parts[0], parts[1], by, call, tables)
+    with at(call.span):
+        return Part(parts[0].tables, transform(parts[0].expr, by), parts[0].names)
+
+
+def _kernel(call: s.TileCall, n_tiles: int) -> Kernel:
+    """The kernel of a call, which must take as many tiles as it is given, one or two."""
+    literals = {p: a.value for p, a in enumerate(call.arguments) if isinstance(a, s.Literal)}
+    by = with_literals(find_kernel(call.function, call.options), literals, call)
+    name = call.function.text.upper()
+    if by.arity != n_tiles:
+        wanted = by.arity + len(by.literals)
+        raise Problem(call.span, f"{name} takes {wanted} arguments, {len(call.arguments)} are given")
+    if n_tiles > 2:
+        hint = "WHERE(c, a, b) is CHOOSE(c, PAIR(a, b))" if by.name == "where" else None
+        raise Problem(call.span, f"{name} takes {n_tiles} tiles, and a join pairs two", hint)
+    return by
+
+
+def _joined(left: Part, right: Part, by: Kernel, call: s.TileCall, tables: Tables) -> Part:
+    met = [on for equation in tables.equations if (on := _between(equation, left, right))]
+    shared = [pair for pair in left.names.items() if pair[0] in right.names]
+    pairs = [(left.names[one], right.names[other]) for one, other, _ in met]
+    pairs = list(dict.fromkeys([*pairs, *((name, right.names[column]) for column, name in shared)]))
+    with at(call.span, schema=_hull([span for *_, span in met]) if met else None):
+        expr = join(left.expr, right.expr, pairs, by, truncate=_truncates(left, right, tables))
+    renamed = joined_names(left.expr.type, right.expr.type, pairs)
+    names = {column: renamed[name] for column, name in right.names.items()}
+    return Part(left.tables | right.tables, expr, {**names, **left.names})
+
+
+def _between(equation: Equation, left: Part, right: Part) -> tuple[tuple[int, str], tuple[int, str], s.Span] | None:
+    """The columns of an equality that relates the two parts: the one on the left first."""
+    for one, other in ((equation.left, equation.right), (equation.right, equation.left)):
+        if one in left.names and other in right.names:
+            return one, other, equation.span
+    return None
+
+
+def _hull(spans: list[s.Span]) -> s.Span:
+    return s.Span(min(span.start for span in spans), max(span.end for span in spans))
+
+
+def _truncates(left: Part, right: Part, tables: Tables) -> bool:
+    """Claims that a table joined with TRUNCATE meets one before it here."""
+    return any(
+        number in mine and min(other) < number
+        for number in tables.truncated
+        for mine, other in ((left.tables, right.tables), (right.tables, left.tables))
+    )

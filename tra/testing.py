@@ -1,0 +1,284 @@
+"""Tools for testing queries and kernels: `check_kernel`, `check_type`, and Hypothesis strategies of relations.
+
+The strategies need Hypothesis, which is not installed with the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from tra.algebra import current, reference
+from tra.algebra.kernel_check import check_kernel, random_tile
+from tra.algebra.live import box_keys, is_empty, is_listable, live_keys, ranges
+from tra.algebra.live_rules import with_live
+from tra.algebra.nodes import Expr
+from tra.algebra.random_query import Chooser, Query, grow
+from tra.algebra.relation import Relation, from_array, from_tiles
+from tra.algebra.retiling import check_whole
+from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, RelType, Tile, TileKey, as_link
+from tra.errors import PlanError
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+T = TypeVar("T")
+DTYPES = ("float64", "float32", "int64", "int32", "bool", "complex64")
+_NAMES = "ijkl"
+
+
+def check_type(expr: Expr, tiles: Mapping[TileKey, Tile]) -> None:
+    """Checks that tiles are what the static type of an expression says: live keys, tile shapes, dtype.
+
+    Example:
+        >>> A = from_array(np.zeros(3), keys="i", tile=2)
+        >>> check_type(A.expr, {(0,): np.zeros(2), (1,): np.zeros(2)})
+        Traceback (most recent call last):
+        AssertionError: the tile at key (1,) of [i:2] of 2/3 float64 has shape (2,), not (1,)
+
+    Raises:
+        AssertionError: names the key, the shape or the dtype that is not as it should be.
+    """
+    type_ = expr.type
+    check_well_formed(type_)
+    keys = np.array(sorted(tiles), dtype=np.int64).reshape(len(tiles), len(type_.keys))
+    if is_listable(type_):
+        live = {tuple(key) for key in live_keys(type_).tolist()}
+        extra, missing = sorted(set(tiles) - live), sorted(live - set(tiles))
+        assert not extra, f"the key {extra[0]} has a tile, but is not live in {type_}"
+        assert not missing, f"the key {missing[0]} is live in {type_}, but has no tile"
+    for (low, high), column in zip(ranges(type_), keys.T, strict=True):
+        assert not len(column) or (low <= column.min() and column.max() < high), f"{type_}: keys out of range"
+    for key, lengths in zip(sorted(tiles), type_.tile_lengths(keys).tolist(), strict=True):
+        tile = tiles[key]
+        where = f"the tile at key {key} of {type_}"
+        assert tile.shape == tuple(lengths), f"{where} has shape {tile.shape}, not {tuple(lengths)}"
+        assert tile.dtype == type_.dtype, f"{where} has dtype {tile.dtype}"
+
+
+def check_well_formed(type_: RelType) -> None:
+    """Checks a type in itself: distinct keys, positive links to keys that exist, one form of the live set.
+
+    Raises:
+        AssertionError: says what is wrong.
+    """
+    assert len(set(type_.names)) == len(type_.names), f"{type_} names a key twice"
+    assert all(key.domain >= 1 for key in type_.keys), f"{type_} has an empty domain"
+    for axis in type_.axes:
+        assert axis.link == as_link(dict(axis.link)), f"the link of {axis!r} is not in its one form"
+        for name, coef in axis.link:
+            assert name in type_.names and coef > 0, f"{axis!r} of {type_} is linked to {coef}·{name}"
+        assert axis.size >= 0 and axis.extent >= 0, f"{axis!r} is negative"
+        assert axis.link or axis.size == axis.extent, f"{axis!r} is not cut, but longer than its tile"
+    assert with_live(type_, type_.live).live == type_.live, f"the live set of {type_} is not in its one form"
+    if not isinstance(type_.live, AtMost) and not is_empty(type_):
+        for (low, high), key in zip(ranges(type_), type_.keys, strict=True):
+            assert 0 <= low < high <= key.domain, f"live keys of {type_} leave the domain"
+
+
+class ReferenceEngine:
+    """A session that runs queries on the reference evaluator, and checks the type of every result."""
+
+    def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
+        """Tiles by key, in order."""
+        tiles = reference.evaluate(relation.expr, relation.sources)
+        check_type(relation.expr, tiles)
+        return dict(sorted(tiles.items()))
+
+    def compute(self, *relations: Relation) -> tuple[Tile, ...]:
+        """Whole tensors as arrays."""
+        for relation in relations:
+            check_whole(relation.expr.type, "compute")
+        return tuple(reference.to_array(self.tiles(r), r.expr.type) for r in relations)
+
+    def __getattr__(self, name: str) -> Any:
+        raise PlanError(f"the reference evaluator computes and does nothing else; {name} needs a session")
+
+
+@contextmanager
+def reference_session() -> Iterator[ReferenceEngine]:
+    """Makes the reference evaluator the session in force.
+
+    Example:
+        >>> with reference_session():
+        ...     (from_array(np.eye(2)) * 3).compute()
+        array([[3., 0.],
+               [0., 3.]])
+    """
+    engine = ReferenceEngine()
+    current.push(engine)
+    try:
+        yield engine
+    finally:
+        current.remove(engine)
+
+
+def _composite(build: Callable[..., T], *args: Any) -> SearchStrategy[T]:
+    from hypothesis import strategies as st
+
+    return st.composite(build)(*args)
+
+
+def dtypes() -> SearchStrategy[np.dtype[Any]]:
+    """Dtypes of tiles: floats and integers of both sizes, truth values, complex numbers."""
+    from hypothesis import strategies as st
+
+    return st.sampled_from([np.dtype(name) for name in DTYPES])
+
+
+def arrays(shape: Sequence[int], dtype: Any = None) -> SearchStrategy[Tile]:
+    """Arrays of small values that floats hold exactly."""
+    return _composite(_draw_array, tuple(shape), dtype)
+
+
+def _draw_array(draw: DrawFn, shape: tuple[int, ...], dtype: Any) -> Tile:
+    from hypothesis import strategies as st
+
+    found = draw(dtypes()) if dtype is None else np.dtype(dtype)
+    return random_tile(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), shape, found)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A relation, and the whole tensor it stands for."""
+
+    relation: Relation
+    array: Tile
+
+
+def shapes(max_rank: int = 3, min_rank: int = 0) -> SearchStrategy[tuple[int, ...]]:
+    """Shapes with prime, unit and zero extents."""
+    from hypothesis import strategies as st
+
+    extents = st.sampled_from([3, 5, 7, 2, 4, 1, 1, 0])
+    return st.lists(extents, min_size=min_rank, max_size=max_rank).map(tuple)
+
+
+def tensors(
+    shape: Sequence[int] | None = None, dtype: Any = None, max_rank: int = 3, min_rank: int = 0
+) -> SearchStrategy[Tensor]:
+    """Whole tensors cut at random: ragged tiles, tiles of tiles, one tile, tiles of one element, uncut axes.
+
+    Args:
+        shape: the shape of the tensor; random when left out.
+        dtype: the dtype; random when left out.
+        max_rank: the largest rank of a random shape.
+        min_rank: the smallest rank of a random shape.
+    """
+    return _composite(_draw_tensor, shape, dtype, max_rank, min_rank)
+
+
+def _draw_tensor(
+    draw: DrawFn, shape: Sequence[int] | None, dtype: Any, max_rank: int, min_rank: int
+) -> Tensor:
+    from hypothesis import strategies as st
+
+    extents = draw(shapes(max_rank, min_rank)) if shape is None else tuple(shape)
+    array = draw(arrays(extents, dtype))
+    names = draw(st.permutations(_NAMES))[: draw(st.integers(0, len(extents)))]
+    sizes = [draw(st.integers(1, 8)) for _ in names]
+    relation = from_array(array, keys=names, tile=sizes)
+    for place, axis in enumerate(relation.expr.type.axes):
+        divisors = [d for d in (1, 2, 3) if axis.size and axis.size % d == 0]
+        if divisors and draw(st.integers(0, 3)) == 0:
+            relation = relation.tile(place, draw(st.sampled_from(divisors)), f"{place}_")
+    return Tensor(relation, array)
+
+
+def relations(dtype: Any = None, max_keys: int = 3, max_rank: int = 3) -> SearchStrategy[Relation]:
+    """Relations of any kind: keys that cut no axis, one or two, mixed-radix links, holes, no keys, no tiles.
+
+    Args:
+        dtype: the dtype; random when left out.
+        max_keys: the largest number of keys.
+        max_rank: the largest rank of the tiles.
+    """
+    return _composite(_draw_relation, dtype, max_keys, max_rank)
+
+
+def _draw_relation(draw: DrawFn, dtype: Any, max_keys: int, max_rank: int) -> Relation:
+    from hypothesis import strategies as st
+
+    found = draw(dtypes()) if dtype is None else np.dtype(dtype)
+    keys = tuple(Key(name, draw(st.integers(1, 4))) for name in _NAMES[: draw(st.integers(0, max_keys))])
+    axes = tuple(draw(_axes(keys)) for _ in range(draw(st.integers(0, max_rank))))
+    whole = with_live(RelType(keys, axes, found, Box(())), Box(tuple((0, key.domain) for key in keys)))
+    every = box_keys(whole) if isinstance(whole.live, Box) else live_keys(whole)
+    kept = draw(st.sampled_from(["all", "all", "some", "none"]))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    chosen = every[random.random(len(every)) < {"all": 1.0, "some": 0.6, "none": 0.0}[kept]]
+    lengths = whole.tile_lengths(chosen).tolist()
+    tiles = {
+        tuple(key): random_tile(random, tuple(shape), found)
+        for key, shape in zip(chosen.tolist(), lengths, strict=True)
+    }
+    relation = from_tiles(tiles, [k.name for k in keys], axes, [k.domain for k in keys])
+    if not tiles:
+        source = replace(relation.expr, type=replace(whole, live=KeySet(chosen)))
+        return Relation(source, dict(relation.sources))
+    return relation
+
+
+def queries(max_steps: int = 6) -> SearchStrategy[list[Query]]:
+    """Queries made of the operators in random order: each with the one it grew from before it.
+
+    Args:
+        max_steps: the largest number of operators.
+    """
+    return _composite(_draw_queries, max_steps)
+
+
+def _draw_queries(draw: DrawFn, max_steps: int) -> list[Query]:
+    from hypothesis import strategies as st
+
+    choose = Chooser(lambda low, high: draw(st.integers(low, high)))
+    if draw(st.booleans()):
+        tensor = draw(tensors())
+        grown = [Query(tensor.relation, tensor.array)]
+    else:
+        grown = [Query(draw(relations()))]
+    for _ in range(draw(st.integers(0, max_steps))):
+        query = grow(grown[-1], choose)
+        if query is not grown[-1] and query.relation.nbytes < 1 << 18:
+            grown.append(query)
+    return grown
+
+
+def _axes(keys: Sequence[Key]) -> SearchStrategy[Axis]:
+    """Axes cut by no key, by one, or by two as a tile of a tile; some extents leave keys without a tile."""
+    return _composite(_draw_axis, keys)
+
+
+def _draw_axis(draw: DrawFn, keys: Sequence[Key]) -> Axis:
+    from hypothesis import strategies as st
+
+    cut = draw(st.permutations(keys))[: draw(st.integers(0, min(len(keys), 2)))]
+    size = draw(st.sampled_from([2, 3, 1, 4, 0] if not cut else [2, 3, 1, 4]))
+    if not cut:
+        return Axis(size, (), size)
+    factors = [prod(key.domain for key in cut[place + 1 :]) for place in range(len(cut))]
+    reach = size * prod(key.domain for key in cut)
+    extent = draw(st.integers(1, reach) | st.integers(max(reach - size, 0) + 1, reach))
+    return Axis(size, as_link({key.name: f for key, f in zip(cut, factors, strict=True)}), extent)
+
+
+__all__ = [
+    "DTYPES",
+    "ReferenceEngine",
+    "Tensor",
+    "arrays",
+    "check_kernel",
+    "check_type",
+    "check_well_formed",
+    "dtypes",
+    "queries",
+    "reference_session",
+    "relations",
+    "shapes",
+    "tensors",
+]
