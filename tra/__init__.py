@@ -67,6 +67,10 @@ def sql(text: str, /, **relations: Any) -> Result:
     return run_statements(session, text, relations)
 
 
+# It stands in the place of the package of its name: this is how `import tra.sql.parser as p` goes on to find that.
+sql.__name__ = "tra.sql"
+
+
 def open(
     path: str | os.PathLike[str],
     keys: Sequence[str] | None = None,

@@ -1,4 +1,4 @@
-"""Tools for testing queries and kernels: `check_kernel`, `check_type`, and Hypothesis strategies of relations.
+"""Tools for testing queries and kernels: `check_kernel`, `check_type`, Hypothesis strategies of relations.
 
 The strategies need Hypothesis, which is not installed with the engine.
 """

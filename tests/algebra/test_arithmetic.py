@@ -92,7 +92,19 @@ def test_a_relation_and_an_array_both_ways_round(pair, function):
     check(function, (left.array, right.relation), (left.array, right.array))
 
 
-SCALARS = [2, -1, 0, 2.5, True, 1 + 2j, np.float32(1.5), np.float64(2.5), np.int32(3), np.int64(-2), np.bool_(True)]
+SCALARS = [
+    2,
+    -1,
+    0,
+    2.5,
+    True,
+    1 + 2j,
+    np.float32(1.5),
+    np.float64(2.5),
+    np.int32(3),
+    np.int64(-2),
+    np.bool_(True),
+]
 
 
 @settings(max_examples=150)
@@ -218,10 +230,22 @@ def test_combining_scalars_is_no_query():
 def test_unary_functions(dtype):
     a = np.arange(-2, 5).astype(dtype)
     A = tra.from_array(a, tile=3)
-    functions = {"exp": np.exp, "square": np.square, "sqrt": np.sqrt, "sin": np.sin, "floor": np.floor, "conj": np.conj,
-                 "real": np.real, "sign": np.sign, "expm1": np.expm1, "is_nan": np.isnan}  # fmt: skip
+    functions = {
+        "exp": np.exp,
+        "square": np.square,
+        "sqrt": np.sqrt,
+        "sin": np.sin,
+        "floor": np.floor,
+        "conj": np.conj,
+        "real": np.real,
+        "sign": np.sign,
+        "expm1": np.expm1,
+        "is_nan": np.isnan,
+    }
     for name, function in functions.items():
-        check(lambda x, f=function, n=name: getattr(tra, n)(x) if isinstance(x, Relation) else f(x), (A,), (a,))
+        check(
+            lambda x, f=function, n=name: getattr(tra, n)(x) if isinstance(x, Relation) else f(x), (A,), (a,)
+        )
 
 
 def test_arrays_are_borrowed():

@@ -23,7 +23,9 @@ def indices(draw, shape):
             items.append(draw(st.integers(-extent, extent - 1) | st.sampled_from([np.int64(extent - 1)])))
         else:
             ends = st.none() | st.integers(-9, 9)
-            items.append(slice(draw(ends), draw(ends), draw(st.none() | st.sampled_from([1, 2, -1, -2, -3, 5]))))
+            items.append(
+                slice(draw(ends), draw(ends), draw(st.none() | st.sampled_from([1, 2, -1, -2, -3, 5])))
+            )
     for _ in range(draw(st.integers(0, 2))):
         items.insert(draw(st.integers(0, len(items))), None)
     if draw(st.booleans()):
@@ -47,7 +49,10 @@ def test_basic_indices(data):
 def test_indices_after_an_ellipsis(data):
     tensor = data.draw(tensors(min_rank=1))
     last = tensor.array.shape[-1]
-    index = (..., data.draw(st.sampled_from([slice(None, None, -1), slice(1, None, 2), None] + [0] * (last > 0))))
+    index = (
+        ...,
+        data.draw(st.sampled_from([slice(None, None, -1), slice(1, None, 2), None] + [0] * (last > 0))),
+    )
     agree(tensor.relation[index], np.asarray(tensor.array[index]))
 
 
@@ -143,7 +148,11 @@ def test_retiling(data):
 def test_retilings_that_are_refused():
     A = tra.from_array(np.ones((3, 4)))
     assert A.retile((2, 2)).tile_shape == A.retile([2, 2]).tile_shape == (2, 2)
-    for sizes, words in [((2,), "2 axes, got 1 sizes"), ((2, 0), "at least 1; got 0"), ((1, 2, 3), "got 3 sizes")]:
+    for sizes, words in [
+        ((2,), "2 axes, got 1 sizes"),
+        ((2, 0), "at least 1; got 0"),
+        ((1, 2, 3), "got 3 sizes"),
+    ]:
         with pytest.raises(SchemaError, match=words):
             A.retile(*sizes)
     with pytest.raises(SchemaError, match=r"no tile at key \(0,\)"):

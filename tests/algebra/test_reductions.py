@@ -59,7 +59,9 @@ def test_places_of_extremes_with_ties_and_nan(data):
     if array.dtype.kind in "fc" and array.size and data.draw(st.booleans()):
         holes = np.random.default_rng(data.draw(st.integers(0, 99))).random(array.shape) < 0.3
         array[holes] = np.nan
-    relation = Relation(tensor.relation.expr, {k: _Replaced(v, array) for k, v in tensor.relation.sources.items()})
+    relation = Relation(
+        tensor.relation.expr, {k: _Replaced(v, array) for k, v in tensor.relation.sources.items()}
+    )
     tensor = Tensor(relation, array)
     axis = data.draw(st.none() | st.integers(-array.ndim, array.ndim - 1)) if array.ndim else None
     keepdims = data.draw(st.booleans())
@@ -128,7 +130,12 @@ def test_a_ragged_edge_changes_no_mean():
 
 def test_reductions_that_are_refused():
     A = tra.from_array(np.ones((3, 4)))
-    for axis, words in [(2, "no axis 2"), ((0, 0), "named twice"), ((0, -2), "named twice"), (1.0, "integer")]:
+    for axis, words in [
+        (2, "no axis 2"),
+        ((0, 0), "named twice"),
+        ((0, -2), "named twice"),
+        (1.0, "integer"),
+    ]:
         with pytest.raises(SchemaError, match=words):
             A.sum(axis=axis)
     assert A.sum(axis=np.int64(1)).shape == (3,)

@@ -1,0 +1,1 @@
+"""The algebra: what a query means. Types, kernels, operators, the relation, and the reference evaluator."""

@@ -183,8 +183,8 @@ def fill(expr: Expr, value: Scalar) -> Expr:
     """The dense relation with `value` in the holes.
 
     Raises:
-        SchemaError: the dtype has no such value; or the live keys are known only when the plan runs, and `value`
-            is not zero.
+        SchemaError: the dtype has no such value; or the live keys are known only when the plan runs, and
+            `value` is not zero.
     """
     type_ = expr.type
     if is_dense(type_):

@@ -15,7 +15,7 @@ from tra.errors import KernelError, SchemaError
 
 
 class ArithmeticMethods(Handle):
-    """Operators aligned by position and broadcast as in NumPy; the other side may be a number or any array."""
+    """Operators aligned by position and broadcast as in NumPy; the other side is a number or any array."""
 
     def __add__(self, other: Any) -> Self:
         return self._combine("add", other)
@@ -127,7 +127,6 @@ class ArithmeticMethods(Handle):
         expr = arithmetic.binary(by, *sides)
         return self._with(operand, expr) if isinstance(operand, Handle) else self._on(expr)
 
-
     def _multiply(self, other: Any, *, reflected: bool) -> Self:
         """The matrix product with another operand, which stands on the left when `reflected`."""
         if not is_operand(other):
@@ -159,7 +158,8 @@ def _check_inner(left: Handle, right: Handle) -> None:
     inner = (left.shape[-1], right.shape[-2] if right.ndim > 1 else right.shape[0])
     if inner[0] != inner[1]:
         raise SchemaError(
-            f"matmul of shapes {left.shape} and {right.shape}: the inner extents {inner[0]} and {inner[1]} differ\n"
+            f"matmul of shapes {left.shape} and {right.shape}: the inner extents {inner[0]} and {inner[1]} "
+            f"differ\n"
             f"  left  {left}\n  right {right}"
         )
 

@@ -15,9 +15,9 @@ from tra.errors import SchemaError
 def arrow_table(tiles: Mapping[TileKey, Tile], type_: RelType) -> pa.Table:
     """The tiles of a relation as a table in the order of their keys.
 
-    Where all tiles have one shape and Arrow has their dtype, the column ``tile`` is a fixed-shape tensor (plain
-    numbers for tiles of rank 0). Elsewhere it holds the bytes of each tile in row-major order, with a column
-    ``shape`` beside it and the dtype in the metadata of its field.
+    Where all tiles have one shape and Arrow has their dtype, the column ``tile`` is a fixed-shape tensor
+    (plain numbers for tiles of rank 0). Elsewhere it holds the bytes of each tile in row-major order, with a
+    column ``shape`` beside it and the dtype in the metadata of its field.
 
     Example:
         >>> from tra.algebra.sources import tensor_type

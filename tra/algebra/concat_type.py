@@ -8,8 +8,19 @@ import numpy as np
 
 from tra.algebra import live_rules
 from tra.algebra.links import eliminate, unlinked
-from tra.algebra.live import first_missing, has_length, hole_text, is_listable, is_plain, is_uniform, live_keys
-from tra.algebra.live import ranges, required, sort_keys, unique_keys
+from tra.algebra.live import (
+    first_missing,
+    has_length,
+    hole_text,
+    is_listable,
+    is_plain,
+    is_uniform,
+    live_keys,
+    ranges,
+    required,
+    sort_keys,
+    unique_keys,
+)
 from tra.algebra.types import Axis, Box, KeyArray, Live, RelType, as_link
 from tra.errors import SchemaError
 
@@ -49,8 +60,8 @@ def _glued(type_: RelType, name: str, place: int) -> tuple[Axis, bool]:
     if is_uniform(old, type_):
         return unlinked(old.size * factor), False
     raise SchemaError(
-        f"cannot concat {name} along axis {place} of {type_}: the last tile along it is shorter, and {name} is not "
-        "the finest of the keys that cut it"
+        f"cannot concat {name} along axis {place} of {type_}: the last tile along it is shorter, and "
+        f"{name} is not the finest of the keys that cut it"
     )
 
 
@@ -65,7 +76,9 @@ def _group_keys(type_: RelType, name: str, place: int, *, counted: bool) -> Live
     if _has_all(type_, name, place, counted=counted):
         return groups
     if not is_listable(type_):
-        raise SchemaError(f"concat over {name} needs whole groups: {hole_text(type_)}; fill the holes with .fill(0)")
+        raise SchemaError(
+            f"concat over {name} needs whole groups: {hole_text(type_)}; fill the holes with .fill(0)"
+        )
     keys = live_keys(type_)
     whole = required(type_)
     wanted = _group_members(whole, keys, position)

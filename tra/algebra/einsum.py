@@ -25,7 +25,7 @@ _MAX_LABELS = 52  # what numpy.einsum_path takes
 
 
 def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
-    """The labels of each operand and of the result; an ellipsis becomes labels ``...0``, counted from the right.
+    """The labels of each operand and of the result; an ellipsis becomes ``...0``, counted from the right.
 
     Example:
         >>> parse_equation("ij,jk", [2, 2])
@@ -63,7 +63,9 @@ def _term(term: str, rank: int | None, equation: str, dots: tuple[str, ...] = ()
     if rank is not None:
         n = rank - len(letters)
         if n < 0 or (n and not ellipsis):
-            raise SchemaError(f"einsum equation {equation!r}: {term!r} has {len(letters)} labels for {rank} axes")
+            raise SchemaError(
+                f"einsum equation {equation!r}: {term!r} has {len(letters)} labels for {rank} axes"
+            )
         dots = tuple(f"...{p}" for p in reversed(range(n)))
     return (*head, *(dots if ellipsis else ()), *tail)
 

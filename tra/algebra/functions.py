@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tra.algebra import arithmetic, reductions
-from tra.algebra.relation import as_relation, combine
 from tra.algebra.kernel import is_registered, kernel, kernel_names
-from tra.algebra.relation import Relation
+from tra.algebra.relation import Relation, as_relation, combine
 from tra.errors import KernelError, near_name
 
 _ALONG_AXIS: dict[str, Callable[..., Any]] = {

@@ -40,11 +40,15 @@ def _places(type_: RelType, key: TileKey, shape: tuple[int, ...]) -> NDArray[np.
     place: NDArray[np.uint64] = np.full((1,) * len(shape), base, dtype=np.uint64)
     for p, (axis, start) in enumerate(zip(type_.axes, _starts(type_, key), strict=True)):
         line = np.arange(start, start + shape[p], dtype=np.uint64)
-        place = place * np.uint64(axis.extent) + line.reshape([-1 if q == p else 1 for q in range(len(shape))])
+        place = place * np.uint64(axis.extent) + line.reshape(
+            [-1 if q == p else 1 for q in range(len(shape))]
+        )
     return np.broadcast_to(place, shape)
 
 
-def _random(distribution: str, parameters: tuple[float, float], seed: int, places: NDArray[np.uint64]) -> Tile:
+def _random(
+    distribution: str, parameters: tuple[float, float], seed: int, places: NDArray[np.uint64]
+) -> Tile:
     bits = _philox(places, seed)
     first, second = ((b >> np.uint64(11)).astype(np.float64) * 2.0**-53 for b in bits)
     if distribution == "uniform":
@@ -74,6 +78,11 @@ def _philox(places: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.uint64], 
     k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
     for _ in range(10):
         p0, p1 = _M0 * c0, _M1 * c2
-        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ np.uint64(k0), p1 & _LOW, (p0 >> shift) ^ c3 ^ np.uint64(k1), p0 & _LOW
+        c0, c1, c2, c3 = (
+            (p1 >> shift) ^ c1 ^ np.uint64(k0),
+            p1 & _LOW,
+            (p0 >> shift) ^ c3 ^ np.uint64(k1),
+            p0 & _LOW,
+        )
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
     return (c0 << shift) | c1, (c2 << shift) | c3

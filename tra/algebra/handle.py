@@ -1,4 +1,4 @@
-"""The base of the handle users hold: an expression, the data its sources are bound to, and what is known of both."""
+"""The base of the handle users hold: an expression, the data of its sources, and what is known of both."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def join_pairs(left: RelType, right: RelType, on: Any) -> Pairs:
 
 
 def joined_names(left: RelType, right: RelType, on: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """What each right key is called in the join: the left name if joined, else its own, with a suffix if taken.
+    """What each right key is called in a join: the left name if joined, else its own, with a suffix if taken.
 
     Example:
         >>> from tra.algebra.sources import tensor_type
@@ -68,13 +68,15 @@ def joined_names(left: RelType, right: RelType, on: Sequence[tuple[str, str]]) -
 
 
 def join_type(left: RelType, right: RelType, pairs: Pairs, combine: Kernel) -> RelType:
-    """⋈: left key ++ right key without the joined ones; axes as the kernel's shape law says; natural join of keys.
+    """⋈: left key ++ right key without the joined ones; axes as the kernel's shape law says.
 
     Raises:
         KernelError: the kernel takes another number of operands, or the tiles do not fit it.
     """
     if combine.arity != 2:
-        raise KernelError(f"cannot join with {combine}: it takes {combine.arity} operands, a join kernel takes 2")
+        raise KernelError(
+            f"cannot join with {combine}: it takes {combine.arity} operands, a join kernel takes 2"
+        )
     names = joined_names(left, right, pairs)
     on_right = {theirs for _, theirs in pairs}
     keys = left.keys + tuple(Key(names[k.name], k.domain) for k in right.keys if k.name not in on_right)
@@ -107,7 +109,9 @@ def _cropped(type_: RelType, name: str, domain: int) -> RelType:
     axes = tuple(_clipped(axis, tops) if name in dict(axis.link) else axis for axis in type_.axes)
     if isinstance(type_.live, KeySet):
         inside = type_.live.keys[:, position] < domain
-        return live_rules.with_live(RelType(keys, axes, type_.dtype, Box(())), KeySet(type_.live.keys[inside]))
+        return live_rules.with_live(
+            RelType(keys, axes, type_.dtype, Box(())), KeySet(type_.live.keys[inside])
+        )
     bounds = list(ranges(type_))
     bounds[position] = (min(bounds[position][0], domain), min(bounds[position][1], domain))
     live = AtMost(tuple(bounds)) if isinstance(type_.live, AtMost) else live_rules.boxed(tuple(bounds))

@@ -54,7 +54,7 @@ class Kernel:
     params: Params
     signature: Signature
     function: TileFunction = field(repr=False)
-    laws: Laws = Laws()
+    laws: Laws = field(default_factory=Laws)
     literals: tuple[tuple[int, Any], ...] = ()
     sizes: tuple[tuple[str, int], ...] = ()
     gradient: Gradient | None = field(default=None, repr=False)
@@ -172,8 +172,8 @@ def user_kernel(
         sizes: sizes of core dimensions that only the output has.
         flops: operations for one set of core dimensions, as a function of a dict of their sizes.
         gradient: a builder ``(inputs, out, z̄) -> gradients`` of relations, one per input.
-        batched: the function accepts leading loop dimensions, so that many tiles go in one call; otherwise it is
-            called once per position of a tile's loop dimensions (once per tile, if it has no core dimensions).
+        batched: the function accepts leading loop dimensions, so that many tiles go in one call; otherwise it
+            is called once per position of a tile's loop dimensions (once per tile without core dimensions).
         output_dtype: the result's dtype; found by calling the function on tiny tiles when left out.
         **laws: the fields of `tra.algebra.kernel.Laws` that hold; `tra.testing.check_kernel` tests them.
 
@@ -188,8 +188,8 @@ def user_kernel(
         True
 
     Raises:
-        KernelError: the signature cannot be read, a law is unknown, or the name is that of a kernel that comes
-            with the engine.
+        KernelError: the signature cannot be read, a law is unknown, or the name is that of a kernel that
+            comes with the engine.
     """
     promised = read_laws(laws)
 
@@ -197,9 +197,10 @@ def user_kernel(
         named = name or function.__name__
         if is_registered(named) and named.lower() not in _USER_NAMES:
             raise KernelError(f"the kernel {named!r} comes with the engine; give yours another name=")
-        takes_loops = batched or not any(parse_signature(signature).inputs)
+        law = parse_signature(signature)
+        loops = function if batched or not any(law.inputs) else looped(function, law)
         made = make_kernel(
-            named, signature, function if takes_loops else looped(function, parse_signature(signature)), laws=promised, sizes=sizes, flops=flops, gradient=gradient,
+            named, signature, loops, laws=promised, sizes=sizes, flops=flops, gradient=gradient,
             batched=batched, output_dtype=output_dtype, user=f"{named}#{next(_user_versions)}",
         )  # fmt: skip
         _USER_NAMES.add(named.lower())
@@ -252,6 +253,6 @@ def _probe(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
 
 
 __all__ = [
-    "Flops", "Gradient", "Kernel", "Laws", "Params", "TileFunction", "bind_literal", "flops_of", "is_registered",
-    "kernel", "kernel_names", "make_kernel", "register", "result_dtype", "user_kernel",
+    "Flops", "Gradient", "Kernel", "Laws", "Params", "TileFunction", "bind_literal", "flops_of",
+    "is_registered", "kernel", "kernel_names", "make_kernel", "register", "result_dtype", "user_kernel",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Expressions over key components: what traced key functions and predicates are made of, and how they are read."""
+"""Expressions over key components: what traced key functions are made of, and how they are read."""
 
 from __future__ import annotations
 
@@ -133,7 +133,8 @@ def conjuncts(expr: KeyExpr) -> Iterator[KeyExpr]:
     """The parts of a conjunction, left to right.
 
     Example:
-        >>> [text(part) for part in conjuncts(Op("and", Op("<", Var("i"), Const(3)), Op("==", Var("j"), Const(0))))]
+        >>> both = Op("and", Op("<", Var("i"), Const(3)), Op("==", Var("j"), Const(0)))
+        >>> [text(part) for part in conjuncts(both)]
         ['i < 3', 'j == 0']
     """
     match expr:
@@ -184,7 +185,7 @@ def plain_shift(expr: KeyExpr) -> tuple[str, int] | None:
 
 
 def bounds_of(expr: KeyExpr, bounds: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
-    """The least and the largest value an expression may take when keys lie in ``[low, high)``; None if unknown.
+    """The least and the largest value of an expression when keys lie in ``[low, high)``; None if unknown.
 
     Example:
         >>> bounds_of(Op("+", Op("*", Var("i"), Const(4)), Var("j")), {"i": (0, 3), "j": (0, 4)})
@@ -209,7 +210,7 @@ def _bounds_of_op(symbol: str, left: tuple[int, int], right: tuple[int, int]) ->
     if symbol == "%":
         if right[0] < 1:
             return None
-        return left if 0 <= left[0] and left[1] < right[0] else (0, right[1] - 1)
+        return left if left[0] >= 0 and left[1] < right[0] else (0, right[1] - 1)
     if symbol == "//" and right[0] < 1:
         return None
     corners = [OPERATORS[symbol](a, b) for a in left for b in right]

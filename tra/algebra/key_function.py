@@ -13,8 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tra.algebra.key_expression import (
-    COMPARISONS, OPERATORS, Const, KeyExpr, KeyFunction, Not, Op, Opaque, Var, bounds_of, conjuncts, evaluate,
-    interval, plain_shift, substitute, text, variables,
+    COMPARISONS,
+    OPERATORS,
+    Const,
+    KeyExpr,
+    KeyFunction,
+    Not,
+    Op,
+    Opaque,
+    Var,
+    bounds_of,
+    conjuncts,
+    evaluate,
+    interval,
+    plain_shift,
+    substitute,
+    text,
+    variables,
 )  # fmt: skip
 from tra.algebra.key_trace import trace
 from tra.algebra.types import KeyArray
@@ -59,7 +74,9 @@ def _call_opaque(function: Opaque, key: list[int]) -> list[int]:
     try:
         return [int(v) if isinstance(v, np.bool_) else operator.index(v) for v in values]
     except TypeError:
-        raise SchemaError(f"the key function must return integers; on key {tuple(key)} it returns {result!r}") from None
+        raise SchemaError(
+            f"the key function must return integers; on key {tuple(key)} it returns {result!r}"
+        ) from None
 
 
 def holds(predicate: KeyExpr | Opaque, names: tuple[str, ...], keys: KeyArray) -> NDArray[np.bool_]:
@@ -77,6 +94,7 @@ def holds(predicate: KeyExpr | Opaque, names: tuple[str, ...], keys: KeyArray) -
 
 
 __all__ = [
-    "COMPARISONS", "OPERATORS", "Const", "KeyExpr", "KeyFunction", "Not", "Op", "Opaque", "Var", "apply", "bounds_of",
-    "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute", "text", "trace", "variables",
+    "COMPARISONS", "OPERATORS", "Const", "KeyExpr", "KeyFunction", "Not", "Op", "Opaque", "Var", "apply",
+    "bounds_of", "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute", "text", "trace",
+    "variables",
 ]  # fmt: skip

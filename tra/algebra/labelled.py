@@ -61,7 +61,10 @@ def labelled(expr: Expr, labels: Sequence[str]) -> Labelled:
     """
     whole = whole_form(expr)
     if len(labels) != len(whole.type.axes):
-        raise SchemaError(f"{len(labels)} indices ({', '.join(labels)}) for a tensor of {len(whole.type.axes)} axes: {expr.type}")
+        raise SchemaError(
+            f"{len(labels)} indices ({', '.join(labels)}) for a tensor of {len(whole.type.axes)} axes: "
+            f"{expr.type}"
+        )
     operand = Labelled(whole, tuple(labels))
     while len(set(operand.labels)) < len(operand.labels):
         operand = _diagonal(operand)
@@ -73,7 +76,10 @@ def _diagonal(operand: Labelled) -> Labelled:
     first, second = [p for p, c in enumerate(operand.labels) if c == label][:2]
     axes = operand.type.axes
     if axes[first].extent != axes[second].extent:
-        raise SchemaError(f"index {label} stands for extents {axes[first].extent} and {axes[second].extent} of {operand.type}")
+        raise SchemaError(
+            f"index {label} stands for extents {axes[first].extent} and {axes[second].extent} of "
+            f"{operand.type}"
+        )
     expr = operand.expr
     if axis_key(expr.type, first) or axis_key(expr.type, second):
         size = (axes[first] if axis_key(expr.type, first) else axes[second]).size
@@ -125,7 +131,7 @@ def match_cuts(operands: Sequence[Labelled]) -> list[Labelled]:
 
 
 def join_on_labels(left: Labelled, right: Labelled, by: Kernel, labels: Sequence[str]) -> Labelled:
-    """Joins two operands of equal cuts on the keys of their common labels; `labels` name the result's axes."""
+    """Joins operands of equal cuts on the keys of their common labels; `labels` name the result's axes."""
     on = [(left.key(c), right.key(c)) for c in left.labels if c in right.labels and left.key(c) is not None]
     return Labelled(join(left.expr, right.expr, on, by), tuple(labels))
 
@@ -139,7 +145,11 @@ def contract_pair(left: Labelled, right: Labelled, keep: Sequence[str]) -> Label
     left, right = match_cuts([left, right])
     out = [c for c in keep if c in left.labels or c in right.labels]
     letters = {c: _LETTERS[p] for p, c in enumerate(dict.fromkeys([*left.labels, *right.labels]))}
-    spec = ",".join("".join(letters[c] for c in o.labels) for o in (left, right)) + "->" + "".join(letters[c] for c in out)
+    spec = (
+        ",".join("".join(letters[c] for c in o.labels) for o in (left, right))
+        + "->"
+        + "".join(letters[c] for c in out)
+    )
     product = join_on_labels(left, right, _product_kernel(spec, left, right, out), out)
     keys = [key for c in out if (key := product.key(c)) is not None]
     if len(keys) < len(product.type.keys):
@@ -150,7 +160,9 @@ def contract_pair(left: Labelled, right: Labelled, keep: Sequence[str]) -> Label
 def _product_kernel(spec: str, left: Labelled, right: Labelled, out: Sequence[str]) -> Kernel:
     """The contraction kernel; `mul` where it is an element-wise product that broadcasts from the right."""
     longest = max(left.labels, right.labels, key=len)
-    if tuple(out) == longest and all(longest[len(longest) - len(o.labels) :] == o.labels for o in (left, right)):
+    if tuple(out) == longest and all(
+        longest[len(longest) - len(o.labels) :] == o.labels for o in (left, right)
+    ):
         return kernel("mul")
     return einsum_kernel(spec)
 
@@ -178,7 +190,9 @@ def reduce_labels(operand: Labelled, labels: Sequence[str], tile_kernel: str, fo
     return _fold(operand, expr, labels, tuple(rest), fold)
 
 
-def _fold(operand: Labelled, reduced: Expr, gone: Sequence[str], rest: tuple[str, ...], fold: str) -> Labelled:
+def _fold(
+    operand: Labelled, reduced: Expr, gone: Sequence[str], rest: tuple[str, ...], fold: str
+) -> Labelled:
     gone_keys = {operand.key(c) for c in gone}
     keys = [name for name in reduced.type.names if name not in gone_keys]
     expr = aggregate(reduced, keys, fold) if len(keys) < len(reduced.type.keys) else reduced
@@ -186,7 +200,7 @@ def _fold(operand: Labelled, reduced: Expr, gone: Sequence[str], rest: tuple[str
 
 
 def elementwise(by: Kernel, left: Labelled, right: Labelled, order: Sequence[str] | None = None) -> Labelled:
-    """Applies a kernel to matching elements; a label that one operand lacks, or has with extent 1, broadcasts.
+    """Applies a kernel to matching elements; a label that one side lacks, or has with extent 1, broadcasts.
 
     Raises:
         SchemaError: extents differ and neither is 1.
@@ -221,7 +235,7 @@ def _as_ones(operand: Labelled, other: Labelled) -> Labelled:
 
 
 def _spread(operand: Labelled, order: Sequence[str]) -> Labelled:
-    """The axes in the given order, with an axis of length 1 for each label missing after the first present."""
+    """The axes in the given order, with one of length 1 for each label missing after the first present."""
     has = {label.removeprefix("1:"): label for label in operand.labels}
     present = [has[c] for c in order if c in has]
     expr = transpose(operand.expr, [operand.labels.index(c) for c in present]) if present else operand.expr
@@ -258,7 +272,7 @@ def transposed(operand: Labelled, order: Sequence[str]) -> Labelled:
 
 
 def renamed_keys(operand: Labelled, names: Sequence[str]) -> Expr:
-    """The relation with the key of each axis called by `names`; where two would collide, the later gets a suffix."""
+    """The relation with the key of each axis called by `names`; a name that is taken gets a suffix."""
     type_ = operand.type
     wanted: dict[str, str] = {}
     for place, name in enumerate(names):

@@ -39,7 +39,7 @@ def single_values(type_: RelType) -> dict[str, int]:
 
 
 def eliminate(axis: Axis, place: int, gone: set[str], type_: RelType) -> Axis:
-    """The axis when the keys in `gone` disappear (rule E): a single live value is put in, full tiles need no key.
+    """The axis when the keys in `gone` disappear (rule E): single values are put in, full tiles need none.
 
     Raises:
         SchemaError: the lengths of the tiles differ along it, so that the key is needed.
@@ -56,9 +56,10 @@ def eliminate(axis: Axis, place: int, gone: set[str], type_: RelType) -> Axis:
     if is_uniform(axis, type_):
         return unlinked(axis.size)
     last = axis.extent - axis.size * max_offset(axis, type_)
+    needed = ", ".join(sorted(gone & set(coefs)))
     raise SchemaError(
         f"the last tile along axis {place} is {last} of {axis.size}: concat or retile first\n"
-        f"  {type_}\n  hint: key {', '.join(sorted(gone & set(coefs)))} disappears, but says how long the tiles are"
+        f"  {type_}\n  hint: key {needed} disappears, but says how long the tiles are"
     )
 
 
@@ -137,7 +138,9 @@ def _candidates(new: KeyArray, offset: KeyArray) -> Iterator[KeyArray]:
     for columns in ([], *([c] for c in range(new.shape[1])), _independent(steps)):
         form = np.zeros(new.shape[1] + 1, dtype=np.int64)
         if columns:
-            found = np.linalg.lstsq(steps[:, columns].astype(np.float64), rises.astype(np.float64), rcond=None)
+            found = np.linalg.lstsq(
+                steps[:, columns].astype(np.float64), rises.astype(np.float64), rcond=None
+            )
             form[columns] = np.rint(found[0]).astype(np.int64)
         form[-1] = offset[0] - new[0] @ form[:-1]
         yield form

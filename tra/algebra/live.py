@@ -66,7 +66,7 @@ def is_empty(type_: RelType) -> bool:
 
 
 def max_offset(axis: Axis, type_: RelType) -> int:
-    """The largest offset of a live tile along `axis`; exact for listed keys and mixed-radix chains, else a bound.
+    """The largest offset of a live tile along `axis`; a bound, exact for listed keys and mixed-radix chains.
 
     Example:
         >>> from tra.algebra.types import Key
@@ -127,7 +127,8 @@ def live_keys(type_: RelType) -> KeyArray:
     Example:
         >>> from tra.algebra.types import Key
         >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)
-        >>> live_keys(RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 2))))).tolist()
+        >>> type_ = RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 2))))
+        >>> live_keys(type_).tolist()
         [[0, 0], [0, 1], [1, 0]]
 
     Raises:
@@ -136,7 +137,9 @@ def live_keys(type_: RelType) -> KeyArray:
     if isinstance(type_.live, KeySet):
         return type_.live.keys
     if not is_listable(type_):
-        raise SchemaError(f"the keys of {type_} are too many to list while the query is built ({MAX_LISTED} at most)")
+        raise SchemaError(
+            f"the keys of {type_} are too many to list while the query is built ({MAX_LISTED} at most)"
+        )
     return box_keys(type_)
 
 
@@ -231,7 +234,7 @@ def first_missing(wanted: KeyArray, keys: KeyArray) -> TileKey | None:
 
 
 def is_dense(type_: RelType) -> bool:
-    """Claims that no required key is missing; a set that is not known while the query is built counts as holed."""
+    """Claims that no required key is missing; a set that is not known yet counts as holed."""
     if isinstance(type_.live, AtMost):
         return False
     return type_.live == full_box(type_) or missing_key(type_) is None

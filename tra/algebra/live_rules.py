@@ -7,15 +7,29 @@ from dataclasses import replace
 
 import numpy as np
 
+from tra.algebra.image import check_image, image
 from tra.algebra.key_function import (
-    Const, KeyExpr, KeyFunction, Opaque, apply, bounds_of, conjuncts, holds, interval, plain_shift,
+    Const,
+    KeyExpr,
+    Opaque,
+    conjuncts,
+    holds,
+    interval,
 )  # fmt: skip
 from tra.algebra.live import (
-    MAX_LISTED, Ranges, as_live, codes, full_box, is_dense, is_listable, is_plain, live_keys, ranges, sort_keys,
+    MAX_LISTED,
+    Ranges,
+    as_live,
+    codes,
+    is_dense,
+    is_listable,
+    is_plain,
+    live_keys,
+    ranges,
+    sort_keys,
     unique_keys,
 )  # fmt: skip
-from tra.algebra.types import AtMost, Box, Key, KeyArray, KeySet, Live, RelType
-from tra.errors import SchemaError
+from tra.algebra.types import AtMost, Box, KeyArray, KeySet, Live, RelType
 
 
 def with_live(type_: RelType, live: Live) -> RelType:
@@ -59,7 +73,10 @@ def union(types: Sequence[RelType], positions: Sequence[int]) -> Live:
     if any(is_dense(t) for t in types):
         dense = next(t for t in types if is_dense(t))
         return projected(dense, positions)
-    sets = [replace(t, live=projected(t, positions), keys=tuple(t.keys[p] for p in positions), axes=()) for t in types]
+    sets = [
+        replace(t, live=projected(t, positions), keys=tuple(t.keys[p] for p in positions), axes=())
+        for t in types
+    ]
     if all(map(is_listable, sets)):
         return KeySet(unique_keys(np.concatenate([live_keys(t) for t in sets])))
     return AtMost(_hull([ranges(t) for t in sets]))
@@ -76,7 +93,9 @@ def stacked(types: Sequence[RelType]) -> Live:
         return Box(((0, len(types)), *first.ranges))
     if not all(map(is_listable, types)):
         return AtMost(((0, len(types)), *_hull([ranges(t) for t in types])))
-    return KeySet(np.concatenate([np.insert(live_keys(t), 0, number, axis=1) for number, t in enumerate(types)]))
+    return KeySet(
+        np.concatenate([np.insert(live_keys(t), 0, number, axis=1) for number, t in enumerate(types)])
+    )
 
 
 def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live:
@@ -85,7 +104,10 @@ def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live
     of_left, of_right = ranges(left), ranges(right)
     bounds = list(of_left)
     for mine, theirs in on:
-        bounds[mine] = (max(of_left[mine][0], of_right[theirs][0]), min(of_left[mine][1], of_right[theirs][1]))
+        bounds[mine] = (
+            max(of_left[mine][0], of_right[theirs][0]),
+            min(of_left[mine][1], of_right[theirs][1]),
+        )
     bounds += [of_right[p] for p in rest]
     if is_plain(left) and is_plain(right):
         empty = any(high <= low for low, high in (*bounds, *of_left, *of_right))
@@ -156,113 +178,7 @@ def _narrowed(type_: RelType, predicate: KeyExpr) -> Ranges | None:
     return tuple(bounds.values())
 
 
-def image(type_: RelType, function: KeyFunction, names: tuple[str, ...]) -> tuple[tuple[Key, ...], Live]:
-    """Keys and live set of ReKey; a key that is only moved keeps its domain.
-
-    Raises:
-        SchemaError: two keys collide, or a component is negative (both name keys); or there are too many keys
-            to check and the function has no known bounds.
-    """
-    moved = _moved(type_, function)
-    if moved is not None and is_plain(type_):
-        _check_corners(type_, function, names)
-        bounds = [high for _, high in moved]
-        return _image_keys(type_, function, names, bounds), Box(moved)
-    if not is_listable(type_):
-        moved = _bounded(type_, function)
-        return _image_keys(type_, function, names, [high for _, high in moved]), AtMost(moved)
-    old = live_keys(type_)
-    new = apply(function, type_.names, old)
-    if len(old) and new.shape[1] != len(names):
-        raise SchemaError(
-            f"the key function gives {new.shape[1]} components for {len(names)} keys ({', '.join(names)})"
-        )
-    new = new.reshape(len(old), len(names))
-    check_image(old, new)
-    tops = [max(int(column.max(initial=0)) + 1, 1) for column in new.T]
-    return _image_keys(type_, function, names, tops), KeySet(sort_keys(new))
-
-
-def _image_keys(
-    type_: RelType, function: KeyFunction, names: Sequence[str], tops: Sequence[int]
-) -> tuple[Key, ...]:
-    """One past the largest image; a key that is only moved keeps its domain."""
-    shifts = [None] * len(names) if isinstance(function, Opaque) else [plain_shift(e) for e in function]
-    domains = [
-        max(type_.domain(shift[0]), top) if shift and not shift[1] else top
-        for shift, top in zip(shifts, tops, strict=True)
-    ]
-    return tuple(map(Key, names, domains))
-
-
-def _moved(type_: RelType, function: KeyFunction) -> Ranges | None:
-    """The ranges of the image when each component is a constant or a key of its own, shifted; else None."""
-    if isinstance(function, Opaque):
-        return None
-    bounds = dict(zip(type_.names, ranges(type_), strict=True))
-    moved: list[tuple[int, int]] = []
-    for expr in function:
-        shift = plain_shift(expr)
-        if isinstance(expr, Const):
-            moved.append((expr.value, expr.value + 1))
-        elif shift is not None and shift[0] in bounds:
-            low, high = bounds.pop(shift[0])
-            moved.append((low + shift[1], high + shift[1]))
-        else:
-            return None
-    return tuple(moved)
-
-
-def _check_corners(type_: RelType, function: KeyFunction, names: Sequence[str]) -> None:
-    """Checks a function that only moves, shifts and drops keys, on the few keys of a box that can go wrong."""
-    bounds = ranges(type_)
-    corner = [low for low, _ in bounds]
-    rows = [corner]
-    for position, (low, high) in enumerate(bounds):
-        if high - low > 1:
-            rows.append([*corner[:position], low + 1, *corner[position + 1 :]])
-    old = np.array(rows, dtype=np.int64).reshape(len(rows), len(bounds))
-    check_image(old, apply(function, type_.names, old).reshape(len(rows), len(names)))
-
-
-def _bounded(type_: RelType, function: KeyFunction) -> Ranges:
-    """The ranges of an image whose keys are too many to list; what they are is checked when the query runs."""
-    bounds = dict(zip(type_.names, ranges(type_), strict=True))
-    found = [] if isinstance(function, Opaque) else [bounds_of(expr, bounds) for expr in function]
-    known = [span for span in found if span is not None]
-    if isinstance(function, Opaque) or len(known) < len(found):
-        raise SchemaError(
-            f"{type_} has too many keys to apply this key function to while the query is built ({MAX_LISTED} at most); "
-            "use +, -, *, // and % with constants"
-        )
-    if any(low < 0 for low, _ in known):
-        raise SchemaError(f"this key function may be negative on {type_}, and its keys are too many to check")
-    return tuple((low, high + 1) for low, high in known)
-
-
-def check_image(old: KeyArray, new: KeyArray) -> None:
-    """Checks that no two keys collide under a ReKey and that no component is negative.
-
-    Raises:
-        SchemaError: names the keys.
-    """
-    if np.any(new < 0):
-        row = int(np.argmax(np.any(new < 0, axis=1)))
-        raise SchemaError(
-            f"rekey maps key {tuple(old[row].tolist())} to {tuple(new[row].tolist())}: keys are not negative"
-        )
-    if len(unique_keys(new)) == len(new):
-        return
-    order = np.lexsort(new.T[::-1]) if new.shape[1] else np.arange(len(new))
-    same = np.flatnonzero(np.all(new[order[1:]] == new[order[:-1]], axis=1))[0]
-    first, second = sorted((tuple(old[order[same]].tolist()), tuple(old[order[same + 1]].tolist())))
-    raise SchemaError(
-        f"rekey is not injective: keys {first} and {second} both become {tuple(new[order[same]].tolist())}; "
-        "aggregate over the dropped keys, or filter first"
-    )
-
-
 __all__ = [
-    "boxed", "check_image", "filtered", "full_box", "image", "joined", "kept", "matches", "no_keys", "projected",
+    "boxed", "check_image", "filtered", "image", "joined", "kept", "matches", "no_keys", "projected",
     "stacked", "union", "with_live",
 ]  # fmt: skip

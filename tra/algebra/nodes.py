@@ -25,10 +25,9 @@ class Node:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = [type(self).__name__]
-        for f in fields(self):
-            if f.name not in ("type", "digest") or (f.name == "type" and not self.children):
-                parts.append(f"{f.name}={digest_text(getattr(self, f.name))}")
+        hidden = ("digest", "type") if self.children else ("digest",)  # the type follows from the operands
+        named = [f.name for f in fields(self) if f.name not in hidden]
+        parts = [type(self).__name__, *(f"{name}={digest_text(getattr(self, name))}" for name in named)]
         object.__setattr__(self, "digest", sha256("\0".join(parts).encode()).hexdigest()[:24])
 
     @property
@@ -51,12 +50,7 @@ class Node:
 
 
 def digest_text(value: Any) -> str:
-    """A text that is equal exactly when the field values are.
-
-    Example:
-        >>> digest_text((Cut(3, "i"), "x"))
-        "(Cut(size=3, key='i'),'x')"
-    """
+    """A text that is equal exactly when the field values are."""
     match value:
         case Node():
             return value.digest

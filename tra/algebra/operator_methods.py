@@ -118,8 +118,8 @@ class OperatorMethods(Handle):
             Re-blocking, as in the paper's worked example: Tile, and Concat back.
 
             >>> import tra
-            >>> B = tra.from_tiles({(0,): [[1, 2, 5, 6], [3, 4, 7, 8]], (1,): [[9, 10, 13, 14], [11, 12, 15, 16]]},
-            ...                    keys=("i",))
+            >>> tiles = {0: [[1, 2, 5, 6], [3, 4, 7, 8]], 1: [[9, 10, 13, 14], [11, 12, 15, 16]]}
+            >>> B = tra.from_tiles(tiles, keys="i")
             >>> {k: t.tolist() for k, t in B.tile(axis=1, size=2, key="j").tiles().items()}
             {(0, 0): [[1, 2], [3, 4]], (0, 1): [[5, 6], [7, 8]],
              (1, 0): [[9, 10], [11, 12]], (1, 1): [[13, 14], [15, 16]]}

@@ -137,7 +137,9 @@ def _filter(query: Query, choose: Chooser) -> Query:
 
 def _transform(query: Query, choose: Chooser) -> Query:
     functions: dict[str, Any] = {"neg": np.negative, "abs": np.abs, "square": np.square, "sign": np.sign}
-    name = choose.one(["neg", "abs", "square", "sign", "transpose", "diag", "reduce_sum", "reduce_max", "squeeze"])
+    name = choose.one(
+        ["neg", "abs", "square", "sign", "transpose", "diag", "reduce_sum", "reduce_max", "squeeze"]
+    )
     result = query.relation.transform(name)
     known = query.array is not None and name in functions
     return query.then(result, functions[name](query.array) if known else None)
@@ -175,7 +177,9 @@ def _concat(query: Query, choose: Chooser) -> Query:
 
 def _stack(query: Query, choose: Chooser) -> Query:
     relation = query.relation
-    parts = [relation.expr] * choose.integer(1, 2) + ([relation.transform("neg").expr] if choose.integer(0, 1) else [])
+    parts = [relation.expr] * choose.integer(1, 2) + (
+        [relation.transform("neg").expr] if choose.integer(0, 1) else []
+    )
     result = Relation(stack(parts, f"s{len(query.type.keys)}"), relation.sources)
     if query.array is None or len(parts) > 2 or parts[-1] != relation.expr:
         return query.then(result)

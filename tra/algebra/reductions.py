@@ -69,8 +69,8 @@ def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> E
     """Reduces a whole tensor; `how` is sum, prod, max, min, any, all or logsumexp.
 
     Raises:
-        SchemaError: an axis is not there; or holes, where absent is not the same as zero; or nothing to take the
-            largest or smallest of.
+        SchemaError: an axis is not there; or holes, where absent is not the same as zero; or nothing to take
+            the largest or smallest of.
     """
     if how not in ("sum", "any"):
         _check_dense(expr.type, how)
@@ -138,7 +138,7 @@ def std(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
 
 
 def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
-    """argmin or argmax (`how` is "arg_min" or "arg_max"); NaN first, then the lowest index, as in NumPy.
+    """Argmin or argmax (`how` is "arg_min" or "arg_max"); NaN first, then the lowest index, as in NumPy.
 
     Without an axis the index counts the whole tensor row by row.
 
@@ -148,7 +148,9 @@ def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
     _check_dense(expr.type, how)
     operand = positional(expr)
     if axis is None:
-        labelled = Labelled(axis_order(binary("pair", operand.expr, _flat_index(operand.type))), operand.labels)
+        labelled = Labelled(
+            axis_order(binary("pair", operand.expr, _flat_index(operand.type))), operand.labels
+        )
         gone = list(operand.labels)
     else:
         if isinstance(axis, Sequence):
@@ -200,7 +202,11 @@ def _flat_index(type_: RelType) -> Expr:
 
 
 def softmax(expr: Expr, axis: int = -1) -> Expr:
-    """exp(x − max) / Σ exp(x − max) along an axis; one kernel where the axis is in one tile."""
+    """The shares exp(x) / Σ exp(x) along an axis; one kernel where the axis is in one tile.
+
+    Raises:
+        SchemaError: the axis is not there or has extent 0, or the relation has holes.
+    """
     operand = positional(expr)
     place = resolve_axes(operand.type, axis)[0]
     return softmax_label(operand, str(place)).expr
@@ -234,7 +240,11 @@ def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
 
 
 def log_softmax(expr: Expr, axis: int = -1) -> Expr:
-    """x − logsumexp(x) along an axis."""
+    """The logarithm of softmax along an axis: x − logsumexp(x).
+
+    Raises:
+        SchemaError: the axis is not there or has extent 0, or the relation has holes.
+    """
     operand = positional(expr)
     place = resolve_axes(operand.type, axis)[0]
     _check_extents(operand.type, "log_softmax", [place])

@@ -16,8 +16,8 @@ import numpy as np
 
 from tra.algebra import key_function
 from tra.algebra.generate import generate_tile
+from tra.algebra.image import check_image
 from tra.algebra.live import box_keys, hole_text, missing_key, sort_keys
-from tra.algebra.live_rules import check_image
 from tra.algebra.nodes import (
     Aggregate,
     Concat,
@@ -95,7 +95,9 @@ def _node(node: Expr, inputs: list[Relation], sources: Mapping[str, TileReader])
         case Concat(child=child, key=name, axis=axis):
             position = child.type.names.index(name)
             groups = _groups(inputs[0], [p for p in range(len(child.type.keys)) if p != position])
-            return {g: np.concatenate([tile for _, tile in members], axis=axis) for g, members in groups.items()}
+            return {
+                g: np.concatenate([tile for _, tile in members], axis=axis) for g, members in groups.items()
+            }
         case Stack():
             return {(n, *key): tile for n, relation in enumerate(inputs) for key, tile in relation.items()}
         case Retile():

@@ -46,7 +46,9 @@ def kernel(name: str | Kernel, **params: Any) -> Kernel:
     """
     if not isinstance(name, str):
         if params:
-            raise KernelError(f"{name} is bound already: it takes no further parameters ({', '.join(params)})")
+            raise KernelError(
+                f"{name} is bound already: it takes no further parameters ({', '.join(params)})"
+            )
         return name
     if name.lower() not in _REGISTRY:
         raise KernelError(f"unknown kernel {name!r}{near_name(name, _REGISTRY)}")

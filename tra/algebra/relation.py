@@ -61,11 +61,15 @@ class Relation(OperatorMethods, TensorMethods):
         return current.current().persist(self)[0]
 
     def explain(self, analyze: bool = False) -> Any:
-        """The plan, its price and the alternatives that lost; with `analyze` it runs and shows measured figures."""
+        """The plan, its price and the alternatives that lost; with `analyze` also what a run measures."""
         return current.current().explain(self, analyze=analyze)
 
     def save(self, path: Any) -> None:
-        """Runs the query and writes the result; the suffix decides the format (.tra, .npy, .npz, .parquet, .zarr)."""
+        """Runs the query and writes the result; the suffix decides the format.
+
+        Args:
+            path: a file to make, ending in .tra, .npy, .npz, .parquet or .zarr.
+        """
         current.current().save(self, path)
 
     def to_text(self) -> str:

@@ -43,7 +43,9 @@ def _grid(type_: RelType) -> str:
         lines += [_line(0, y * height, width, y * height) for y in _marks(high.size, high.extent)]
     else:
         lines += [_line(0, 0, width, 0), _line(0, height, width, height)]
-    size = f"width='{width + 2:.0f}' height='{height + 2:.0f}' viewBox='-1 -1 {width + 2:.1f} {height + 2:.1f}'"
+    size = (
+        f"width='{width + 2:.0f}' height='{height + 2:.0f}' viewBox='-1 -1 {width + 2:.1f} {height + 2:.1f}'"
+    )
     return f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{''.join(lines)}</svg>"
 
 
@@ -54,4 +56,6 @@ def _marks(size: int, extent: int) -> list[float]:
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='#34495e' stroke-width='1'/>"
+    return (
+        f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='#34495e' stroke-width='1'/>"
+    )

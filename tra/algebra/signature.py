@@ -80,7 +80,9 @@ def bind_axes(
     bound = {dim: _unify(found, joined, kernel, dim) for dim, found in cores.items()}
     for dim, axis in bound.items():
         if dim.isdigit() and not (axis.size == int(dim) and is_uniform(axis, joined)):
-            raise KernelError(f"{kernel} {signature} takes tiles of length {dim} there; got one {describe(axis)}")
+            raise KernelError(
+                f"{kernel} {signature} takes tiles of length {dim} there; got one {describe(axis)}"
+            )
     loop_axes = [_unify(found, joined, kernel, None) for found in loops]
     core_axes = [bound[d] if d in bound else _new_axis(d, sizes, kernel) for d in signature.output]
     return (*loop_axes, *core_axes)
@@ -96,7 +98,8 @@ def _sorted_axes(
         n_loops = len(operand.axes) - len(dims)
         if n_loops < 0:
             raise KernelError(
-                f"{kernel} {signature} takes tiles of at least {len(dims)} axes; operand {number} is {operand}"
+                f"{kernel} {signature} takes tiles of at least {len(dims)} axes; "
+                f"operand {number} is {operand}"
             )
         found = [(axis, f"axis {place} of operand {number}") for place, axis in enumerate(operand.axes)]
         for dim, item in zip(dims, found[n_loops:], strict=True):
@@ -117,7 +120,7 @@ def _new_axis(dim: str, sizes: Mapping[str, int], kernel: str) -> Axis:
 
 
 def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) -> Axis:
-    """One axis for all operands: identical ones, or uniform ones of equal size; size 1 broadcasts in loops."""
+    """One axis for all operands: identical or uniform of equal size; size 1 broadcasts in loops."""
     candidates = found
     if dim is None:
         candidates = [f for f in candidates if not is_extent_one(f[0])] or candidates[:1]
@@ -130,7 +133,8 @@ def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) ->
             raise KernelError(
                 f"{kernel}: the tiles do not fit along {what}\n"
                 f"  {first_where} is {describe(first)}\n  {where} is {describe(axis)}\n"
-                "  hint: join on the keys that cut this axis, with equal tile sizes; .retile(...) changes them"
+                "  hint: join on the keys that cut this axis, with equal tile sizes; .retile(...) "
+                "changes them"
             )
     return first
 

@@ -54,7 +54,9 @@ class ArraySource:
         """The slice of the array that the key stands for."""
         columns = dict(zip(self.type.names, key, strict=True))
         starts = [int(axis.offset(columns)) * axis.size for axis in self.type.axes]
-        window = tuple(slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True))
+        window = tuple(
+            slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True)
+        )
         piece = np.asarray(self.array[window])
         if isinstance(self.array, np.ndarray):
             piece = piece.view()
@@ -103,7 +105,10 @@ def tensor_type(
         )
     distinct(names, "a tensor")
     sizes = _tile_sizes(tile, [int(extent) for extent in shape], len(names))
-    cuts = [*(Cut(size, name) for size, name in zip(sizes, names, strict=False)), *[Cut()] * (rank - len(names))]
+    cuts = [
+        *(Cut(size, name) for size, name in zip(sizes, names, strict=False)),
+        *[Cut()] * (rank - len(names)),
+    ]
     axes = tuple(cut_axis(cut, int(extent)) for cut, extent in zip(cuts, shape, strict=True))
     found = tuple(Key(name, axis.n_tiles) for name, axis in zip(names, axes, strict=False))
     return required(RelType(found, axes, np.dtype(dtype), Box(())))
@@ -199,7 +204,9 @@ def tiles_source(
     for key, tile in held.items():
         expected = tuple(type_.tile_lengths(np.array([key], dtype=np.int64).reshape(1, len(key)))[0].tolist())
         if tile.shape != expected:
-            raise SchemaError(f"the tile at key {key} has shape {tile.shape}, but {type_} makes it {expected}")
+            raise SchemaError(
+                f"the tile at key {key} has shape {tile.shape}, but {type_} makes it {expected}"
+            )
     id_ = source_id("tiles")
     return Source(type_, id_, "0", name or id_.replace("-", "_")), TilesSource(held)
 

@@ -46,14 +46,18 @@ def tiles_type(
 def _check_keys(tiles: Mapping[TileKey, Tile], names: tuple[str, ...]) -> None:
     wrong = next((key for key in tiles if len(key) != len(names) or min(key, default=0) < 0), None)
     if wrong is not None:
-        raise SchemaError(f"key {wrong} does not fit the keys ({', '.join(names)}): one non-negative integer each")
+        raise SchemaError(
+            f"key {wrong} does not fit the keys ({', '.join(names)}): one non-negative integer each"
+        )
 
 
 def _common_dtype(tiles: Mapping[TileKey, Tile]) -> np.dtype[np.generic]:
     dtypes, ranks = {t.dtype for t in tiles.values()}, {t.ndim for t in tiles.values()}
     if len(dtypes) > 1 or len(ranks) > 1:
         shown = ", ".join(sorted(map(str, dtypes)))
-        raise SchemaError(f"tiles of one relation have one dtype and one rank; got {shown} and ranks {sorted(ranks)}")
+        raise SchemaError(
+            f"tiles of one relation have one dtype and one rank; got {shown} and ranks {sorted(ranks)}"
+        )
     dtype: np.dtype[np.generic] = dtypes.pop() if dtypes else np.dtype(np.float64)
     if dtype.kind not in "biufc" and dtype.names is None:
         raise SchemaError(f"tiles are of booleans or numbers; got {dtype}")

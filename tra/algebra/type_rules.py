@@ -1,4 +1,4 @@
-"""What each operator makes of the type of its operand: Σ, ReKey, σ, λ, Tile, Stack (⋈ and Concat stand apart).
+"""What each operator makes of its operand's type: Σ, ReKey, σ, λ, Tile, Stack (⋈ and Concat stand apart).
 
 Each rule says three things: the keys, the axes with their links, and the live keys.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tra.algebra import live_rules
+from tra.algebra.image import image
 from tra.algebra.kernel import Kernel, result_dtype
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, variables
 from tra.algebra.links import eliminate, rekeyed
@@ -44,7 +45,9 @@ def resolve_axis(type_: RelType, axis: int) -> int:
         SchemaError: there is no such axis.
     """
     if not -len(type_.axes) <= axis < len(type_.axes):
-        raise SchemaError(f"there is no axis {axis}: {type_} has tiles of {len(type_.axes)} axes, counted from 0")
+        raise SchemaError(
+            f"there is no axis {axis}: {type_} has tiles of {len(type_.axes)} axes, counted from 0"
+        )
     return axis % len(type_.axes)
 
 
@@ -97,7 +100,9 @@ def aggregate_type(
     axes = tuple(eliminate(axis, place, gone, type_) for place, axis in enumerate(type_.axes))
     positions = [type_.names.index(name) for name in names]
     live = (
-        live_rules.union(parts, [p - 1 for p in positions]) if parts else live_rules.projected(type_, positions)
+        live_rules.union(parts, [p - 1 for p in positions])
+        if parts
+        else live_rules.projected(type_, positions)
     )
     keys = tuple(type_.keys[p] for p in positions)
     return live_rules.with_live(RelType(keys, axes, dtype, Box(())), live)
@@ -113,11 +118,12 @@ def rekey_type(type_: RelType, function: KeyFunction, names: tuple[str, ...]) ->
     if not isinstance(function, Opaque):
         if len(function) != len(names):
             raise SchemaError(
-                f"the key function gives {len(function)} components for {len(names)} keys ({', '.join(names)})"
+                f"the key function gives {len(function)} components for {len(names)} keys "
+                f"({', '.join(names)})"
             )
         for expr in function:
             check_variables(type_, expr)
-    keys, live = live_rules.image(type_, function, names)
+    keys, live = image(type_, function, names)
     return live_rules.with_live(RelType(keys, rekeyed(type_, function, keys), type_.dtype, Box(())), live)
 
 
@@ -171,8 +177,8 @@ def tile_type(type_: RelType, place: int, size: int, key: str) -> RelType:
     old = type_.axes[place]
     if old.link and (not old.size or old.size % size):
         raise SchemaError(
-            f"cannot tile axis {place} of {type_} by {size}: it is cut into tiles of {old.size} already, which "
-            f"{size} does not divide; .retile(...) (Retile) cuts the whole tensor anew"
+            f"cannot tile axis {place} of {type_} by {size}: it is cut into tiles of {old.size} already, "
+            f"which {size} does not divide; .retile(...) (Retile) cuts the whole tensor anew"
         )
     n = max(-(-old.size // size), 1)
     if old.link:
@@ -208,5 +214,3 @@ def stack_type(types: Sequence[RelType], key: str) -> RelType:
     check_new_key(first, key)
     result = RelType((Key(key, len(types)), *first.keys), first.axes, first.dtype, Box(()))
     return live_rules.with_live(result, live_rules.stacked(types))
-
-

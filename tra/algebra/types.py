@@ -102,7 +102,9 @@ class KeySet:
         keys = np.ascontiguousarray(self.keys, dtype=np.int64)
         keys.setflags(write=False)
         object.__setattr__(self, "keys", keys)
-        object.__setattr__(self, "digest", sha256(repr(keys.shape).encode() + keys.tobytes()).hexdigest()[:16])
+        object.__setattr__(
+            self, "digest", sha256(repr(keys.shape).encode() + keys.tobytes()).hexdigest()[:16]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,8 @@ class RelType:
     """The static type of a relation: keys, axes, dtype and live keys.
 
     Example:
-        >>> t = RelType((Key("i", 3),), (Axis(4, (("i", 1),), 10), Axis(7, (), 7)), np.dtype("f4"), Box(((0, 3),)))
-        >>> str(t)
+        >>> axes = (Axis(4, (("i", 1),), 10), Axis(7, (), 7))
+        >>> str(RelType((Key("i", 3),), axes, np.dtype("f4"), Box(((0, 3),))))
         '[i:3] of 4/10×7 float32'
     """
 

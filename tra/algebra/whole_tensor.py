@@ -107,7 +107,9 @@ def recut(expr: Expr, sizes: Mapping[int, int], names: Mapping[int, str] | None 
 
 
 def _is_cut(type_: RelType, place: int, size: int) -> bool:
-    return axis_key(type_, place) is not None and type_.axes[place].size == min(size, type_.axes[place].extent)
+    return axis_key(type_, place) is not None and type_.axes[place].size == min(
+        size, type_.axes[place].extent
+    )
 
 
 def _name(type_: RelType, place: int, names: Mapping[int, str] | None) -> str:

@@ -9,9 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from tra.algebra import key_function
+from tra.algebra.image import check_image
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
-from tra.algebra.live_rules import check_image, matches
+from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, RelType, Tile
 from tra.backends.kernel_calls import call, map_tiles
 from tra.backends.threads import parallel
@@ -22,17 +23,18 @@ On: TypeAlias = Sequence[tuple[str, str]]
 SMALL_PAIR = 1 << 12  # bytes of a tile below which all products of a contraction are made in batches
 
 
-def map_local(tiles: Tiles, old: RelType, function: KeyFunction | None, kernels: Sequence[Kernel]) -> Tiles:
-    """λᴸ: new keys, and each tile through the kernels in turn."""
+def map_local(
+    tiles: Tiles, old: RelType, function: KeyFunction | None, kernels: Sequence[Kernel], arity: int
+) -> Tiles:
+    """λᴸ: new keys (`arity` of them), and each tile through the kernels in turn."""
     arrays = tiles.arrays
     for kernel in kernels:
         arrays = map_tiles(kernel, [arrays]) if arrays else []
     if function is None:
         return Tiles(tiles.keys, arrays, is_sorted=True)
+    if not arrays:
+        return no_tiles(arity)
     keys = key_function.apply(function, old.names, tiles.keys)
-    if not len(tiles.keys):
-        width = len(function) if isinstance(function, tuple) else keys.shape[1]
-        return no_tiles(width)
     check_image(tiles.keys, keys)
     return Tiles(keys, arrays)
 

@@ -89,8 +89,8 @@ def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
             return local.aggregate_local(inputs[0], child.type, by, kernel)
         case LocalFilter(child=child, predicate=predicate):
             return local.filter_local(inputs[0], child.type, predicate)
-        case LocalMap(child=child, function=function, kernels=kernels):
-            return local.map_local(inputs[0], child.type, function, kernels)
+        case LocalMap(child=child, function=function, kernels=kernels, type=type_):
+            return local.map_local(inputs[0], child.type, function, kernels, len(type_.keys))
         case LocalTile(type=type_, axis=axis, size=size):
             return local.tile_local(inputs[0], type_, axis, size)
         case LocalConcat(child=child, key=key, axis=axis, type=type_):

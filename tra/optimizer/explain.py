@@ -70,7 +70,8 @@ class Explanation:
 
     def save(self, path: Any) -> None:
         """Writes the picture as a self-contained HTML page."""
-        Path(path).write_text(f"<!doctype html><meta charset='utf-8'><title>plan</title>{self._repr_html_()}")
+        page = f"<!doctype html><meta charset='utf-8'><title>plan</title>{self._repr_html_()}"
+        Path(path).write_text(page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return plan_picture(self.planned.program, str(self))

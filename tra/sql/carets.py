@@ -14,7 +14,7 @@ def caret_error(
 ) -> QueryError:
     r"""Words an error at `span` of `text`: ``origin:line:column: message``, the line, the caret, the hint.
 
-    Lines and columns count characters from 1. A span over several lines is underlined to the end of its
+    A message of several lines goes on below the caret. Lines and columns count characters from 1. A span over several lines is underlined to the end of its
     first; an empty one gets a single caret, also just past the end of the text.
 
     Example:
@@ -28,7 +28,9 @@ def caret_error(
     first = text.rfind("\n", 0, start) + 1
     line_number = text.count("\n", 0, start) + 1
     shown, caret = _excerpt(text, first, start, max(span.end, start))
-    lines = [f"{origin}:{line_number}:{start - first + 1}: {message}", f"  {shown}", f"  {caret}"]
+    headline, *rest = message.split("\n")
+    lines = [f"{origin}:{line_number}:{start - first + 1}: {headline}", f"  {shown}", f"  {caret}"]
+    lines += [line if line.startswith("  ") else f"  {line}" for line in rest]
     if hint:
         lines.append(f"  hint: {hint}")
     return QueryError("\n".join(line.rstrip() for line in lines))

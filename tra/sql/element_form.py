@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,18 +16,22 @@ from tra.sql import syntax as s
 from tra.sql.kernel_form import find_kernel
 from tra.sql.number_form import evaluated
 from tra.sql.problems import Problem
-from tra.sql.scope import Number, at
+from tra.sql.scope import Number, at, counted
 
 Value: TypeAlias = Labelled | Number
 
 
-def element_kernel(call: s.Call) -> Kernel:
+def element_kernel(call: s.Call, also: Iterable[str]) -> Kernel:
     """The kernel of a call, which takes elements and not whole tiles.
+
+    Args:
+        call: the call.
+        also: functions of the index form that are no kernels.
 
     Raises:
         Problem: there is no such kernel, or it works on whole tiles.
     """
-    by = find_kernel(call.function, call.options)
+    by = find_kernel(call.function, call.options, also)
     name = call.function.text.upper()
     if any(by.signature.inputs) or len(by.signature.output) > 1:
         raise Problem(
@@ -38,7 +42,7 @@ def element_kernel(call: s.Call) -> Kernel:
     if call.indices is not None:
         raise Problem(call.indices[0].span, f"{name} works element by element and takes no indices")
     if by.arity != len(call.arguments):
-        raise Problem(call.span, f"{name} takes {by.arity} arguments, {len(call.arguments)} are given")
+        raise Problem(call.span, f"{name} takes {counted(by.arity, 'argument')}, {len(call.arguments)} given")
     return by
 
 

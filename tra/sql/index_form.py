@@ -21,8 +21,8 @@ from tra.sql.element_form import Value, apply_to_elements, element_kernel
 from tra.sql.index_use import IndexUse, factors
 from tra.sql.number_form import folded
 from tra.sql.problems import Problem
-from tra.sql.reduction_form import KEEPING, along_index, is_reduction, reduced
-from tra.sql.scope import Number, Scope, at
+from tra.sql.reduction_form import FUNCTIONS, KEEPING, along_index, is_reduction, reduced
+from tra.sql.scope import Number, Scope, at, counted
 
 Result: TypeAlias = Relation | Number
 _OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow",
@@ -144,7 +144,7 @@ class _IndexForm:
             return reduced(call, values, self.left, outside)
         if call.function.text in KEEPING:
             return along_index(call, values)
-        return apply_to_elements(element_kernel(call), values, self.left, call, self.new)
+        return apply_to_elements(element_kernel(call, FUNCTIONS), values, self.left, call, self.new)
 
     def _tensor(self, tensor: s.Tensor) -> Value:
         name = tensor.name.text
@@ -155,10 +155,9 @@ class _IndexForm:
         n_axes = len(relation.shape)
         if len(indices) != n_axes:
             given = f"{len(indices)} given" if tensor.indices else "none given"
-            plural = "index" if n_axes == 1 else "indices"
             raise Problem(
                 tensor.span,
-                f"{name} takes {n_axes} {plural}, {given}",
+                f"{name} takes {counted(n_axes, 'index', 'indices')}, {given}",
                 f"{name}{relation.expr.type} is a tensor of shape {relation.shape}{_example(name, relation)}",
             )
         for index in indices:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel, kernel_names
-from tra.errors import TraError
+from tra.errors import TraError, near_name
 from tra.sql import syntax as s
 from tra.sql.problems import Problem
-from tra.sql.scope import at, unknown
+from tra.sql.scope import at
 
 # What SQL calls aggregations, and the kernels they are; a kernel of the user's with such a name goes first.
 AGGREGATIONS = {"sum": "add", "prod": "mul", "any": "logical_or", "all": "logical_and"}
 
 
-def find_kernel(function: s.Name, options: tuple[s.Option, ...] = ()) -> Kernel:
+def find_kernel(
+    function: s.Name, options: tuple[s.Option, ...] = (), also: Iterable[str] = AGGREGATIONS
+) -> Kernel:
     """The kernel of a name, its parameters from the options.
+
+    Args:
+        function: the name.
+        options: the named arguments of the call.
+        also: functions that are no kernels, and may be meant by a name that is unknown.
 
     Raises:
         Problem: there is no such kernel, or it does not take these parameters.
     """
     if not is_registered(function.text):
-        raise unknown("kernel", function, kernel_names())
+        raise _unknown(function, sorted({*kernel_names(), *also}))
     params = {option.name.text: option.value.value for option in options}
     if "name" in params:
         raise Problem(function.span, f"kernel {function.text} has no parameter called name")
@@ -32,6 +39,13 @@ def find_kernel(function: s.Name, options: tuple[s.Option, ...] = ()) -> Kernel:
         raise
     except Exception as error:  # a definition may do anything with what it is given
         raise Problem(function.span, f"kernel {function.text} does not take these parameters: {error}") from error
+
+
+def _unknown(function: s.Name, there: list[str]) -> Problem:
+    names = [name.upper() for name in there]
+    near = near_name(function.text.upper(), names)
+    hint = None if near else f"the functions are {', '.join(names)}"
+    return Problem(function.span, f"no function {function.text.upper()}{near}", hint)
 
 
 def with_literals(by: Kernel, literals: Mapping[int, s.LiteralValue], call: s.Node) -> Kernel:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import reduce
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, assert_never
 
 from tra.algebra import key_function as k
 from tra.sql import syntax as s
+from tra.sql.problems import MAX_HEIGHT, too_deep
 
 _SYMBOLS = {"+": "+", "-": "-", "*": "*", "/": "//", "%": "%"}
 _COMPARISONS = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -18,38 +18,53 @@ _SIGNS = {symbol: sign for sign, symbol in _COMPARISONS.items()}
 def bind_key(key: s.KeyExpr, column: Callable[[s.KeyRef], str]) -> k.KeyExpr:
     """The key expression that is written; `column` says which key a reference means.
 
+    Raises:
+        Problem: a key is not known, or the expression nests too deep.
+
     Example:
         >>> i = s.KeyRef(None, s.Name("i"))
         >>> k.text(bind_key(s.KeyBinary("/", i, s.KeyNegate(s.Integer(2))), lambda ref: ref.key.text))
         'i // -2'
     """
+    return _bound(key, column)[0]
+
+
+_Sized: TypeAlias = tuple[k.KeyExpr, int]  # an expression and its height
+
+
+def _bound(key: s.KeyExpr, column: Callable[[s.KeyRef], str]) -> _Sized:
     match key:
         case s.Integer(value):
-            return k.Const(value)
+            return k.Const(value), 1
         case s.KeyRef():
-            return k.Var(column(key))
+            return k.Var(column(key)), 1
         case s.KeyNegate(s.Integer(value)):
-            return k.Const(-value)
+            return k.Const(-value), 1
         case s.KeyNegate(operand):
-            return k.Op("-", k.Const(0), bind_key(operand, column))
+            return _chained("-", [(k.Const(0), 1), _bound(operand, column)], key)
         case s.KeyBinary(operator, left, right):
-            return k.Op(_SYMBOLS[operator], bind_key(left, column), bind_key(right, column))
+            return _chained(_SYMBOLS[operator], [_bound(left, column), _bound(right, column)], key)
         case s.KeyCompare(operator, left, right):
-            return k.Op(_COMPARISONS[operator], bind_key(left, column), bind_key(right, column))
+            return _chained(_COMPARISONS[operator], [_bound(left, column), _bound(right, column)], key)
         case s.And(operands):
-            return _chained("and", operands, column)
+            return _chained("and", [_bound(part, column) for part in operands], key)
         case s.Or(operands):
-            return _chained("or", operands, column)
+            return _chained("or", [_bound(part, column) for part in operands], key)
         case s.Not(operand):
-            return k.Not(bind_key(operand, column))
+            expr, height = _bound(operand, column)
+            return k.Not(expr), height + 1
         case _:
             assert_never(key)
 
 
-def _chained(
-    symbol: str, operands: tuple[s.KeyExpr, ...], column: Callable[[s.KeyRef], str]
-) -> k.KeyExpr:
-    return reduce(lambda left, right: k.Op(symbol, left, right), [bind_key(p, column) for p in operands])
+def _chained(symbol: str, parts: Sequence[_Sized], key: s.KeyExpr) -> _Sized:
+    """An operation on the first two parts, on that and the third, and so on."""
+    expr, height = parts[0]
+    for other, other_height in parts[1:]:
+        expr, height = k.Op(symbol, expr, other), max(height, other_height) + 1
+    if height > MAX_HEIGHT:
+        raise too_deep(key.span)
+    return expr, height
 
 
 def key_syntax(key: k.KeyExpr, reference: Callable[[str], s.KeyRef]) -> s.KeyExpr:

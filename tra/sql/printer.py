@@ -29,14 +29,14 @@ def to_text(relation: Relation) -> str:
     Example:
         >>> import tra
         >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], keys=("i", "j"), name="A")
-        >>> print(to_text(tra.relu(A @ A.T)), end="")
+        >>> print(to_text(tra.relu(A @ A.T)))
         -- pass by name: A, [i:1, j:1] of 2×2 float64
         CREATE VIEW r0 AS SELECT A.i, A.j, TRANSPOSE(A.tile, axes => (1, 0)) AS tile FROM A;
-        CREATE VIEW r1 AS REKEY r0 TO (r0.j, r0.i);
-        SELECT r0.i, r1.k, RELU(SUM(MATMUL(r0.tile, r1.tile))) AS tile
-        FROM r0
-        JOIN r1 ON r0.j = r1.j
-        GROUP BY r0.i, r1.k;
+        CREATE VIEW r1 AS SELECT r0.j, r0.i, r0.tile FROM r0;
+        SELECT A.i, r1.i AS i_2, RELU(SUM(MATMUL(A.tile, r1.tile))) AS tile
+        FROM A
+        JOIN r1 ON A.j = r1.j
+        GROUP BY A.i, r1.i;
 
     Raises:
         QueryError: a key function could not be traced, a kernel is not registered, or a name cannot be written.
@@ -52,7 +52,7 @@ def to_text(relation: Relation) -> str:
         statements.append(s.View(s.Name(names[digest]), _query(operator, names)))
     statements.append(s.Run(_result(relation.expr, heads, names)))
     lines = [*head_comment(relation.expr, sources), *map(format_statement, statements)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 Operator = Layers | Generated | Tile | Concat | Stack | ReKey | Retile

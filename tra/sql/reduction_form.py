@@ -29,6 +29,7 @@ _REDUCTIONS: dict[str, Callable[[Expr, Sequence[int]], Expr]] = {
     "argmin": lambda expr, places: reductions.arg(expr, "arg_min", places[0]),
     "argmax": lambda expr, places: reductions.arg(expr, "arg_max", places[0]),
 }
+FUNCTIONS = (*_REDUCTIONS, "softmax", "log_softmax")
 KEEPING: dict[str, Callable[[Expr, int], Expr]] = {
     "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax,
@@ -96,7 +97,7 @@ def _bound(call: s.Call, labels: list[str], left: Sequence[str], outside: frozen
     else:
         bound = [label for label in labels if label not in left and label not in outside]
     if not bound:
-        what = f"what it has, {', '.join(labels)}, is used outside of it" if labels else "it has no indices"
+        what = f"{', '.join(labels)} on the left or outside of it too" if labels else "it has no indices"
         hint = f"name what it reduces: {name}[{labels[-1]}](...)" if labels else None
         raise Problem(call.span, f"{name} has nothing to reduce: {what}", hint)
     if name in ("ARGMIN", "ARGMAX") and len(bound) > 1:
@@ -119,7 +120,7 @@ def _check_named(call: s.Call, labels: Sequence[str]) -> None:
 def _check_shape(call: s.Call) -> None:
     name = call.function.text.upper()
     if len(call.arguments) != 1:
-        raise Problem(call.span, f"{name} takes one argument, {len(call.arguments)} are given")
+        raise Problem(call.span, f"{name} takes 1 argument, {len(call.arguments)} given")
     if call.options:
         raise Problem(call.options[0].span, f"{name} takes no options")
 

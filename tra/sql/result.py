@@ -23,7 +23,9 @@ class Result:
     outputs: list[str]
 
     def __str__(self) -> str:
-        return "\n".join(self.outputs) if self.outputs else str(self.relation or "nothing")
+        if self.outputs:
+            return "\n".join(self.outputs)
+        return "" if self.relation is None else str(self.relation)
 
     def __repr__(self) -> str:
         return f"Result({self.relation!r}, {len(self.relations)} names, {len(self.outputs)} outputs)"

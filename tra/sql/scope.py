@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.arithmetic import as_scalar
 from tra.algebra.nodes import Constant, Expr, Source, postorder
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
@@ -23,7 +22,7 @@ _SHOWN = 20  # names that a message lists
 
 
 @contextmanager
-def at(span: s.Span, schema: s.Span | None = None) -> Iterator[None]:
+def at(span: s.Span, schema: s.Span | None = None, hint: str | None = None) -> Iterator[None]:
     """Gives errors of the algebra a place in the text: `span`, or `schema` where keys or extents are wrong."""
     try:
         yield
@@ -31,7 +30,17 @@ def at(span: s.Span, schema: s.Span | None = None) -> Iterator[None]:
         raise
     except TraError as error:
         where = schema if schema is not None and isinstance(error, SchemaError) else span
-        raise Problem(where, str(error)) from error
+        raise Problem(where, str(error), hint) from error
+
+
+def counted(n: int, what: str, plural: str | None = None) -> str:
+    """A number of things.
+
+    Example:
+        >>> counted(1, "index", "indices"), counted(2, "index", "indices"), counted(0, "size")
+        ('1 index', '2 indices', '0 sizes')
+    """
+    return f"{n} {what if n == 1 else plural or what + 's'}"
 
 
 def unknown(what: str, name: s.Name, there: Iterable[str]) -> Problem:
@@ -62,11 +71,10 @@ class Scope:
 
     def give(self, name: str, value: Any) -> None:
         """Names what Python has: a relation, a number, or anything that `numpy.asarray` takes."""
-        scalar = as_scalar(value)
         if isinstance(value, Relation):
             self.define(name, value)
-        elif scalar is not None and scalar[1] is None:
-            self.define_number(name, scalar[0])
+        elif isinstance(value, Number) and not isinstance(value, np.generic):
+            self.define_number(name, value)
         else:
             node, data = array_source(value, None, None, name)
             self.define(name, Relation(node, {node.id: data}))

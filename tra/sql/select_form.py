@@ -122,13 +122,21 @@ def _rekeyed(expr: Expr, items: list[_Item], select: s.Select) -> Expr:
     if tuple(names) == expr.type.names and function == tuple(map(Var, names)):
         return expr
     span = s.Span(items[0].written.span.start, items[-1].written.span.end) if items else select.span
-    with at(span):
+    with at(span, hint=_advice(expr, items, select)):
         return rekey(expr, function, names)
+
+
+def _advice(expr: Expr, items: list[_Item], select: s.Select) -> str | None:
+    """What keys that are left out may want."""
+    left_out = set(expr.type.names).difference(*(variables(item.value) for item in items))
+    if select.group_by or not left_out:
+        return None
+    return "to fold the tiles that agree, write an aggregation, such as SUM(A.tile), and GROUP BY"
 
 
 def _folded(part: Part, items: list[_Item], select: s.Select, fold: s.TileCall, tables: Tables) -> Expr:
     groups = [tables.column(ref, part) for ref in select.group_by]
-    _check_groups(items, groups, select)
+    _check_groups(items, groups)
     plain = [item.value.name for item in items if isinstance(item.value, Var)]
     by = plain if len(plain) == len(items) else groups
     _check_selected(select, groups, items)
@@ -139,15 +147,14 @@ def _folded(part: Part, items: list[_Item], select: s.Select, fold: s.TileCall, 
     return _rekeyed(expr, items, select)
 
 
-def _check_groups(items: list[_Item], groups: list[str], select: s.Select) -> None:
+def _check_groups(items: list[_Item], groups: list[str]) -> None:
     """Checks that all keys of the result are keys of the groups."""
     for item in items:
         if variables(item.value) - set(groups):
             raise Problem(
                 item.written.value.span,
                 "this key is not the same within a group",
-                "keys that are selected beside an aggregation stand in GROUP BY"
-                + ("" if select.group_by else ", such as GROUP BY A.i"),
+                "keys that are selected beside an aggregation stand in GROUP BY",
             )
 
 

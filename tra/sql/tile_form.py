@@ -8,7 +8,7 @@ from tra.algebra.operators import join, joined_names, transform
 from tra.sql import syntax as s
 from tra.sql.kernel_form import aggregation, find_kernel, with_literals
 from tra.sql.problems import Problem
-from tra.sql.scope import at
+from tra.sql.scope import at, counted
 from tra.sql.tables import Equation, Part, Tables
 
 
@@ -61,7 +61,7 @@ def _kernel(call: s.TileCall, n_tiles: int) -> Kernel:
     name = call.function.text.upper()
     if by.arity != n_tiles:
         wanted = by.arity + len(by.literals)
-        raise Problem(call.span, f"{name} takes {wanted} arguments, {len(call.arguments)} are given")
+        raise Problem(call.span, f"{name} takes {counted(wanted, 'argument')}, {len(call.arguments)} given")
     if n_tiles > 2:
         hint = "WHERE(c, a, b) is CHOOSE(c, PAIR(a, b))" if by.name == "where" else None
         raise Problem(call.span, f"{name} takes {n_tiles} tiles, and a join pairs two", hint)

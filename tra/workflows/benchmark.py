@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -187,7 +188,9 @@ def _dask_runner(session: Session, load: Workload, arrays: Arrays) -> dict[str, 
         return {}
     client = getattr(session.backend, "client", None)
     scheduler: Any = client.get if client is not None else "threads"
-    chunked = [da.from_array(a, chunks=1000).persist(scheduler=scheduler) for a in arrays]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        chunked = [da.from_array(a, chunks=1000).persist(scheduler=scheduler) for a in arrays]
 
     def run() -> None:
         import dask

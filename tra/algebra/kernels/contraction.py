@@ -23,7 +23,9 @@ def canonical_spec(spec: str) -> str:
     """
     names: dict[str, str] = {}
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return "".join(c if c in ",->" else names.setdefault(c, letters[len(names)]) for c in spec.replace(" ", ""))
+    return "".join(
+        c if c in ",->" else names.setdefault(c, letters[len(names)]) for c in spec.replace(" ", "")
+    )
 
 
 def einsum_kernel(spec: str) -> Kernel:
@@ -106,7 +108,9 @@ def _sum_alone(x: Tile, labels: str, others: str) -> tuple[Tile, str]:
     return summed, "".join(c for c in labels if c not in alone)
 
 
-def _grouped(x: Tile, labels: str, n_loops: int, order: list[str], n_batch: int, matrix: tuple[int, int]) -> Tile:
+def _grouped(
+    x: Tile, labels: str, n_loops: int, order: list[str], n_batch: int, matrix: tuple[int, int]
+) -> Tile:
     x = x.transpose((*range(n_loops), *(n_loops + labels.index(c) for c in order)))
     return x.reshape(x.shape[: n_loops + n_batch] + matrix)
 

@@ -29,7 +29,9 @@ def _transpose(axes: Sequence[int] = (1, 0)) -> Kernel:
         return x.transpose((*range(n_loops), *(n_loops + a for a in axes)))
 
     signature = f"({','.join(dims)})->({','.join(dims[a] for a in axes)})"
-    return make_kernel("transpose", signature, function, params={"axes": axes}, laws=_LAWS, flops=lambda dims: 0.0)
+    return make_kernel(
+        "transpose", signature, function, params={"axes": axes}, laws=_LAWS, flops=lambda dims: 0.0
+    )
 
 
 def _negative(axis: int, name: str, bound: int = 0) -> int:
@@ -60,7 +62,9 @@ def _squeeze(axis: int = -1) -> Kernel:
     )  # fmt: skip
 
 
-_DIAG = make_kernel("diag", "(n,n)->(n)", lambda x: np.einsum("...aa->...a", x), laws=_LAWS, flops=lambda dims: 0.0)
+_DIAG = make_kernel(
+    "diag", "(n,n)->(n)", lambda x: np.einsum("...aa->...a", x), laws=_LAWS, flops=lambda dims: 0.0
+)
 
 register("transpose", _transpose)
 register("expand_dims", _expand_dims)

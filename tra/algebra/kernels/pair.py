@@ -35,7 +35,8 @@ def _arg(largest: bool) -> Any:
     def choose(a: Tile, b: Tile) -> Tile:
         a, b = np.asarray(a), np.asarray(b)
         nan_a, nan_b = _is_nan(a["value"]), _is_nan(b["value"])
-        ahead = a["value"] > b["value"] if largest else a["value"] < b["value"]
+        with np.errstate(invalid="ignore"):
+            ahead = a["value"] > b["value"] if largest else a["value"] < b["value"]
         tied = (a["value"] == b["value"]) | (nan_a & nan_b)
         first = (nan_a & ~nan_b) | (~nan_b & ahead) | (tied & (a["index"] <= b["index"]))
         return np.where(first, a, b)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from tra.algebra.kernel import Kernel, Laws, TileFunction, make_kernel, register
@@ -19,22 +21,22 @@ def _signature(axis: int, name: str, *, keeps: bool) -> str:
 def _along(name: str, function: TileFunction, laws: Laws, flops: float, *, keeps: bool = False) -> None:
     def definition(axis: int = -1) -> Kernel:
         return make_kernel(
-            name, _signature(axis, name, keeps=keeps), lambda x: function(x, axis), params={"axis": int(axis)},
-            laws=laws, flops=lambda dims: flops * float(np.prod([dims.get(d, 1) for d in dims])),
+            name, _signature(axis, name, keeps=keeps), lambda x: function(x, axis),
+            params={"axis": int(axis)}, laws=laws, flops=lambda dims: flops * float(prod(dims.values())),
         )  # fmt: skip
 
     register(name, definition)
 
 
 def softmax(x: Tile, axis: int) -> Tile:
-    """exp(x − max) / Σ exp(x − max) along an axis; safe for large x."""
+    """The shares exp(x) / Σ exp(x) along an axis; safe for large x."""
     shifted = np.exp(x - np.max(x, axis=axis, keepdims=True))
     result: Tile = shifted / np.sum(shifted, axis=axis, keepdims=True)
     return result
 
 
 def logsumexp(x: Tile, axis: int) -> Tile:
-    """max + log Σ exp(x − max) along an axis; −inf where all are −inf."""
+    """The logarithm of Σ exp(x) along an axis, safe for large x; −inf where all are −inf."""
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype if x.dtype.kind in "fc" else np.float64)
     with np.errstate(divide="ignore"):
@@ -43,7 +45,9 @@ def logsumexp(x: Tile, axis: int) -> Tile:
     return result
 
 
-_along("reduce_sum", lambda x, axis: np.sum(x, axis=axis), Laws(linear=frozenset([0]), zero_preserving=True), 1.0)
+_along(
+    "reduce_sum", lambda x, axis: np.sum(x, axis=axis), Laws(linear=frozenset([0]), zero_preserving=True), 1.0
+)
 _along("reduce_prod", lambda x, axis: np.prod(x, axis=axis), Laws(), 1.0)
 _along("reduce_max", lambda x, axis: np.max(x, axis=axis), Laws(monotone=True, zero_preserving=True), 1.0)
 _along("reduce_min", lambda x, axis: np.min(x, axis=axis), Laws(monotone=True, zero_preserving=True), 1.0)

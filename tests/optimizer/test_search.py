@@ -1,0 +1,211 @@
+"""The chosen plan is right, no change of one operator makes it cheaper, and bytes decide as they should."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import tra
+from tra.algebra.operators import aggregate, join
+from tra.algebra.relation import Relation
+from tra.algebra.nodes import Source
+from tra.algebra.sources import tensor_type
+from tra.optimizer.cost import CostModel
+from tra.optimizer.operators import operator_graph
+from tra.optimizer.placement import ALL, Placement, Split
+from tra.optimizer.planner import plan_query
+from tra.optimizer.pricing import Pricing
+from tra.optimizer.search import Context, options_of, search
+from tra.testing import queries
+
+FAST_WIRE = CostModel(bandwidth=4e9, flop_rate=2e10, latency=1e-4)
+
+
+def source(name, shape, keys, tile, dtype="f4"):
+    return Source(tensor_type(shape, dtype, keys, tile), name, "0", name)
+
+
+def product(n, k, m, tile=1000):
+    left = source("A", (n, k), ("i", "j"), tile)
+    right = source("B", (k, m), ("j", "k"), tile)
+    return aggregate(join(left, right, "j", "matmul"), ("i", "k"), "add")
+
+
+def priced(roots, mesh, context, chosen):
+    prices = Pricing(operator_graph(*roots), roots, mesh, context)
+    prices.chosen.update(chosen)
+    return prices.total()
+
+
+def check_local_optimum(roots, context):
+    """No other choice for one operator, the others staying as they are, is cheaper."""
+    found = search(roots, context)
+    assert found.seconds == pytest.approx(priced(roots, found.mesh, context, found.chosen))
+    for digest, operator in found.operators.items():
+        for option in options_of(operator, found.mesh, context.placed):
+            other = priced(roots, found.mesh, context, {**found.chosen, digest: option})
+            assert other >= found.seconds - 1e-9
+    return found
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(queries(max_steps=5), st.integers(1, 5), st.booleans())
+def test_chosen_plans_of_random_queries(agreement, grown, n, uploads):
+    relation = grown[-1].relation
+    expected = agreement.expected(relation)
+    assume(expected is not None)
+    ids = frozenset(relation.sources) if uploads else frozenset()
+    context = Context(n_sites=n, model=FAST_WIRE, uploads=ids)
+    planned = plan_query((relation.expr,), context)
+    (found,), _ = agreement.run(planned.program.roots, relation.sources, given=ids)
+    agreement.same(found, expected)
+    check_local_optimum(planned.roots, context)
+
+
+@st.composite
+def chains(draw):
+    """Up to five operators over matrices that all have the key names of their places."""
+    size = st.sampled_from([3, 40, 3000])
+    extents = [draw(size) for _ in range(4)]
+    expr = product(*extents[:3], tile=max(min(extents) // 3, 1))
+    if draw(st.booleans()):
+        other = source("C", (extents[2], extents[3]), ("k", "l"), expr.type.tile_shape[1])
+        expr = aggregate(join(expr, other, "k", "matmul"), ("i", "l"), "add")
+    relation = Relation(expr, {})
+    return (relation.transform(draw(st.sampled_from(["neg", "relu"])))).expr if draw(st.booleans()) else expr
+
+
+@settings(deadline=None, max_examples=60)
+@given(chains(), st.integers(2, 6), st.booleans())
+def test_chains_of_products_are_local_optima(expr, n, paper):
+    check_local_optimum((expr,), Context(n_sites=n, model=CostModel(paper=paper), uploads=frozenset("ABC")))
+
+
+def test_shared_results_are_paid_for_once():
+    big = product(2000, 2000, 2000)
+    users = tuple(Relation(big, {}).transform(name).expr for name in ("exp", "relu", "neg"))
+    found = check_local_optimum(users, Context(n_sites=3))
+    alone = search((users[0],), Context(n_sites=3))
+    assert found.seconds < 3 * alone.seconds
+
+
+# -- what decides -----------------------------------------------------------------------------------
+
+
+def chosen_rule(expr, **context):
+    return list(search((expr,), Context(**context)).chosen.values())[-1].rule
+
+
+def test_a_tiny_right_side_is_broadcast():
+    for n in (2, 3, 5, 8):
+        assert chosen_rule(product(40_000, 2000, 10), n_sites=n) == "broadcast right"
+        assert chosen_rule(product(10, 2000, 40_000), n_sites=n) == "broadcast left"
+
+
+@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("n", [4, 6, 8])
+def test_a_long_common_dimension_is_co_partitioned(n, placed):
+    expr = product(1000, 200_000, 1000, tile=500)
+    held = {name: Placement((n,), (Split("j"),)) for name in "AB"} if placed else {}
+    rule = chosen_rule(expr, n_sites=n, placed=held)
+    assert rule == "co-partition, aggregate before shuffle"
+
+
+def test_equal_large_sizes_on_four_sites_are_split_in_two_dimensions():
+    found = search((product(20_000, 20_000, 20_000),), Context(n_sites=4))
+    assert found.mesh == (2, 2)
+    assert list(found.chosen.values())[-1].rule == "2-D split"
+
+
+def test_stored_relations_decide_with_where_they_lie():
+    expr = product(4000, 4000, 4000)
+    rows = {"A": Placement((2,), (Split("i"),)), "B": Placement((2,), (ALL,))}
+    planned = plan_query((expr,), Context(n_sites=2, placed=rows))
+    assert planned.prediction.bytes_moved == 0
+    assert planned.program.n_tasks == 2
+
+
+def test_a_placement_that_is_there_is_used_again():
+    """A chain of products whose first operand stays split by rows moves the small operands only."""
+    expr = product(40_000, 1000, 1000)
+    right = source("C", (1000, 1000), ("k", "l"), 1000)
+    twice = aggregate(join(expr, right, "k", "matmul"), ("i", "l"), "add")
+    held = {"A": Placement((4,), (Split("i"),)), "B": Placement((4,), (ALL,)), "C": Placement((4,), (ALL,))}
+    planned = plan_query((twice,), Context(n_sites=4, placed=held))
+    assert planned.prediction.bytes_moved == 0
+    assert len(planned.program.stages) == 1
+
+
+def test_results_end_where_they_are_wanted():
+    expr = product(4000, 4000, 4000)
+    for target in (Split("i"), Split("k"), ALL):
+        place = Placement((2,), (target,))
+        planned = plan_query((expr,), Context(n_sites=2, targets={expr.digest: place}))
+        assert planned.program.roots[0].placement == place
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_many_tiles_are_few_tasks(n):
+    expr = product(2000, 2000, 2000, tile=100)
+    planned = plan_query((expr,), Context(n_sites=n, uploads=frozenset("AB")))
+    assert planned.program.n_tasks < 100
+    assert len(planned.program.stages) <= 3
+
+
+# -- the paper's model ------------------------------------------------------------------------------
+
+
+def test_the_papers_model_counts_elements():
+    n, k, m, s = 4000, 4000, 1000, 4
+    paper = CostModel(paper=True)
+    A, B = (source(name, shape, keys, 1000) for name, shape, keys in [("A", (n, k), "ij"), ("B", (k, m), "jk")])
+    rows, columns, all_ = (Placement((s,), (role,)) for role in (Split("i"), Split("j"), ALL))
+    assert paper.transfer(A.type, rows, all_) == s * n * k
+    assert paper.transfer(A.type, rows, columns) == n * k
+    assert paper.transfer(A.type, rows, rows) == 0
+    assert paper.load(A.type, rows, True) == 0
+    assert paper.load(A.type, all_, True) == s * n * k
+    held = {"A": rows, "B": Placement((s,), (Split("j"),))}
+    found = search((product(n, k, m),), Context(n_sites=s, model=paper, placed=held))
+    assert list(found.chosen.values())[-1].rule == "broadcast right"
+    assert found.seconds == s * k * m
+    planned = plan_query((product(n, k, m),), Context(n_sites=s, model=paper, placed=held))
+    assert planned.prediction.paper_bytes == s * k * m * B.type.dtype.itemsize
+
+
+def test_shape_decides_in_the_papers_model_too():
+    s = 8
+    held = {"A": Placement((s,), (Split("i"),)), "B": Placement((s,), (Split("j"),))}
+    paper = CostModel(paper=True)
+    assert chosen_rule(product(80_000, 1000, 100, 100), n_sites=s, model=paper, placed=held) == "broadcast right"
+    long = chosen_rule(product(800, 80_000, 800, 100), n_sites=s, model=paper, placed=held)
+    assert long == "co-partition, aggregate before shuffle"
+
+
+# -- memory -----------------------------------------------------------------------------------------
+
+
+def test_where_memory_is_short_the_plan_that_needs_least_is_taken():
+    expr = product(40_000, 2000, 2000, tile=500)
+    free = plan_query((expr,), Context(n_sites=4))
+    tight = free.prediction.peak_bytes_per_site - 1
+    small = plan_query((expr,), Context(n_sites=4, memory_limit=tight))
+    assert small.prediction.peak_bytes_per_site <= free.prediction.peak_bytes_per_site
+    roomy = plan_query((expr,), Context(n_sites=4, memory_limit=tight + 1))
+    assert roomy.program.roots == free.program.roots
+
+
+def test_alternatives_are_priced_for_the_whole_plan():
+    found = search((product(4000, 4000, 4000),), Context(n_sites=4))
+    for digest, choice in found.chosen.items():
+        listed = found.alternatives[digest]
+        assert listed[0].seconds == pytest.approx(found.seconds)
+        assert choice.rule in {a.rule for a in listed}
+        assert [a.seconds for a in listed] == sorted(a.seconds for a in listed)
+
+
+def test_ragged_and_tiny_tensors_are_planned():
+    A = tra.from_array(np.ones((1, 1)), tile=1)
+    for n in (2, 5):
+        planned = plan_query(((A @ A).expr,), Context(n_sites=n))
+        assert planned.prediction.bytes_moved == 0
