@@ -38,8 +38,8 @@ from tra.sql.result import Result
 from tra.sql.runner import run_statements, run_text
 
 __all__ = [
-    "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors", "from_array",
-    "from_tiles", "kernel", "maximum", "minimum", "open", "sql", "where",
+    "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors",
+    "from_array", "from_tiles", "kernel", "maximum", "minimum", "open", "sql", "where",
 ]  # fmt: skip
 
 Session.text_runner = staticmethod(run_text)
@@ -67,7 +67,7 @@ def sql(text: str, /, **relations: Any) -> Result:
     return run_statements(session, text, relations)
 
 
-# It stands in the place of the package of its name: this is how `import tra.sql.parser as p` goes on to find that.
+# It stands where the package of its name would: this is how `import tra.sql.parser as p` still finds that.
 sql.__name__ = "tra.sql"
 
 

@@ -11,7 +11,7 @@ settings.register_profile(
 settings.load_profile("algebra")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def reference():
     with reference_session() as session:
         yield session

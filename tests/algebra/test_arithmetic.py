@@ -140,6 +140,15 @@ def test_casts(tensor, dtype):
     check(lambda a: a.astype(dtype), (tensor.relation,), (tensor.array,))
 
 
+def test_an_axis_of_extent_zero_keeps_its_key_when_others_are_cut_anew():
+    a = np.ones((3, 0))
+    A, B = tra.from_array(a, keys=("i", "j"), tile=2), tra.from_array(a, keys=("i", "j"), tile=1)
+    agree(A + B, a + a)
+    agree(A.retile(1, 1) * B, a * a)
+    agree(A @ B.T, a @ a.T)
+    assert (A + B).keys == A[1:].keys == ("i", "j")
+
+
 def test_numpy_hands_its_operators_over():
     a = np.arange(3.0)
     A = tra.from_array(a, tile=2)

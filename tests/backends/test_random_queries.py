@@ -47,13 +47,13 @@ def check_figures(explained):
         assert figures["peak_bytes_per_site"]["measured"] <= figures["peak_bytes_per_site"]["predicted"]
 
 
-@settings(MANY, max_examples=250)
+@settings(MANY, max_examples=400)
 @given(queries(max_steps=6), SITES, THREADS)
 def test_compositions_of_operators(agreement, grown, sites, threads):
     check(agreement, grown[-1].relation, sites, threads)
 
 
-@settings(MANY, max_examples=60)
+@settings(MANY, max_examples=100)
 @given(queries(max_steps=5), SITES)
 def test_whole_tensors(agreement, grown, sites):
     relation, array = grown[-1].relation, grown[-1].array
@@ -75,16 +75,22 @@ def joins(draw):
         for theirs in right.expr.type.keys
         if mine.domain == theirs.domain
     ]
-    on = draw(st.lists(st.sampled_from(equal), max_size=2, unique_by=(lambda p: p[0], lambda p: p[1]))) if equal else []
+    on = (
+        draw(st.lists(st.sampled_from(equal), max_size=2, unique_by=(lambda p: p[0], lambda p: p[1])))
+        if equal
+        else []
+    )
     try:
-        joined = left.join(right, on=on, kernel=draw(st.sampled_from(["mul", "left", "sub", "outer", "matmul"])))
+        joined = left.join(
+            right, on=on, kernel=draw(st.sampled_from(["mul", "left", "sub", "outer", "matmul"]))
+        )
         by = draw(st.permutations(joined.keys))[: draw(st.integers(0, len(joined.keys)))]
         return joined.aggregate(by=by) if draw(st.booleans()) else joined
     except TraError:
         return None
 
 
-@settings(MANY, max_examples=120)
+@settings(MANY, max_examples=200)
 @given(joins(), SITES, THREADS)
 def test_joins_of_two_relations(agreement, joined, sites, threads):
     assume(joined is not None)
@@ -124,14 +130,14 @@ def sugared(draw):
         return None
 
 
-@settings(MANY, max_examples=150)
+@settings(MANY, max_examples=200)
 @given(sugared(), SITES, THREADS)
 def test_sugar_over_two_tensors_of_other_tiles(agreement, relation, sites, threads):
     assume(relation is not None)
     check(agreement, relation, sites, threads)
 
 
-@settings(MANY, max_examples=30)
+@settings(MANY, max_examples=40)
 @given(st.data(), SITES)
 def test_persisted_relations_are_used_where_they_lie(agreement, data, sites):
     shape = data.draw(shapes(max_rank=2, min_rank=2))

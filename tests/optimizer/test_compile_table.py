@@ -1,4 +1,4 @@
-"""The paper's compile table: default plans give what the reference evaluator gives, on any number of sites."""
+"""The paper's compile table: default plans give the reference evaluator's result, on any number of sites."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from tra.optimizer.plan import (
 from tra.optimizer.rules.registry import clean_up
 from tra.testing import queries, relations
 
-FEW = settings(deadline=None, max_examples=60)
+FEW = settings(deadline=None, max_examples=120)
 
 
 def sites():
@@ -71,12 +71,21 @@ def test_the_table_is_the_papers(matrix):
     assert isinstance(plan, LocalAggregate) and isinstance(plan.child, Shuffle)
     plan = compile_default((matrix.concat("j", 1).expr,), mesh)[0]
     assert isinstance(plan, LocalConcat) and isinstance(plan.child, Shuffle)
-    for local in (matrix.rekey(lambda i, j: (j, i), keys=("j", "i")), matrix.filter(lambda i, j: i == j), -matrix):
-        assert [is_exchange(node) for node in plan_order(*compile_default((local.expr,), mesh))] == [False, False]
+    for local in (
+        matrix.rekey(lambda i, j: (j, i), keys=("j", "i")),
+        matrix.filter(lambda i, j: i == j),
+        -matrix,
+    ):
+        assert [is_exchange(node) for node in plan_order(*compile_default((local.expr,), mesh))] == [
+            False,
+            False,
+        ]
 
 
 def test_cleaned_default_plans_give_the_same(matrix, agreement):
-    product = matrix.join(matrix, on=[("i", "i")], kernel=kernel("einsum", spec="ab,ac->bc")).aggregate(by=("j", "j_2"))
+    product = matrix.join(matrix, on=[("i", "i")], kernel=kernel("einsum", spec="ab,ac->bc")).aggregate(
+        by=("j", "j_2")
+    )
     expected = agreement.expected(product)
     for n in range(1, 6):
         plans = compile_default((product.expr,), meshes(n)[0])

@@ -46,7 +46,9 @@ def test_the_figures(explained):
 
 
 def test_strategies_name_what_lost(explained):
-    contraction = next(s for s in explained[0].to_dict()["strategies"] if s["operator"].startswith("Contraction"))
+    contraction = next(
+        s for s in explained[0].to_dict()["strategies"] if s["operator"].startswith("Contraction")
+    )
     assert contraction["strategy"] in contraction["alternatives"]
     assert len(contraction["alternatives"]) >= 3
 

@@ -1,6 +1,6 @@
 """Cuts, boxes, meshes: every key lies at some site, and once unless it is copied."""
 
-from itertools import product
+from itertools import pairwise, product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +31,7 @@ ROLES = [ALL, Split("i"), Split("j")]
 def test_cuts_cover_the_domain_evenly(domain, parts):
     ranges = [cut(domain, parts, p) for p in range(parts)]
     assert ranges[0][0] == 0 and ranges[-1][1] == domain
-    assert all(a[1] == b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(ranges))
     sizes = [high - low for low, high in ranges]
     assert max(sizes) - min(sizes) <= 1
 
@@ -84,9 +84,9 @@ def test_a_placement_on_one_dimension_says_the_same_on_two():
 
 
 def test_a_site_without_a_range_of_the_folded_key_holds_no_part():
-    one = Placement((5,), (Parts(ADD, "k", 2),))
+    one = Placement((5,), (Parts(ADD, "k", 2, (0, 2)),))
     assert sum(holds_part(one, site) for site in range(5)) == 2
-    both = Placement((2, 2), (Parts(ADD, "k", 3), Parts(ADD, "k", 3)))
+    both = Placement((2, 2), (Parts(ADD, "k", 3, (0, 3)), Parts(ADD, "k", 3, (0, 3))))
     assert sum(holds_part(both, site) for site in range(4)) == 3
     assert all(holds_part(Placement((5,), (Parts(ADD),)), site) for site in range(5))
 

@@ -39,7 +39,9 @@ def test_window_slices_share_what_sets_of_places_share(data):
 def sources(draw, extent):
     """A vector or matrix cut by one key per axis, or by two as a tile of a tile."""
     size = draw(st.sampled_from([1, 2, 4, 6]))
-    relation = from_array(np.arange(extent * 3.0).reshape(extent, 3), keys=("i", "j"), tile=(size, 2), name="A")
+    relation = from_array(
+        np.arange(extent * 3.0).reshape(extent, 3), keys=("i", "j"), tile=(size, 2), name="A"
+    )
     divisors = [d for d in (1, 2, 3) if min(size, extent) % d == 0]
     return relation.tile(0, draw(st.sampled_from(divisors)), "ii") if draw(st.booleans()) else relation
 
@@ -48,7 +50,10 @@ def sources(draw, extent):
 @given(st.data())
 def test_bytes_are_the_elements_that_cross(agreement, data):
     mesh = data.draw(st.sampled_from(MESHES))
-    operands = [data.draw(sources(data.draw(st.sampled_from([5, 7, 12])))) for _ in range(data.draw(st.integers(1, 2)))]
+    operands = [
+        data.draw(sources(data.draw(st.sampled_from([5, 7, 12]))))
+        for _ in range(data.draw(st.integers(1, 2)))
+    ]
     cuts = [Cut(data.draw(st.integers(1, 5)), "i"), Cut(data.draw(st.integers(1, 3)), "j")]
     node = retile([o.expr for o in operands], cuts)
     plans = []

@@ -237,7 +237,11 @@ def test_a_plan_rule_fires_and_keeps_the_meaning(rule, agreement):
 
 
 @FEW
-@given(queries(max_steps=5), st.integers(1, 4), st.sets(st.sampled_from([rule.name for rule in RULES]), max_size=4))
+@given(
+    queries(max_steps=5),
+    st.integers(1, 4),
+    st.sets(st.sampled_from([rule.name for rule in RULES]), max_size=4),
+)
 def test_plans_without_some_rules_are_right(agreement, grown, n, without):
     relation = grown[-1].relation
     expected = agreement.expected(relation)

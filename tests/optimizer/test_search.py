@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tra
+from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.relation import Relation
-from tra.algebra.nodes import Source
 from tra.algebra.sources import tensor_type
 from tra.optimizer.cost import CostModel
 from tra.optimizer.operators import operator_graph
@@ -48,7 +48,7 @@ def check_local_optimum(roots, context):
     return found
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(queries(max_steps=5), st.integers(1, 5), st.booleans())
 def test_chosen_plans_of_random_queries(agreement, grown, n, uploads):
     relation = grown[-1].relation
@@ -75,7 +75,7 @@ def chains(draw):
     return (relation.transform(draw(st.sampled_from(["neg", "relu"])))).expr if draw(st.booleans()) else expr
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(chains(), st.integers(2, 6), st.booleans())
 def test_chains_of_products_are_local_optima(expr, n, paper):
     check_local_optimum((expr,), Context(n_sites=n, model=CostModel(paper=paper), uploads=frozenset("ABC")))
@@ -158,7 +158,9 @@ def test_many_tiles_are_few_tasks(n):
 def test_the_papers_model_counts_elements():
     n, k, m, s = 4000, 4000, 1000, 4
     paper = CostModel(paper=True)
-    A, B = (source(name, shape, keys, 1000) for name, shape, keys in [("A", (n, k), "ij"), ("B", (k, m), "jk")])
+    A, B = (
+        source(name, shape, keys, 1000) for name, shape, keys in [("A", (n, k), "ij"), ("B", (k, m), "jk")]
+    )
     rows, columns, all_ = (Placement((s,), (role,)) for role in (Split("i"), Split("j"), ALL))
     assert paper.transfer(A.type, rows, all_) == s * n * k
     assert paper.transfer(A.type, rows, columns) == n * k
@@ -177,7 +179,9 @@ def test_shape_decides_in_the_papers_model_too():
     s = 8
     held = {"A": Placement((s,), (Split("i"),)), "B": Placement((s,), (Split("j"),))}
     paper = CostModel(paper=True)
-    assert chosen_rule(product(80_000, 1000, 100, 100), n_sites=s, model=paper, placed=held) == "broadcast right"
+    assert (
+        chosen_rule(product(80_000, 1000, 100, 100), n_sites=s, model=paper, placed=held) == "broadcast right"
+    )
     long = chosen_rule(product(800, 80_000, 800, 100), n_sites=s, model=paper, placed=held)
     assert long == "co-partition, aggregate before shuffle"
 

@@ -26,9 +26,9 @@ def placed(mesh, **roles):
     return {name: Placement(mesh, (role,)) for name, role in roles.items()}
 
 
-def stored_product(left=Split("i"), right=Split("j")):
+def stored_product(right=None):
     A, B = matrix("A", "ij"), matrix("B", "jk")
-    held = {A.expr.id: Placement((2,), (left,)), B.expr.id: Placement((2,), (right,))}
+    held = {A.expr.id: Placement((2,), (Split("i"),)), B.expr.id: Placement((2,), (right or Split("j"),))}
     return A @ B, held
 
 
@@ -73,7 +73,10 @@ def test_a_stored_relation_costs_no_task():
 def test_a_broadcast_of_a_stored_relation_is_sends_and_one_stage():
     product, held = stored_product()
     planned = plan_query((product.expr,), Context(n_sites=2, placed=held))
-    assert [type(n).__name__ for s in planned.program.stages for n in s.nodes] == ["Broadcast", "LocalContract"]
+    assert [type(n).__name__ for s in planned.program.stages for n in s.nodes] == [
+        "Broadcast",
+        "LocalContract",
+    ]
     assert len(planned.program.tasks) == 2
     assert len(planned.program.cut_outputs) == 2
     assert planned.program.n_tasks == 4

@@ -275,6 +275,8 @@ def test_generated():
     assert query_of(f"RANDOM {head} UNIFORM(-0.1, 1) SEED 7 TYPE float32") == s.Random(
         layout, name("uniform"), parameters, s.Integer(7), dtype
     )
+    listed = query_of(f"IOTA {head} ALONG 0 TYPE float32 KEYS ((0, 1:3), (2, 0))")
+    assert listed.live == s.LiveKeys(((0, (1, 3)), (2, 0)))
     box = query_of(f"IOTA {head} ALONG -1 TYPE float32 KEYS (0:3, 1:4)")
     assert box == s.Iota(layout, s.Integer(-1), dtype, s.LiveBox(((0, 3), (1, 4))))
     empty = query_of("CONSTANT () AXES () VALUE TRUE TYPE bool KEYS (())")
@@ -284,7 +286,21 @@ def test_generated():
 # --- names -----------------------------------------------------------------------------------------
 
 SOFT = ["tile", "key", "axis", "size", "by", "to", "value", "keys", "type", "seed", "view", "along", "axes"]
-SOFT += ["truncate", "rekey", "concat", "stack", "retile", "constant", "iota", "random", "inf", "nan", "true", "analyze", "train"]
+SOFT += [
+    "truncate",
+    "rekey",
+    "concat",
+    "stack",
+    "retile",
+    "constant",
+    "iota",
+    "random",
+    "inf",
+    "nan",
+    "true",
+    "analyze",
+    "train",
+]
 
 
 @pytest.mark.parametrize("word", [*SOFT, "é", "_", "i2", "selected", "android"])

@@ -146,7 +146,7 @@ layouts = st.builds(s.Layout, tuples(st.builds(s.Domain, names, naturals)), axes
 numbers = st.integers(0, 10**20)
 live = st.one_of(
     st.none(),
-    st.builds(s.LiveKeys, tuples(tuples(numbers))),
+    st.builds(s.LiveKeys, tuples(tuples(numbers | st.tuples(numbers, numbers)))),
     st.builds(s.LiveBox, tuples(st.tuples(numbers, numbers), 1)),
 )
 generated = st.one_of(
@@ -162,7 +162,9 @@ cuts = st.just(s.Cut()) | st.builds(s.Cut, naturals, st.none() | names)
 
 def _queries(inner):
     table_refs = st.builds(s.TableRef, inner, st.none() | names)
-    joins = st.builds(s.Join, table_refs, tuples(st.builds(s.Equality, key_refs, key_refs), most=2), st.booleans())
+    joins = st.builds(
+        s.Join, table_refs, tuples(st.builds(s.Equality, key_refs, key_refs), most=2), st.booleans()
+    )
     return st.one_of(
         st.builds(
             s.Select,
@@ -193,7 +195,7 @@ statements = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(statements)
 def test_every_tree_parses_back(statement):
     text = format_statement(statement)

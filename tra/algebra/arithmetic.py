@@ -41,6 +41,12 @@ def binary(by: str | Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
 
     A Python scalar is weak and a NumPy scalar insists on its dtype, as in NumPy.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1, 2, 3], keys="i", tile=2)
+        >>> str(binary("div", 1, A.expr).type), str(binary("add", A.expr, np.float32(1)).type)
+        ('[i:2] of 2/3 float64', '[i:2] of 2/3 float64')
+
     Raises:
         SchemaError: the extents do not broadcast, or an operand has holes that the kernel cannot skip.
         KernelError: the kernel does not take these dtypes.
@@ -67,6 +73,11 @@ def _with_scalar(combine: Kernel, operand: Expr, scalar: Scalar, position: int) 
 def unary(by: Kernel, operand: Expr) -> Expr:
     """Applies a kernel to each tile; holes must stay zero under it.
 
+    Example:
+        >>> import tra
+        >>> str(unary(kernel("exp"), tra.from_array([1, 2, 3], keys="i", tile=2).expr).type)
+        '[i:2] of 2/3 float64'
+
     Raises:
         SchemaError: the relation has holes that the kernel would not leave zero.
     """
@@ -76,7 +87,13 @@ def unary(by: Kernel, operand: Expr) -> Expr:
 
 
 def cast(operand: Expr, dtype: Any) -> Expr:
-    """The same elements in another dtype."""
+    """The same elements in another dtype.
+
+    Example:
+        >>> import tra
+        >>> str(cast(tra.from_array([1, 2, 3], keys="i", tile=2).expr, "f4").type)
+        '[i:2] of 2/3 float32'
+    """
     target = np.dtype(dtype)
     return operand if operand.type.dtype == target else transform(operand, "cast", dtype=str(target))
 
@@ -161,6 +178,12 @@ def _check_broadcast(left: Labelled, right: Labelled) -> None:
 def where(condition: Expr, chosen: Expr | Scalar, other: Expr | Scalar) -> Expr:
     """``chosen`` where the condition holds, else ``other``; as `numpy.where`.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([-1.0, 2.0], keys="i", tile=1)
+        >>> str(where(binary("gt", A.expr, 0), A.expr, 0.0).type)
+        '[i:2] of 1/2 float64'
+
     Raises:
         SchemaError: the extents do not broadcast, or an operand has holes.
     """
@@ -181,6 +204,12 @@ def _plain(scalar: Scalar) -> Any:
 
 def fill(expr: Expr, value: Scalar) -> Expr:
     """The dense relation with `value` in the holes.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_tiles({1: [5.0, 6.0]}, keys="i").expr
+        >>> A.type.live, fill(A, 0).type.live
+        (Box(ranges=((1, 2),)), Box(ranges=((0, 2),)))
 
     Raises:
         SchemaError: the dtype has no such value; or the live keys are known only when the plan runs, and

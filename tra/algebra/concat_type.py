@@ -28,6 +28,14 @@ from tra.errors import SchemaError
 def concat_type(type_: RelType, name: str, place: int) -> RelType:
     """Concat: the key `name` goes, the axis at `place` grows; rule E for the other axes.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i", "j"), 2)
+        >>> str(concat_type(A, "i", 0))
+        '[j:2] of 5×2/4 float64'
+        >>> str(concat_type(A, "j", 0))
+        '[i:3] of 4/10×2 float64'
+
     Raises:
         SchemaError: a tile is missing from a group (its key is named), the groups differ in their number of
             tiles, or the axis is cut by other keys as well.

@@ -73,6 +73,12 @@ def _term(term: str, rank: int | None, equation: str, dots: tuple[str, ...] = ()
 def einsum_expr(equation: str, *operands: Expr) -> Expr:
     """The expression of an einsum; see `tra.einsum`.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> str(einsum_expr("ij,kj->ik", A.expr, A.expr).type)
+        '[i:3, i_2:3] of 2/6×2/6 float64'
+
     Raises:
         SchemaError: the equation does not fit the operands, or an operand is no whole tensor.
     """

@@ -10,7 +10,13 @@ from tra.algebra.types import RelType, Tile, TileKey
 
 
 def generate_tile(type_: RelType, maker: Maker, key: TileKey) -> Tile:
-    """The tile of a generated source at `key`."""
+    """The tile of a generated source at `key`.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> generate_tile(tensor_type((5,), "i8", ("i",), 2), Iota(0), (2,))
+        array([4])
+    """
     shape = tuple(type_.tile_lengths(np.array([key], dtype=np.int64).reshape(1, len(key)))[0].tolist())
     match maker:
         case Constant(value):

@@ -19,7 +19,6 @@ from tra.algebra.live import (
     MAX_LISTED,
     Ranges,
     is_listable,
-    is_plain,
     live_keys,
     ranges,
     sort_keys,
@@ -35,12 +34,19 @@ def image(type_: RelType, function: KeyFunction, names: tuple[str, ...]) -> tupl
     A domain is one past the largest image. A key that is only moved keeps its own, so that empty last blocks
     stay part of the tensor; but not where keys that vary are dropped, as on a diagonal.
 
+    Example:
+        >>> from tra.algebra.key_function import Op, Var
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5,), "f8", ("i",), 2)
+        >>> image(A, (Op("+", Var("i"), Const(4)),), ("k",))
+        ((Key(name='k', domain=7),), Box(ranges=((4, 7),)))
+
     Raises:
         SchemaError: two keys collide, or a component is negative (both name keys); or there are too many keys
             to check and the function has no known bounds.
     """
     moved = _moved(type_, function)
-    if moved is not None and is_plain(type_):
+    if moved is not None and isinstance(type_.live, Box):
         _check_corners(type_, function, names)
         bounds = [high for _, high in moved]
         return _image_keys(type_, function, names, bounds), Box(moved)
@@ -122,6 +128,11 @@ def _bounded(type_: RelType, function: KeyFunction) -> Ranges:
 
 def check_image(old: KeyArray, new: KeyArray) -> None:
     """Checks that no two keys collide under a ReKey and that no component is negative.
+
+    Example:
+        >>> check_image(np.array([[0], [1]]), np.array([[5], [5]]))
+        Traceback (most recent call last):
+        tra.errors.SchemaError: rekey is not injective: keys (0,) and (1,) both become (5,); ...
 
     Raises:
         SchemaError: names the keys.

@@ -25,6 +25,12 @@ from tra.errors import SchemaError
 def take(expr: Expr, index: Any) -> Expr:
     """``tensor[index]`` for integers, slices with any step, None and one ellipsis.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> str(take(A.expr, (slice(None, None, 2), 0)).type)
+        '[i:2] of 2/3 float64'
+
     Raises:
         SchemaError: an index is out of range, of another kind, or there are too many.
     """
@@ -90,6 +96,12 @@ def concatenate(operands: Sequence[Expr], axis: int = 0) -> Expr:
     """Tensors one after the other along an axis; other extents must agree.
 
     The other axes are cut as in the first operand; along the axis the largest tile of an operand stays.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0] * 4, keys="i", tile=2)
+        >>> str(concatenate([A.expr, A.expr]).type)
+        '[i:4] of 2/8 float64'
 
     Raises:
         SchemaError: no tensors, different ranks or extents, or an axis that is not there.

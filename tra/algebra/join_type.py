@@ -70,6 +70,13 @@ def joined_names(left: RelType, right: RelType, on: Sequence[tuple[str, str]]) -
 def join_type(left: RelType, right: RelType, pairs: Pairs, combine: Kernel) -> RelType:
     """⋈: left key ++ right key without the joined ones; axes as the kernel's shape law says.
 
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> A, B = tensor_type((4, 6), "f8", ("i", "j"), 2), tensor_type((6, 8), "f8", ("j", "k"), 2)
+        >>> str(join_type(A, B, (("j", "j"),), kernel("matmul")))
+        '[i:2, j:3, k:4] of 2/4×2/8 float64'
+
     Raises:
         KernelError: the kernel takes another number of operands, or the tiles do not fit it.
     """
@@ -89,11 +96,19 @@ def join_type(left: RelType, right: RelType, pairs: Pairs, combine: Kernel) -> R
     except KernelError as error:
         raise KernelError(f"{error}\n  left  {left}\n  right {right}") from None
     dtype = result_dtype(combine, (left.dtype, right.dtype))
-    return live_rules.with_live(RelType(keys, axes, dtype, Box(())), both.live)
+    live = live_rules.kept(both, set(axes) >= {axis for axis in both.axes if axis.link})
+    return live_rules.with_live(RelType(keys, axes, dtype, Box(())), live)
 
 
 def truncated(left: RelType, right: RelType, pairs: Pairs) -> tuple[RelType, RelType]:
-    """Both operands without the keys that the other's domain does not have: the paper's inner join."""
+    """Both operands without the keys that the other's domain does not have: the paper's inner join.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A, B = tensor_type((9,), "f8", ("i",), 3), tensor_type((6,), "f8", ("i",), 3)
+        >>> [str(side) for side in truncated(A, B, (("i", "i"),))]
+        ['[i:2] of 3/6 float64', '[i:2] of 3/6 float64']
+    """
     for mine, theirs in pairs:
         domain = min(left.domain(mine), right.domain(theirs))
         left, right = _cropped(left, mine, domain), _cropped(right, theirs, domain)

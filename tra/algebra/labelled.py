@@ -6,128 +6,14 @@ one Join pairs them; labels that end are folded by an Aggregate. Only operators 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Sequence
 
 from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.kernels.contraction import einsum_kernel
-from tra.algebra.key_function import Op, Var
+from tra.algebra.labels import LETTERS, Labelled, check_extents, drop_ones, labelled, match_cuts
 from tra.algebra.nodes import Expr
-from tra.algebra.operators import aggregate, filter_keys, join, rekey, transform
-from tra.algebra.types import RelType
-from tra.algebra.whole_tensor import (
-    axis_key,
-    axis_order,
-    fresh_name,
-    recut,
-    reorder,
-    squeeze,
-    transpose,
-    uncut,
-    whole_form,
-)
-from tra.errors import SchemaError
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A whole tensor and one label per axis; labels of different tensors that agree mean the same index."""
-
-    expr: Expr
-    labels: tuple[str, ...]
-
-    @property
-    def type(self) -> RelType:
-        """The type of the relation."""
-        return self.expr.type
-
-    def extent(self, label: str) -> int:
-        """The extent along a label."""
-        return self.type.axes[self.labels.index(label)].extent
-
-    def key(self, label: str) -> str | None:
-        """The key that cuts the axis of a label, or None."""
-        return axis_key(self.type, self.labels.index(label))
-
-
-def labelled(expr: Expr, labels: Sequence[str]) -> Labelled:
-    """Labels the axes of a relation; a label given twice takes the diagonal.
-
-    Raises:
-        SchemaError: the number of labels is not the number of axes, or the relation is no whole tensor.
-    """
-    whole = whole_form(expr)
-    if len(labels) != len(whole.type.axes):
-        raise SchemaError(
-            f"{len(labels)} indices ({', '.join(labels)}) for a tensor of {len(whole.type.axes)} axes: "
-            f"{expr.type}"
-        )
-    operand = Labelled(whole, tuple(labels))
-    while len(set(operand.labels)) < len(operand.labels):
-        operand = _diagonal(operand)
-    return operand
-
-
-def _diagonal(operand: Labelled) -> Labelled:
-    label = next(c for c in operand.labels if operand.labels.count(c) > 1)
-    first, second = [p for p, c in enumerate(operand.labels) if c == label][:2]
-    axes = operand.type.axes
-    if axes[first].extent != axes[second].extent:
-        raise SchemaError(
-            f"index {label} stands for extents {axes[first].extent} and {axes[second].extent} of "
-            f"{operand.type}"
-        )
-    expr = operand.expr
-    if axis_key(expr.type, first) or axis_key(expr.type, second):
-        size = (axes[first] if axis_key(expr.type, first) else axes[second]).size
-        expr = recut(expr, {first: size, second: size})
-        one, other = axis_key(expr.type, first), axis_key(expr.type, second)
-        assert one and other
-        names = [name for name in expr.type.names if name != other]
-        expr = rekey(filter_keys(expr, Op("==", Var(one), Var(other))), tuple(map(Var, names)), names)
-    rest = [p for p in range(len(axes)) if p != second]
-    letters = [_LETTERS[first if p == second else p] for p in range(len(axes))]
-    spec = f"{''.join(letters)}->{''.join(letters[p] for p in rest)}"
-    by = kernel("diag") if spec == "aa->a" else einsum_kernel(spec)
-    return Labelled(transform(expr, by), tuple(operand.labels[p] for p in rest))
-
-
-def check_extents(operands: Sequence[Labelled]) -> dict[str, int]:
-    """The extent of every label.
-
-    Raises:
-        SchemaError: a label stands for two extents; both operands are shown.
-    """
-    extents: dict[str, tuple[int, RelType]] = {}
-    for operand in operands:
-        for label in operand.labels:
-            extent = operand.extent(label)
-            if extents.setdefault(label, (extent, operand.type))[0] != extent:
-                raise SchemaError(
-                    f"index {label} has extent {extents[label][0]} in one operand and {extent} in another\n"
-                    f"  {extents[label][1]}\n  {operand.type}"
-                )
-    return {label: extent for label, (extent, _) in extents.items()}
-
-
-def match_cuts(operands: Sequence[Labelled]) -> list[Labelled]:
-    """The operands with equal cuts along equal labels; the largest tensor that is cut keeps its own."""
-    sizes: dict[str, int] = {}
-    names: dict[str, str] = {}
-    for operand in sorted(operands, key=lambda o: -prod(o.type.shape)):
-        for place, label in enumerate(operand.labels):
-            name = axis_key(operand.type, place)
-            if name is not None and label not in sizes:
-                sizes[label], names[label] = operand.type.axes[place].size, name
-    matched = []
-    for operand in operands:
-        wanted = {p: sizes[c] for p, c in enumerate(operand.labels) if c in sizes}
-        fresh = {p: names[c] for p, c in enumerate(operand.labels) if c in names}
-        matched.append(Labelled(recut(operand.expr, wanted, fresh), operand.labels))
-    return matched
+from tra.algebra.operators import aggregate, join, transform
+from tra.algebra.whole_tensor import axis_key, axis_order, fresh_name, reorder, transpose, uncut
 
 
 def join_on_labels(left: Labelled, right: Labelled, by: Kernel, labels: Sequence[str]) -> Labelled:
@@ -140,11 +26,19 @@ def contract_pair(left: Labelled, right: Labelled, keep: Sequence[str]) -> Label
     """Σ over the labels not in `keep` of the product of two operands: one Join, one Aggregate.
 
     The axes of the result are those of `keep`, in that order.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> both = labelled(A.expr, ("i", "k")), labelled(A.expr, ("j", "k"))
+        >>> result = contract_pair(*both, keep=["i", "j"])
+        >>> result.labels, str(result.type)
+        (('i', 'j'), '[i:3, i_2:3] of 2/6×2/6 float64')
     """
     left, right = (_sum_alone(a, b, keep) for a, b in ((left, right), (right, left)))
     left, right = match_cuts([left, right])
     out = [c for c in keep if c in left.labels or c in right.labels]
-    letters = {c: _LETTERS[p] for p, c in enumerate(dict.fromkeys([*left.labels, *right.labels]))}
+    letters = {c: LETTERS[p] for p, c in enumerate(dict.fromkeys([*left.labels, *right.labels]))}
     spec = (
         ",".join("".join(letters[c] for c in o.labels) for o in (left, right))
         + "->"
@@ -173,16 +67,30 @@ def _sum_alone(operand: Labelled, other: Labelled, keep: Sequence[str]) -> Label
 
 
 def sum_labels(operand: Labelled, labels: Sequence[str]) -> Labelled:
-    """Σ over some labels of one operand; the dtype stays, as in `numpy.einsum`."""
+    """Σ over some labels of one operand; the dtype stays, as in `numpy.einsum`.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("a", "b"))
+        >>> sum_labels(A, ["a"]).labels, str(sum_labels(A, ["a"]).type)
+        (('b',), '[k:2] of 2/4 float64')
+    """
     rest = tuple(c for c in operand.labels if c not in labels)
-    letters = {c: _LETTERS[p] for p, c in enumerate(operand.labels)}
+    letters = {c: LETTERS[p] for p, c in enumerate(operand.labels)}
     spec = f"{''.join(letters.values())}->{''.join(letters[c] for c in rest)}"
     summed = transform(operand.expr, einsum_kernel(spec))
     return _fold(operand, summed, labels, rest, "add")
 
 
 def reduce_labels(operand: Labelled, labels: Sequence[str], tile_kernel: str, fold: str) -> Labelled:
-    """Reduces some labels with a kernel along the axis of each tile, then folds the tiles."""
+    """Reduces some labels with a kernel along the axis of each tile, then folds the tiles.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("a", "b"))
+        >>> str(reduce_labels(A, ["b"], "reduce_max", "max").type)
+        '[i:3] of 2/6 float64'
+    """
     expr, rest = operand.expr, list(operand.labels)
     for label in labels:
         expr = transform(expr, kernel(tile_kernel, axis=rest.index(label) - len(rest)))
@@ -202,6 +110,13 @@ def _fold(
 def elementwise(by: Kernel, left: Labelled, right: Labelled, order: Sequence[str] | None = None) -> Labelled:
     """Applies a kernel to matching elements; a label that one side lacks, or has with extent 1, broadcasts.
 
+    Example:
+        >>> import tra
+        >>> q = labelled(tra.from_array([1.0] * 4, keys="q", tile=2).expr, ("a",))
+        >>> x = labelled(tra.from_array([1.0] * 6, keys="x", tile=3).expr, ("b",))
+        >>> str(elementwise(kernel("sub"), q, x).type)
+        '[q:2, x:2] of 2/4×3/6 float64'
+
     Raises:
         SchemaError: extents differ and neither is 1.
     """
@@ -212,16 +127,6 @@ def elementwise(by: Kernel, left: Labelled, right: Labelled, order: Sequence[str
     left, right = (_spread(operand, out) for operand in (left, right))
     result = join_on_labels(left, right, by, out)
     return Labelled(axis_order(result.expr), result.labels)
-
-
-def drop_ones(operand: Labelled, labels: Collection[str]) -> Labelled:
-    """The operand without its axes of extent 1 under these labels."""
-    expr, rest = operand.expr, list(operand.labels)
-    for label in operand.labels:
-        if label in labels and operand.extent(label) == 1:
-            expr = squeeze(expr, rest.index(label))
-            rest.remove(label)
-    return Labelled(expr, tuple(rest))
 
 
 def _as_ones(operand: Labelled, other: Labelled) -> Labelled:
@@ -267,12 +172,26 @@ def merged_order(left: Sequence[str], right: Sequence[str]) -> tuple[str, ...]:
 
 
 def transposed(operand: Labelled, order: Sequence[str]) -> Labelled:
-    """The same tensor with its axes in the order of the labels given."""
+    """The same tensor with its axes in the order of the labels given.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("a", "b"))
+        >>> str(transposed(A, ("b", "a")).type)
+        '[k:2, i:3] of 2/4×2/6 float64'
+    """
     return Labelled(transpose(operand.expr, [operand.labels.index(c) for c in order]), tuple(order))
 
 
 def renamed_keys(operand: Labelled, names: Sequence[str]) -> Expr:
-    """The relation with the key of each axis called by `names`; a name that is taken gets a suffix."""
+    """The relation with the key of each axis called by `names`; a name that is taken gets a suffix.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("a", "b"))
+        >>> renamed_keys(A, ["row", "row"]).type.names
+        ('row', 'row_2')
+    """
     type_ = operand.type
     wanted: dict[str, str] = {}
     for place, name in enumerate(names):
@@ -285,3 +204,10 @@ def renamed_keys(operand: Labelled, names: Sequence[str]) -> Expr:
 def in_one_piece(operand: Labelled, label: str) -> Labelled:
     """The tensor with the axis of a label in one piece."""
     return Labelled(uncut(operand.expr, operand.labels.index(label)), operand.labels)
+
+
+__all__ = [
+    "Labelled", "check_extents", "contract_pair", "drop_ones", "elementwise", "in_one_piece",
+    "join_on_labels", "labelled", "match_cuts", "merged_order", "reduce_labels", "renamed_keys", "sum_labels",
+    "transposed",
+]  # fmt: skip

@@ -33,13 +33,33 @@ def with_constant(axis: Axis, coefs: Mapping[str, int], constant: int) -> Axis:
 
 
 def single_values(type_: RelType) -> dict[str, int]:
-    """The keys that have one live value, and that value."""
+    """The keys that have one live value, and that value.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from tra.algebra.types import Box
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i", "j"), 2)
+        >>> single_values(replace(A, live=Box(((2, 3), (0, 2)))))
+        {'i': 2}
+    """
     spans = zip(type_.names, ranges(type_), strict=True)
     return {name: low for name, (low, high) in spans if high - low == 1}
 
 
 def eliminate(axis: Axis, place: int, gone: set[str], type_: RelType) -> Axis:
     """The axis when the keys in `gone` disappear (rule E): single values are put in, full tiles need none.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((6, 5), "f8", ("i", "j"), 2)
+        >>> eliminate(A.axes[0], 0, {"i"}, A)
+        Axis(size=2, link=(), extent=2)
+        >>> eliminate(A.axes[1], 1, {"j"}, A)
+        Traceback (most recent call last):
+        tra.errors.SchemaError: the last tile along axis 1 is 1 of 2: concat or retile first
+          [i:3, j:3] of 2/6×2/5 float64
+          hint: key j disappears, but says how long the tiles are
 
     Raises:
         SchemaError: the lengths of the tiles differ along it, so that the key is needed.
@@ -65,6 +85,13 @@ def eliminate(axis: Axis, place: int, gone: set[str], type_: RelType) -> Axis:
 
 def rekeyed(type_: RelType, function: KeyFunction, keys: Sequence[Key]) -> tuple[Axis, ...]:
     """The axes after a ReKey to `keys`, each offset written as a positive linear form of them.
+
+    Example:
+        >>> from tra.algebra.key_function import trace
+        >>> from tra.algebra.sources import tensor_type
+        >>> function = trace(lambda i: (i // 2, i % 2), ("i",))
+        >>> rekeyed(tensor_type((5,), "f8", ("i",), 2), function, [Key("p", 2), Key("q", 2)])
+        (Axis(size=2, link=(('p', 2), ('q', 1)), extent=5),)
 
     Raises:
         SchemaError: an offset is no such form and the tiles differ in length.

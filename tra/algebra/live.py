@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from tra.algebra.key_arrays import codes, first_missing, sort_keys, unique_keys
 from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, Live, RelType, TileKey
 from tra.errors import SchemaError
 
@@ -84,7 +85,14 @@ def max_offset(axis: Axis, type_: RelType) -> int:
 
 
 def is_uniform(axis: Axis, type_: RelType) -> bool:
-    """Claims that all live tiles are full along `axis`."""
+    """Claims that all live tiles are full along `axis`.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((6, 5), "f8", ("i", "j"), 2)
+        >>> [is_uniform(axis, A) for axis in A.axes]
+        [True, False]
+    """
     return is_empty(type_) or (max_offset(axis, type_) + 1) * axis.size <= axis.extent
 
 
@@ -143,7 +151,7 @@ def live_keys(type_: RelType) -> KeyArray:
     return box_keys(type_)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def box_keys(type_: RelType) -> KeyArray:
     """The keys of a box, however many; for use when a query runs."""
     bounds = ranges(type_)
@@ -164,7 +172,13 @@ def has_length(type_: RelType, keys: KeyArray) -> np.ndarray[tuple[int], np.dtyp
 
 
 def n_live(type_: RelType) -> int:
-    """How many keys are live (an upper bound where they cannot be listed)."""
+    """How many keys are live (an upper bound where they cannot be listed).
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> n_live(tensor_type((5, 4), "f8", ("i", "j"), 2))
+        6
+    """
     if isinstance(type_.live, KeySet):
         return len(type_.live.keys)
     if is_plain(type_) or not is_listable(type_):
@@ -173,7 +187,13 @@ def n_live(type_: RelType) -> int:
 
 
 def frontier(type_: RelType) -> TileKey:
-    """One past the largest live key, per component; zeros when there is none."""
+    """One past the largest live key, per component; zeros when there is none.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> frontier(replace(tensor_type((5, 4), "f8", ("i", "j"), 2), live=Box(((1, 2), (0, 2)))))
+        (2, 2)
+    """
     return tuple(high for _, high in ranges(type_))
 
 
@@ -224,17 +244,15 @@ def _first_gap(whole: RelType, keys: KeyArray, chunk: int = 1 << 16) -> TileKey 
     return None
 
 
-def first_missing(wanted: KeyArray, keys: KeyArray) -> TileKey | None:
-    """The first of `wanted` (in lexicographic order) that is not among `keys`, which are some of them."""
-    if len(wanted) == len(keys):
-        return None
-    different = np.any(wanted[: len(keys)] != keys, axis=1)
-    at = int(np.argmax(different)) if different.any() else len(keys)
-    return tuple(wanted[at].tolist())
-
-
 def is_dense(type_: RelType) -> bool:
-    """Claims that no required key is missing; a set that is not known yet counts as holed."""
+    """Claims that no required key is missing; a set that is not known yet counts as holed.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i", "j"), 2)
+        >>> is_dense(A), is_dense(replace(A, live=Box(((1, 2), (0, 2)))))
+        (True, False)
+    """
     if isinstance(type_.live, AtMost):
         return False
     return type_.live == full_box(type_) or missing_key(type_) is None
@@ -247,43 +265,15 @@ def hole_text(type_: RelType) -> str:
     return f"{type_} has no tile at key {missing_key(type_)}"
 
 
-def codes(keys: KeyArray, domains: tuple[int, ...]) -> KeyArray:
-    """Each key as one number, in lexicographic order.
-
-    Raises:
-        SchemaError: the domain has more than 2**62 keys.
-    """
-    if prod(max(d, 1) for d in domains) >= 1 << 62:
-        raise SchemaError(f"a key domain of {'×'.join(map(str, domains))} is too large (2**62 keys at most)")
-    total = np.zeros(len(keys), dtype=np.int64)
-    for position, domain in enumerate(domains):
-        total = total * max(domain, 1) + keys[:, position]
-    return total
-
-
-def sort_keys(keys: KeyArray) -> KeyArray:
-    """The same keys in lexicographic order."""
-    if keys.shape[1] == 0 or len(keys) < 2:
-        return keys
-    sorted_keys: KeyArray = keys[np.lexsort(keys.T[::-1])]
-    return sorted_keys
-
-
-def unique_keys(keys: KeyArray) -> KeyArray:
-    """The distinct keys in lexicographic order."""
-    if keys.shape[1] == 0:
-        return keys[:1]
-    keys = sort_keys(keys)
-    if len(keys) < 2:
-        return keys
-    first: KeyArray = keys[np.concatenate([[True], np.any(keys[1:] != keys[:-1], axis=1)])]
-    return first
-
-
 def as_live(type_: RelType) -> Live:
     """The live set in its one form, so that equal sets have equal types: a box where it is one.
 
     A dense relation has the box of its whole domain, an empty one has no keys listed.
+
+    Example:
+        >>> from tra.algebra.types import Key
+        >>> as_live(RelType((Key("i", 2),), (), np.dtype("f8"), KeySet(np.array([[0], [1]]))))
+        Box(ranges=((0, 2),))
     """
     live = type_.live
     if isinstance(live, AtMost):
@@ -296,3 +286,10 @@ def as_live(type_: RelType) -> Live:
         return box
     boxed = replace(type_, live=box)
     return box if is_listable(boxed) and n_live(boxed) == len(live.keys) else live
+
+
+__all__ = [
+    "MAX_LISTED", "Ranges", "as_live", "box_keys", "codes", "first_missing", "frontier", "full_box",
+    "has_length", "hole_text", "is_dense", "is_empty", "is_listable", "is_plain", "is_uniform", "live_keys",
+    "max_offset", "missing_key", "n_live", "ranges", "required", "sort_keys", "unique_keys",
+]  # fmt: skip

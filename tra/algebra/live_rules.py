@@ -22,6 +22,7 @@ from tra.algebra.live import (
     as_live,
     codes,
     is_dense,
+    is_empty,
     is_listable,
     is_plain,
     live_keys,
@@ -44,7 +45,12 @@ def no_keys(width: int) -> KeySet:
 
 
 def boxed(bounds: Ranges) -> Box | KeySet:
-    """The box of these ranges; no keys when one is empty."""
+    """The box of these ranges; no keys when one is empty.
+
+    Example:
+        >>> boxed(((0, 2), (1, 3)))
+        Box(ranges=((0, 2), (1, 3)))
+    """
     return no_keys(len(bounds)) if any(high <= low for low, high in bounds) else Box(bounds)
 
 
@@ -58,7 +64,13 @@ def kept(type_: RelType, axes_kept: bool) -> Live:
 
 
 def projected(type_: RelType, positions: Sequence[int]) -> Live:
-    """The live set of Σ: the distinct projections of the live keys."""
+    """The live set of Σ: the distinct projections of the live keys.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> projected(tensor_type((5, 4), "f8", ("i", "j"), 2), [1])
+        Box(ranges=((0, 2),))
+    """
     bounds = ranges(type_)
     kept_bounds = tuple(bounds[p] for p in positions)
     if is_plain(type_):
@@ -87,7 +99,14 @@ def _hull(bounds: Sequence[Ranges]) -> Ranges:
 
 
 def stacked(types: Sequence[RelType]) -> Live:
-    """The live set of Stack: the number of the operand, then its key."""
+    """The live set of Stack: the number of the operand, then its key.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5,), "f8", ("i",), 2)
+        >>> stacked([A, A])
+        Box(ranges=((0, 2), (0, 3)))
+    """
     first = types[0].live
     if isinstance(first, Box) and all(t.live == first for t in types):
         return Box(((0, len(types)), *first.ranges))
@@ -99,7 +118,16 @@ def stacked(types: Sequence[RelType]) -> Live:
 
 
 def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live:
-    """The live set of a natural join: left key ++ right key without the joined positions."""
+    """The live set of a natural join: left key ++ right key without the joined positions.
+
+    A box is to be read with the axes of both sides.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A, B = tensor_type((5, 4), "f8", ("i", "j"), 2), tensor_type((4,), "f8", ("j",), 2)
+        >>> joined(A, B, [(1, 0)])
+        Box(ranges=((0, 3), (0, 2)))
+    """
     rest = [p for p in range(len(right.keys)) if p not in {theirs for _, theirs in on}]
     of_left, of_right = ranges(left), ranges(right)
     bounds = list(of_left)
@@ -109,9 +137,10 @@ def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live
             min(of_left[mine][1], of_right[theirs][1]),
         )
     bounds += [of_right[p] for p in rest]
-    if is_plain(left) and is_plain(right):
-        empty = any(high <= low for low, high in (*bounds, *of_left, *of_right))
-        return no_keys(len(bounds)) if empty else Box(tuple(bounds))
+    if is_empty(left) or is_empty(right):
+        return no_keys(len(bounds))
+    if isinstance(left.live, Box) and isinstance(right.live, Box):
+        return boxed(tuple(bounds))
     if not (is_listable(left) and is_listable(right)):
         return AtMost(tuple(bounds))
     pairs = matches(live_keys(left), live_keys(right), on, MAX_LISTED)
@@ -149,7 +178,14 @@ def matches(
 
 
 def filtered(type_: RelType, predicate: KeyExpr | Opaque) -> Live:
-    """The live set of σ: bounds stay bounds, other predicates are evaluated on the live keys."""
+    """The live set of σ: bounds stay bounds, other predicates are evaluated on the live keys.
+
+    Example:
+        >>> from tra.algebra.key_function import Op, Var
+        >>> from tra.algebra.sources import tensor_type
+        >>> filtered(tensor_type((5,), "f8", ("i",), 2), Op(">=", Var("i"), Const(1)))
+        Box(ranges=((1, 3),))
+    """
     if isinstance(type_.live, (Box, AtMost)) and not isinstance(predicate, Opaque):
         bounds = _narrowed(type_, predicate)
         if bounds is not None and any(high <= low for low, high in bounds):

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
+from tra.algebra.makers import Constant, Iota, Maker, Random
 from tra.algebra.types import RelType
 
 
@@ -73,38 +74,6 @@ class Source(Node):
     id: str
     version: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """Every element is `value`."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Iota:
-    """Each element is its own place along `axis` of the whole tensor."""
-
-    axis: int
-
-
-@dataclass(frozen=True, slots=True)
-class Random:
-    """Counter-based random numbers: a function of the seed and the element's place in the whole tensor.
-
-    Attributes:
-        distribution: "uniform" (low, high) or "normal" (mean, deviation).
-        parameters: the two parameters of the distribution.
-        seed: the seed.
-    """
-
-    distribution: str
-    parameters: tuple[float, float]
-    seed: int
-
-
-Maker: TypeAlias = Constant | Iota | Random
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -268,7 +237,14 @@ Expr: TypeAlias = (
 
 
 def name_of(expr: Expr) -> str:
-    """The name of a source; empty for what is computed."""
+    """The name of a source; empty for what is computed.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0], name="A")
+        >>> name_of(A.expr), name_of((A + 1).expr)
+        ('A', '')
+    """
     return expr.name if isinstance(expr, Source) else ""
 
 
@@ -294,3 +270,10 @@ def postorder(*roots: Expr) -> Iterator[Expr]:
         else:
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(node.children) if child.digest not in seen)
+
+
+__all__ = [
+    "Aggregate", "Concat", "Constant", "Cut", "Expr", "Filter", "Generated", "Iota", "Join", "Maker", "Node",
+    "Random", "ReKey", "Retile", "Source", "Stack", "Tile", "Transform", "Window", "digest_text", "name_of",
+    "postorder",
+]  # fmt: skip

@@ -10,6 +10,7 @@ from tra.algebra.handle import Handle
 from tra.algebra.kernel import Kernel
 from tra.algebra.sources import key_names
 from tra.algebra.type_rules import KeyRef
+from tra.errors import SchemaError
 
 
 class OperatorMethods(Handle):
@@ -60,9 +61,11 @@ class OperatorMethods(Handle):
              (1, 0): [[310, 356], [358, 412]], (1, 1): [[494, 540], [574, 628]]}
 
         Raises:
-            SchemaError: unknown key, or domains that differ.
+            SchemaError: unknown key, domains that differ, or an operand that is no relation.
             KernelError: the tiles do not fit the kernel.
         """
+        if not isinstance(other, Handle):
+            raise SchemaError(f"join takes a relation, got {type(other).__name__}; tra.from_array makes one")
         return self._with(other, operators.join(self.expr, other.expr, on, kernel, truncate=truncate))
 
     def rekey(self, function: Callable[..., Any], keys: Sequence[str] | str) -> Self:

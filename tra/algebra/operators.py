@@ -47,6 +47,12 @@ from tra.errors import SchemaError
 def aggregate(child: Expr, by: Sequence[KeyRef], agg: str | Kernel) -> Expr:
     """Σ: folds the tiles that agree on `by`; the result has the keys `by` in that order.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(aggregate(A.expr, ["j"], "add").type)
+        '[j:2] of 2×2/3 float64'
+
     Raises:
         SchemaError: unknown or repeated key, or a vanishing key says how long ragged tiles are.
         KernelError: the kernel is not associative and commutative, or changes the dtype.
@@ -59,6 +65,12 @@ def aggregate(child: Expr, by: Sequence[KeyRef], agg: str | Kernel) -> Expr:
 
 def join(left: Expr, right: Expr, on: Any, by: str | Kernel, *, truncate: bool = False) -> Expr:
     """⋈: pairs the tiles whose keys agree on `on`; key = left key ++ right key without the joined ones.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0, 3.0], keys="i", tile=2)
+        >>> join(A.expr, A.expr, "i", "mul").type.live
+        Box(ranges=((0, 2),))
 
     Raises:
         SchemaError: unknown key, or joined keys of different domains (unless `truncate`).
@@ -75,6 +87,12 @@ def join(left: Expr, right: Expr, on: Any, by: str | Kernel, *, truncate: bool =
 def rekey(child: Expr, function: Callable[..., Any] | KeyFunction, keys: Sequence[str]) -> Expr:
     """ReKey: replaces each key; links of axes follow where they are linear in the new keys.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(rekey(A.expr, lambda i, j: (j, i), ["j", "i"]).type)
+        '[j:2, i:1] of 2×2/3 float64'
+
     Raises:
         SchemaError: two keys collide (both are named), a key is negative, or ragged tiles lose their key.
     """
@@ -85,6 +103,12 @@ def rekey(child: Expr, function: Callable[..., Any] | KeyFunction, keys: Sequenc
 
 def filter_keys(child: Expr, predicate: Callable[..., Any] | KeyExpr | Opaque) -> Expr:
     """σ: keeps the tuples whose key satisfies the predicate; the domain stays.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> filter_keys(A.expr, lambda i, j: j == 1).type.live
+        Box(ranges=((0, 1), (1, 2)))
 
     Raises:
         SchemaError: the predicate cannot be evaluated on the keys.
@@ -105,6 +129,12 @@ def _predicate(predicate: Callable[..., Any], type_: RelType) -> KeyExpr | Opaqu
 def transform(child: Expr, by: str | Kernel, **params: Any) -> Expr:
     """λ: applies a kernel to each tile.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(transform(A.expr, "reduce_sum", axis=-2).type)
+        '[i:1, j:2] of 2/3 float64'
+
     Raises:
         KernelError: the kernel takes another number of operands, or the tiles do not fit.
     """
@@ -114,6 +144,12 @@ def transform(child: Expr, by: str | Kernel, **params: Any) -> Expr:
 
 def tile(child: Expr, axis: int, size: int, key: str) -> Expr:
     """Tile: cuts each tile along an axis into pieces of `size`; the piece number becomes the last key.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(tile(A.expr, 1, 1, "jj").type)
+        '[i:1, j:2, jj:2] of 2×1/3 float64'
 
     Raises:
         SchemaError: the key exists, the size is not positive, or the axis is cut already and `size` does not
@@ -126,6 +162,12 @@ def tile(child: Expr, axis: int, size: int, key: str) -> Expr:
 def concat(child: Expr, key: KeyRef, axis: int) -> Expr:
     """Concat: glues the tiles along an axis in the order of a key; the key disappears.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(concat(A.expr, "j", 1).type)
+        '[i:1] of 2×3 float64'
+
     Raises:
         SchemaError: a tile is missing (its key is named), or the axis is cut by other keys.
     """
@@ -136,6 +178,12 @@ def concat(child: Expr, key: KeyRef, axis: int) -> Expr:
 def stack(operands: Sequence[Expr], key: str) -> Expr:
     """Stack: disjoint union of relations with the same keys and axes, under a new first key.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], keys=("i", "j"), tile=2, name="A")
+        >>> str(stack([A.expr, A.expr], "n").type)
+        '[n:2, i:1, j:2] of 2×2/3 float64'
+
     Raises:
         SchemaError: the operands differ in keys, axes or dtype.
     """
@@ -144,6 +192,12 @@ def stack(operands: Sequence[Expr], key: str) -> Expr:
 
 def generated(type_: RelType, maker: Maker) -> Expr:
     """A generated source: every tile follows from its key.
+
+    Example:
+        >>> from tra.algebra.makers import Constant
+        >>> from tra.algebra.sources import tensor_type
+        >>> str(generated(tensor_type((5,), "f4", ("i",), 2), Constant(1)).type)
+        '[i:3] of 2/5 float32'
 
     Raises:
         SchemaError: iota along an axis that is not there, or an unknown distribution.

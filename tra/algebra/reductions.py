@@ -68,6 +68,12 @@ def positional(expr: Expr) -> Labelled:
 def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> Expr:
     """Reduces a whole tensor; `how` is sum, prod, max, min, any, all or logsumexp.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> str(reduce(A.expr, "sum", axis=0).type), str(reduce(A.expr, "max", keepdims=True).type)
+        ('[k:2] of 2/4 int64', '[] of 1×1 int64')
+
     Raises:
         SchemaError: an axis is not there; or holes, where absent is not the same as zero; or nothing to take
             the largest or smallest of.
@@ -114,7 +120,13 @@ def _keep(expr: Expr, places: Sequence[int]) -> Expr:
 
 
 def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
-    """The arithmetic mean; of booleans and integers as float64, as in NumPy."""
+    """The arithmetic mean; of booleans and integers as float64, as in NumPy.
+
+    Example:
+        >>> import tra
+        >>> str(mean(tra.from_array([1, 2, 3], keys="i", tile=2).expr).type)
+        '[] of scalars float64'
+    """
     type_ = positional(expr).type
     count = prod(type_.axes[p].extent for p in resolve_axes(type_, axis))
     if expr.type.dtype.kind in "biu":
@@ -141,6 +153,12 @@ def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
     """Argmin or argmax (`how` is "arg_min" or "arg_max"); NaN first, then the lowest index, as in NumPy.
 
     Without an axis the index counts the whole tensor row by row.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> str(arg(A.expr, "arg_min", axis=1).type)
+        '[i:3] of 2/6 int64'
 
     Raises:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.
@@ -169,7 +187,14 @@ def arg_labels(paired: Labelled, labels: Sequence[str], how: str) -> Labelled:
 
 
 def pair_with_index(operand: Labelled, label: str) -> Labelled:
-    """Each element with its place along a label."""
+    """Each element with its place along a label.
+
+    Example:
+        >>> import tra
+        >>> A = positional(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr)
+        >>> str(pair_with_index(A, "1").type)
+        '[i:3, k:2] of 2/6×2/4 pair(float64)'
+    """
     place = operand.labels.index(label)
     index = iota_like(operand.type, place)
     trailing = (label, *(f"1:{c}" for c in operand.labels[place + 1 :]))
@@ -178,7 +203,13 @@ def pair_with_index(operand: Labelled, label: str) -> Labelled:
 
 
 def iota_like(type_: RelType, place: int) -> Expr:
-    """The places along one axis of a tensor, cut as it is, with axes of length 1 after it."""
+    """The places along one axis of a tensor, cut as it is, with axes of length 1 after it.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> str(iota_like(tensor_type((5, 4), "f8", ("i", "j"), 2), 0).type)
+        '[i:3] of 2/5×1 int64'
+    """
     axis, key = type_.axes[place], axis_key(type_, place)
     ones = tuple(Axis(1, (), 1) for _ in type_.axes[place + 1 :])
     keys = (Key(key, type_.domain(key)),) if key else ()
@@ -203,6 +234,11 @@ def _flat_index(type_: RelType) -> Expr:
 
 def softmax(expr: Expr, axis: int = -1) -> Expr:
     """The shares exp(x) / Σ exp(x) along an axis; one kernel where the axis is in one tile.
+
+    Example:
+        >>> import tra
+        >>> str(softmax(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr).type)
+        '[i:3, k:2] of 2/6×2/4 float64'
 
     Raises:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.
@@ -241,6 +277,11 @@ def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
 
 def log_softmax(expr: Expr, axis: int = -1) -> Expr:
     """The logarithm of softmax along an axis: x − logsumexp(x).
+
+    Example:
+        >>> import tra
+        >>> str(log_softmax(tra.from_array([[1, 2, 3]], keys=("i", "k"), tile=2).expr).type)
+        '[i:1, k:2] of 1×2/3 float64'
 
     Raises:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.

@@ -147,6 +147,11 @@ def _tile(node: Tile, child: Relation) -> Relation:
 def whole(relation: Relation, type_: RelType) -> dict[TileKey, Array]:
     """The whole tensors: every linked key concatenated, one array per value of the keys that cut no axis.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> whole({(0,): np.ones(2), (1,): np.zeros(1)}, tensor_type((3,), "f8", ("i",), 2))
+        {(): array([1., 1., 0.])}
+
     Raises:
         SchemaError: a required tile is missing, which is known only now where the keys were too many to list.
     """

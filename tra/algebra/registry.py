@@ -30,7 +30,12 @@ def is_registered(name: str) -> bool:
 
 
 def kernel_names() -> list[str]:
-    """All registered names, sorted."""
+    """All registered names, sorted.
+
+    Example:
+        >>> "matmul" in kernel_names()
+        True
+    """
     return sorted(_REGISTRY)
 
 

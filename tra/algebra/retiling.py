@@ -17,6 +17,14 @@ from tra.errors import SchemaError
 def check_whole(type_: RelType, what: str) -> None:
     """Checks that the relation is a whole tensor: dense, no key in two axes, links that are plain positions.
 
+    Example:
+        >>> from dataclasses import replace
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5,), "f8", ("i",), 2)
+        >>> check_whole(replace(A, live=Box(((1, 3),))), "compute")
+        Traceback (most recent call last):
+        tra.errors.SchemaError: compute needs a dense relation: ... has no tile at key (0,); ...
+
     Raises:
         SchemaError: names the missing key, the key in two axes, or the axis whose link is no chain.
     """
@@ -87,6 +95,12 @@ def retile(
         windows: for each operand the window along each axis; everything when left out.
         along: the axis along which several operands follow each other.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0] * 10, keys="i", tile=4)
+        >>> str(retile([A.expr, A.expr], [Cut(5, "i")]).type)
+        '[i:4] of 5/20 float64'
+
     Raises:
         SchemaError: an operand is no whole tensor, or the operands do not fit together.
     """
@@ -124,7 +138,13 @@ def _check_operands(types: Sequence[RelType], windows: Sequence[Sequence[Window]
 
 
 def free_keys(type_: RelType) -> tuple[Key, ...]:
-    """The keys that cut no axis."""
+    """The keys that cut no axis.
+
+    Example:
+        >>> import tra
+        >>> free_keys(tra.from_tiles({n: [[1.0]] for n in range(3)}, keys="n").expr.type)
+        (Key(name='n', domain=3),)
+    """
     return tuple(k for k in type_.keys if k.name not in type_.linked)
 
 

@@ -73,6 +73,12 @@ def bind_axes(
         sizes: sizes of core dimensions that appear in the output only.
         kernel: the kernel's name, for messages.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i", "j"), 2)
+        >>> bind_axes(parse_signature("(m,n)->(n)"), [A], A, {}, "column sums")
+        (Axis(size=2, link=(('j', 1),), extent=4),)
+
     Raises:
         KernelError: the tiles do not fit the kernel; names both operands' axes.
     """

@@ -51,13 +51,19 @@ class ArraySource:
         self.type = type_
 
     def read(self, key: TileKey) -> Tile:
-        """The slice of the array that the key stands for."""
+        """The slice of the array that the key stands for.
+
+        Example:
+            >>> array = np.arange(5)
+            >>> ArraySource(array, tensor_type((5,), "i8", ("i",), 2)).read((2,))
+            array([4])
+        """
         columns = dict(zip(self.type.names, key, strict=True))
         starts = [int(axis.offset(columns)) * axis.size for axis in self.type.axes]
         window = tuple(
             slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True)
         )
-        piece = np.asarray(self.array[window])
+        piece = np.asarray(self.array[window], dtype=self.type.dtype)
         if isinstance(self.array, np.ndarray):
             piece = piece.view()
         piece.setflags(write=False)
@@ -115,12 +121,21 @@ def tensor_type(
 
 
 def default_names(n: int) -> list[str]:
-    """Names for the keys of a tensor: i, j, k, … z, then k18, k19, …."""
+    """Names for the keys of a tensor: i, j, k, … z, then k18, k19, ….
+
+    Example:
+        >>> default_names(2)
+        ['i', 'j']
+    """
     return [DEFAULT_NAMES[p] if p < len(DEFAULT_NAMES) else f"k{p}" for p in range(n)]
 
 
 def key_names(keys: Sequence[str] | str) -> tuple[str, ...]:
     """Key names as a tuple; one name may stand alone.
+
+    Example:
+        >>> key_names("row"), key_names(["i", "j"])
+        (('row',), ('i', 'j'))
 
     Raises:
         SchemaError: a name is not a string.
@@ -153,6 +168,11 @@ def array_source(
 ) -> tuple[Source, TileSource]:
     """A source over a borrowed array; see `tra.from_array`.
 
+    Example:
+        >>> source, data = array_source(np.arange(5), "i", 2, "A")
+        >>> source.name, str(source.type), data.read((1,))
+        ('A', '[i:3] of 2/5 int64', array([2, 3]))
+
     Raises:
         SchemaError: keys or tile sizes do not fit, or the elements are no numbers or truth values.
     """
@@ -161,7 +181,7 @@ def array_source(
         array = np.asarray(array)
         dtype = array.dtype
     check_dtype(dtype)
-    type_ = tensor_type(array.shape, dtype, keys, tile)
+    type_ = tensor_type(array.shape, dtype.newbyteorder("="), keys, tile)
     id_ = source_id("array")
     return Source(type_, id_, "0", name or id_.replace("-", "_")), ArraySource(array, type_)
 
@@ -196,10 +216,15 @@ def tiles_source(
 ) -> tuple[Source, TileSource]:
     """A source over tiles by key; see `tra.from_tiles`.
 
+    Example:
+        >>> source, data = tiles_source({0: [1.0, 2.0], 2: [3.0]}, "i", None, None, "A")
+        >>> str(source.type), data.read((2,))
+        ('[i:3] of 2/5 float64', array([3.]))
+
     Raises:
         SchemaError: keys, shapes or dtypes do not fit together; the message names the key.
     """
-    held = {_as_key(key): np.asarray(tile) for key, tile in tiles.items()}
+    held = {_as_key(key): _native(np.asarray(tile)) for key, tile in tiles.items()}
     type_ = tiles_type(held, key_names(keys), axes, domain)
     for key, tile in held.items():
         expected = tuple(type_.tile_lengths(np.array([key], dtype=np.int64).reshape(1, len(key)))[0].tolist())
@@ -209,6 +234,10 @@ def tiles_source(
             )
     id_ = source_id("tiles")
     return Source(type_, id_, "0", name or id_.replace("-", "_")), TilesSource(held)
+
+
+def _native(tile: Tile) -> Tile:
+    return tile.astype(tile.dtype.newbyteorder("="), copy=False)
 
 
 def _as_key(key: Any) -> TileKey:

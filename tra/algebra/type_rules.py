@@ -24,6 +24,15 @@ KeyRef = str | int
 def resolve_key(type_: RelType, key: KeyRef, what: str = "relation") -> str:
     """The name of a key given by name or position.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("row", "column"), 2)
+        >>> resolve_key(A, 1), resolve_key(A, -2)
+        ('column', 'row')
+        >>> resolve_key(A, "colum")
+        Traceback (most recent call last):
+        tra.errors.SchemaError: unknown key 'colum': the keys of ... are row, column; did you mean 'column'?
+
     Raises:
         SchemaError: there is no such key; names the keys there are, and a near name.
     """
@@ -40,6 +49,11 @@ def resolve_key(type_: RelType, key: KeyRef, what: str = "relation") -> str:
 
 def resolve_axis(type_: RelType, axis: int) -> int:
     """The axis as a number from the front.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> resolve_axis(tensor_type((5, 4), "f8"), -1)
+        1
 
     Raises:
         SchemaError: there is no such axis.
@@ -82,6 +96,12 @@ def aggregate_type(
         fold: the aggregation.
         parts: where the operand is a Stack and its key goes, the operands of that.
 
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> str(aggregate_type(tensor_type((4, 5), "f8", ("i", "j"), 2), ["j"], kernel("add")))
+        '[j:3] of 2×2/5 float64'
+
     Raises:
         SchemaError: a key is named twice, or a vanishing key says how long ragged tiles are.
         KernelError: the kernel is not associative and commutative, or changes the dtype.
@@ -110,6 +130,13 @@ def aggregate_type(
 
 def rekey_type(type_: RelType, function: KeyFunction, names: tuple[str, ...]) -> RelType:
     """ReKey: image of the keys; links follow where they are linear in the new keys.
+
+    Example:
+        >>> from tra.algebra.key_function import Var
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i", "j"), 2)
+        >>> str(rekey_type(A, (Var("j"), Var("i")), ("b", "a")))
+        '[b:2, a:3] of 2/5×2/4 float64'
 
     Raises:
         SchemaError: two keys collide (both are named), a key is negative, or ragged tiles lose their key.
@@ -140,6 +167,12 @@ def check_variables(type_: RelType, expr: KeyExpr) -> None:
 def filter_type(type_: RelType, predicate: KeyExpr | Opaque) -> RelType:
     """σ: the same keys, domains and axes; fewer live keys.
 
+    Example:
+        >>> from tra.algebra.key_function import Const, Op, Var
+        >>> from tra.algebra.sources import tensor_type
+        >>> filter_type(tensor_type((5,), "f8", ("i",), 2), Op("<", Var("i"), Const(2))).live
+        Box(ranges=((0, 2),))
+
     Raises:
         SchemaError: the predicate reads an unknown key, or fails on a key.
     """
@@ -150,6 +183,12 @@ def filter_type(type_: RelType, predicate: KeyExpr | Opaque) -> RelType:
 
 def transform_type(type_: RelType, apply: Kernel) -> RelType:
     """λ: the same keys; axes and dtype as the kernel's shape law says.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> str(transform_type(tensor_type((5, 4), "f8", ("i", "j"), 2), kernel("transpose")))
+        '[i:3, j:2] of 2/4×2/5 float64'
 
     Raises:
         KernelError: the kernel takes another number of operands, or the tiles do not fit.
@@ -166,6 +205,11 @@ def transform_type(type_: RelType, apply: Kernel) -> RelType:
 
 def tile_type(type_: RelType, place: int, size: int, key: str) -> RelType:
     """Tile: a new last key counts the pieces; those of length 0 do not exist.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> str(tile_type(tensor_type((5,), "f8", ("i",), 4), 0, 2, "ii"))
+        '[i:2, ii:2] of 2/5 float64'
 
     Raises:
         SchemaError: the key exists, the size is not positive, or the axis is cut already and `size` does not
@@ -201,6 +245,12 @@ def _pieces(live: Live, cut: RelType, place: int, n: int) -> Live:
 
 def stack_type(types: Sequence[RelType], key: str) -> RelType:
     """Stack: a new first key numbers the operands.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5,), "f8", ("i",), 2)
+        >>> str(stack_type([A, A, A], "n"))
+        '[n:3, i:3] of 2/5 float64'
 
     Raises:
         SchemaError: there is no operand, they differ in keys, axes or dtype, or the key exists.

@@ -50,19 +50,35 @@ class Axis:
         return -(-self.extent // self.size) if self.size else 1
 
     def offset(self, columns: Mapping[str, KeyArray | int]) -> KeyArray | int:
-        """The offset ``c`` in tiles, for key columns given by name."""
+        """The offset ``c`` in tiles, for key columns given by name.
+
+        Example:
+            >>> axis = Axis(4, (("i", 2), ("ii", 1)), 20)
+            >>> axis.offset({"i": np.array([0, 1, 2]), "ii": 1})
+            array([1, 3, 5])
+        """
         total: KeyArray | int = 0
         for name, coef in self.link:
             total = total + columns[name] * coef
         return total
 
     def lengths(self, columns: Mapping[str, KeyArray], n: int) -> KeyArray:
-        """The length of this axis in each of `n` tiles."""
+        """The length of this axis in each of `n` tiles.
+
+        Example:
+            >>> Axis(4, (("i", 1),), 10).lengths({"i": np.array([0, 1, 2, 3])}, 4)
+            array([4, 4, 2, 0])
+        """
         offset = np.broadcast_to(np.asarray(self.offset(columns), dtype=np.int64), (n,))
         return np.clip(self.extent - self.size * offset, 0, self.size)
 
     def renamed(self, names: Mapping[str, str]) -> Axis:
-        """The same axis with the keys of its link renamed."""
+        """The same axis with the keys of its link renamed.
+
+        Example:
+            >>> Axis(4, (("i", 1),), 10).renamed({"i": "row"})
+            Axis(size=4, link=(('row', 1),), extent=10)
+        """
         return Axis(self.size, as_link({names.get(k, k): c for k, c in self.link}), self.extent)
 
     def __str__(self) -> str:

@@ -8,10 +8,8 @@ from math import prod
 
 import numpy as np
 
-from tra.algebra.live import is_listable, is_plain, live_keys, n_live, ranges
-from tra.algebra.types import KeyArray, KeySet, RelType
-
-Ranges = tuple[tuple[int, int], ...]
+from tra.algebra.live import MAX_LISTED, Ranges, live_keys, n_live, ranges
+from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, RelType
 
 
 def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
@@ -31,55 +29,80 @@ def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) 
     return _count(type_, bounds)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _count(type_: RelType, bounds: Ranges) -> int:
     if any(high <= low for low, high in bounds):
         return 0
-    if _is_separable(type_):
-        return _separable(type_, bounds)
-    if not is_listable(type_):
-        return prod(high - low for low, high in bounds) * prod(type_.tile_shape)
-    keys, sizes = _listed(type_)
-    inside = np.ones(len(keys), dtype=bool)
-    for column, (low, high) in enumerate(bounds):
-        inside &= (keys[:, column] >= low) & (keys[:, column] < high)
-    return int(sizes[inside].sum())
+    match type_.live:
+        case Box():
+            return _count_box(type_, dict(zip(type_.names, bounds, strict=True)))
+        case KeySet():
+            keys, sizes = _listed(type_)
+            lows, highs = np.array(bounds, dtype=np.int64).reshape(len(bounds), 2).T
+            return int(sizes[np.all((keys >= lows) & (keys < highs), axis=1)].sum())
+        case AtMost():
+            return prod(high - low for low, high in bounds) * prod(type_.tile_shape)
 
 
-def _is_separable(type_: RelType) -> bool:
-    """Claims that the count is a product over keys and axes: dense ranges, one plain key per cut axis."""
-    linked = [axis.link for axis in type_.axes if axis.link]
-    single = all(len(link) == 1 for link in linked) and len({link[0][0] for link in linked}) == len(linked)
-    return single and is_plain(type_)
+def _count_box(type_: RelType, spans: dict[str, tuple[int, int]]) -> int:
+    """A product over groups of keys that no axis joins; absent tiles have length 0 and count nothing."""
+    total = prod(axis.size for axis in type_.axes if not axis.link)
+    left = [axis for axis in type_.axes if axis.link]
+    while left:
+        group, left = _tied(left)
+        names = sorted({name for axis in group for name, _ in axis.link})
+        total *= _count_group(group, {name: spans.pop(name) for name in names})
+    return total * prod(high - low for low, high in spans.values())
 
 
-def _separable(type_: RelType, bounds: Ranges) -> int:
-    total, span = 1, dict(zip(type_.names, bounds, strict=True))
-    for axis in type_.axes:
-        if not axis.link:
-            total *= axis.size
-            continue
-        name, coef = axis.link[0]
-        low, high = span.pop(name)
-        if coef == 1:
-            total *= max(min(high * axis.size, axis.extent) - low * axis.size, 0) if axis.size else 0
-        else:
-            total *= sum(min(max(axis.extent - axis.size * coef * k, 0), axis.size) for k in range(low, high))
-    return total * prod(high - low for low, high in span.values())
+def _tied(axes: Sequence[Axis]) -> tuple[list[Axis], list[Axis]]:
+    """The first axis with all that share keys with it, and the others."""
+    group, rest = [axes[0]], list(axes[1:])
+    for _ in axes:
+        names = {name for axis in group for name, _ in axis.link}
+        group += [axis for axis in rest if names & dict(axis.link).keys()]
+        rest = [axis for axis in rest if not names & dict(axis.link).keys()]
+    return group, rest
 
 
-@lru_cache(maxsize=256)
+def _count_group(axes: Sequence[Axis], spans: dict[str, tuple[int, int]]) -> int:
+    """Σ over the keys of the product of the lengths along these axes."""
+    if len(axes) == 1 and len(spans) == 1 and axes[0].link[0][1] == 1:
+        ((low, high),) = spans.values()
+        size, extent = axes[0].size, axes[0].extent
+        return max(min(high * size, extent) - low * size, 0)
+    shape = tuple(high - low for low, high in spans.values())
+    if prod(shape) > MAX_LISTED:
+        return prod(shape) * prod(axis.size for axis in axes)
+    places = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape))
+    columns = {name: place + low for (name, (low, _)), place in zip(spans.items(), places, strict=True)}
+    return int(np.prod([axis.lengths(columns, prod(shape)) for axis in axes], axis=0, dtype=np.int64).sum())
+
+
+@lru_cache(maxsize=16)
 def _listed(type_: RelType) -> tuple[KeyArray, KeyArray]:
     keys = live_keys(type_)
     return keys, np.prod(type_.tile_lengths(keys), axis=1, dtype=np.int64)
 
 
 def n_bytes(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
-    """Bytes of all live tiles in a key range."""
+    """Bytes of all live tiles in a key range.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> n_bytes(tensor_type((5, 3), "f4", ("i", "j"), 2))
+        60
+    """
     return n_elements(type_, within) * type_.dtype.itemsize
 
 
 def mean_tile(type_: RelType) -> float:
-    """Elements of an average live tile."""
+    """Elements of an average live tile.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> mean_tile(tensor_type((5,), "f4", ("i",), 2))
+        1.6666666666666667
+    """
     count = len(type_.live.keys) if isinstance(type_.live, KeySet) else n_live(type_)
     return n_elements(type_) / count if count else 0.0

@@ -18,7 +18,14 @@ from tra.errors import SchemaError
 
 
 def axis_key(type_: RelType, place: int) -> str | None:
-    """The one key that counts the tiles along an axis, or None when it is not cut or cut by several keys."""
+    """The one key that counts the tiles along an axis, or None when it is not cut or cut by several keys.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((5, 4), "f8", ("i",), 2)
+        >>> axis_key(A, 0), axis_key(A, 1)
+        ('i', None)
+    """
     axis = type_.axes[place]
     if len(axis.link) == 1 and axis.link[0][1] == 1:
         name = axis.link[0][0]
@@ -27,7 +34,13 @@ def axis_key(type_: RelType, place: int) -> str | None:
 
 
 def is_whole_form(type_: RelType) -> bool:
-    """Claims that every key cuts exactly one axis plainly, in the order of the axes."""
+    """Claims that every key cuts exactly one axis plainly, in the order of the axes.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> is_whole_form(tensor_type((5, 4), "f8", ("i", "j"), 2))
+        True
+    """
     keys = [axis_key(type_, p) for p, axis in enumerate(type_.axes) if axis.link]
     return tuple(keys) == type_.names
 
@@ -36,6 +49,12 @@ def whole_form(expr: Expr) -> Expr:
     """The same tensor with every key cutting exactly one axis, in the order of the axes.
 
     A key that cuts no axis becomes a leading axis; an axis that several keys cut is cut anew by one.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_tiles({n: [[1.0, 2.0]] for n in range(3)}, keys="n", name="A")
+        >>> A, str(whole_form(A.expr).type)
+        (A[n:3] of 1×2 float64, '[n:3] of 1/3×1×2 float64')
 
     Raises:
         SchemaError: the relation is no whole tensor.
@@ -60,7 +79,14 @@ def axis_order(expr: Expr) -> Expr:
 
 
 def reorder(expr: Expr, order: Sequence[str], names: Mapping[str, str] | None = None) -> Expr:
-    """The keys in another order, and renamed; nothing is done where nothing changes."""
+    """The keys in another order, and renamed; nothing is done where nothing changes.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> reorder(A.expr, ["k", "i"], {"i": "row"}).type.names
+        ('k', 'row')
+    """
     new = [names.get(name, name) for name in order] if names else list(order)
     if tuple(new) == expr.type.names and tuple(order) == expr.type.names:
         return expr
@@ -82,11 +108,17 @@ def fresh_name(wanted: str, taken: Iterable[str]) -> str:
 
 
 def current_cuts(type_: RelType) -> list[Cut]:
-    """The cuts a relation has; an axis cut by several keys is named after the first of them."""
+    """The cuts a relation has; an axis cut by several keys is named after the first of them.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> current_cuts(tensor_type((5, 4), "f8", ("i",), 2))
+        [Cut(size=2, key='i'), Cut(size=None, key=None)]
+    """
     cuts = []
     for axis in type_.axes:
         linked = [name for name in type_.names if name in dict(axis.link)]
-        cuts.append(Cut(axis.size, linked[0]) if linked and axis.size else Cut())
+        cuts.append(Cut(max(axis.size, 1), linked[0]) if linked else Cut())
     return cuts
 
 
@@ -94,6 +126,12 @@ def recut(expr: Expr, sizes: Mapping[int, int], names: Mapping[int, str] | None 
     """The same tensor with the axes in `sizes` cut into tiles of that size.
 
     An axis that is not cut yet is tiled where it lies; others need an exchange (Retile).
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i",), tile=2)
+        >>> str(recut(A.expr, {0: 3, 1: 2}, {1: "k"}).type)
+        '[i:2, k:2] of 3/6×2/4 float64'
     """
     changed = {p: s for p, s in sizes.items() if not _is_cut(expr.type, p, s)}
     if any(expr.type.axes[p].link for p in changed):
@@ -117,13 +155,24 @@ def _name(type_: RelType, place: int, names: Mapping[int, str] | None) -> str:
 
 
 def uncut(expr: Expr, place: int) -> Expr:
-    """The same tensor with an axis in one piece."""
+    """The same tensor with an axis in one piece.
+
+    Example:
+        >>> import tra
+        >>> str(uncut(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, 0).type)
+        '[k:2] of 6×2/4 float64'
+    """
     name = axis_key(expr.type, place)
     return expr if name is None else concat(expr, name, place)
 
 
 def transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
     """Permutes the axes of the whole tensor, as `numpy.transpose` does; keys follow their axes.
+
+    Example:
+        >>> import tra
+        >>> str(transpose(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr).type)
+        '[k:2, i:3] of 2/4×2/6 float64'
 
     Raises:
         SchemaError: the relation is no whole tensor, or `axes` is no permutation of its axes.
@@ -140,6 +189,11 @@ def transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
 
 def retiled(expr: Expr, sizes: Sequence[int | None]) -> Expr:
     """The same tensor with other tile sizes, one per axis; None leaves an axis in one piece.
+
+    Example:
+        >>> import tra
+        >>> str(retiled(tra.from_array([1.0] * 10, keys="i", tile=4).expr, [5]).type)
+        '[i:2] of 5/10 float64'
 
     Raises:
         SchemaError: holes, another number of sizes than axes, or a size below 1.
@@ -168,12 +222,24 @@ def unpacked(values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def expand_dims(expr: Expr, place: int) -> Expr:
-    """A new axis of extent one at `place` of the whole tensor."""
+    """A new axis of extent one at `place` of the whole tensor.
+
+    Example:
+        >>> import tra
+        >>> str(expand_dims(tra.from_array([1.0] * 4, keys="i", tile=2).expr, 1).type)
+        '[i:2] of 2/4×1 float64'
+    """
     return transform(expr, "expand_dims", axis=place - len(expr.type.axes) - 1)
 
 
 def squeeze(expr: Expr, place: int) -> Expr:
-    """Drops an axis of extent one."""
+    """Drops an axis of extent one.
+
+    Example:
+        >>> import tra
+        >>> str(squeeze(tra.from_array([[1.0]] * 4, keys=("i", "j"), tile=2).expr, 1).type)
+        '[i:2] of 2/4 float64'
+    """
     expr = uncut(expr, place)
     return transform(expr, "squeeze", axis=place - len(expr.type.axes))
 

@@ -15,6 +15,12 @@ from tra.optimizer.repartition import tile_starts
 def assemble_array(type_: RelType, tiles: Iterable[tuple[TileKey, Tile]]) -> Tile:
     """The whole tensor: keys that cut no axis lead, then the axes at full extent.
 
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> tiles = {(0,): np.array([1.0, 2.0]), (1,): np.array([3.0])}
+        >>> assemble_array(tensor_type((3,), "f8", ("i",), 2), tiles.items())
+        array([1., 2., 3.])
+
     Raises:
         SchemaError: tiles are missing, which was not known before the run.
     """

@@ -109,7 +109,7 @@ def result_sites(placement: Placement) -> list[int]:
 
 
 def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[tuple[TileKey, Tile]]:
-    """The tiles of a result, one by one, each once."""
+    """The tiles of a result, one by one, each once, however many copies there are."""
     for tiles in backend.fetch([shares[site] for site in result_sites(root.placement)]):
         yield from tiles
 

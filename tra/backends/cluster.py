@@ -14,6 +14,7 @@ from tra.backends import probe
 from tra.errors import CatalogError, PlanError
 
 CONNECT_SECONDS = 10.0
+USABLE = 0.6  # part of a worker's memory that plans may fill; Dask spills above it
 
 
 def open_client(
@@ -31,7 +32,11 @@ def open_client(
         return scheduler, []
     if scheduler is None:
         cluster = _start(threads, sites, memory_limit)
-        client = Client(cluster, set_as_default=False)
+        try:
+            client = Client(cluster, set_as_default=False)
+        except BaseException:
+            cluster.close()
+            raise
         return client, [client, cluster]
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -41,7 +46,10 @@ def open_client(
 
 
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
-    """Workers as processes; stealing is off, since a plan says where its tasks run."""
+    """Workers as processes; stealing is off, since a plan says where its tasks run.
+
+    Their own limit is above that of plans, so that what Dask and Python need beside tiles has room.
+    """
     n_workers, per_worker = sites or 2, threads or 1
     settings = {"distributed.scheduler.work-stealing": False, "logging.distributed": "critical"}
     with dask.config.set(settings), warnings.catch_warnings():
@@ -51,7 +59,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             threads_per_worker=per_worker,
             processes=True,
             dashboard_address="127.0.0.1:0",
-            memory_limit=memory_limit or "auto",
+            memory_limit=int(memory_limit / USABLE) if memory_limit else "auto",
             silence_logs=40,
         )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from dask.utils import parse_bytes
 
 from tra.algebra import current
+from tra.backends.backend import Backend
 from tra.backends.local import LocalBackend
 from tra.backends.session import Session
 from tra.errors import PlanError, near_name
@@ -23,6 +26,7 @@ def connect(
     memory_limit: int | str | None = None,
     reproducible: Level = "run",
     progress: bool | None = None,
+    cost_model: Literal["seconds", "paper"] = "seconds",
 ) -> Session:
     """Opens a session; the newest open one is what ``compute`` uses.
 
@@ -30,41 +34,51 @@ def connect(
         backend: "local" (threads of this process) or "dask".
         scheduler: for "dask" an address, a `Client` or a cluster object; a `LocalCluster` is started when
             left out, and closed with the session. A Client that is given is never closed.
-        threads: threads per site; all cores by default.
+        threads: threads per site; left out, all cores, or as many as a Dask worker has.
         sites: sites to plan for; for "dask" the number of workers to start or use.
-        memory_limit: bytes one site may use, as a number or as text like ``"2GB"``.
+        memory_limit: bytes of tiles that one site may hold, as a number or as text like ``"2GB"``.
         reproducible: "run" (same plan, same bits) or "off"; "tiling" and "exact" are not there yet.
         progress: shows a bar for long work; by default only in a terminal.
+        cost_model: what plans are chosen by: "seconds", or "paper", the elements sent as the paper counts.
 
     Example:
         >>> with connect("local", threads=1) as session:
         ...     session
-        Session(local, 1 sites)
+        Session(local, 1 site)
 
     Raises:
         PlanError: an unknown backend or setting, or a cluster that cannot run queries.
     """
-    if reproducible not in ("off", "run"):
-        known = ("off", "run", "tiling", "exact")
-        if reproducible in known:
-            raise PlanError(f"reproducible={reproducible!r} is not there yet; use 'run' or 'off'")
-        near = near_name(str(reproducible), known)
-        raise PlanError(f"unknown level reproducible={reproducible!r}{near}; use 'run' or 'off'")
+    _check_level(reproducible)
+    _check_one_of("backend", backend, ("local", "dask"))
+    _check_one_of("cost_model", cost_model, ("seconds", "paper"))
     for name, number in (("threads", threads), ("sites", sites)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise PlanError(f"{name} is a positive number; got {number!r}")
     limit = read_bytes(memory_limit)
-    if backend == "local":
-        if scheduler is not None:
-            raise PlanError("scheduler= goes with backend='dask'")
-        return Session(LocalBackend(threads, sites, limit, progress))
+    opened: Backend
     if backend == "dask":
         from tra.backends.dask_backend import DaskBackend  # importing it takes longer than all of tra
 
-        return Session(DaskBackend(scheduler, threads, sites, limit, progress))
-    raise PlanError(
-        f"unknown backend {backend!r}{near_name(backend, ['local', 'dask'])}; use 'local' or 'dask'"
-    )
+        opened = DaskBackend(scheduler, threads, sites, limit, progress)
+    elif scheduler is None:
+        opened = LocalBackend(threads, sites, limit, progress)
+    else:
+        raise PlanError("scheduler= goes with backend='dask'")
+    opened.model = replace(opened.model, paper=cost_model == "paper")
+    return Session(opened)
+
+
+def _check_level(level: str) -> None:
+    _check_one_of("reproducible", level, ("off", "run", "tiling", "exact"))
+    if level not in ("off", "run"):
+        raise PlanError(f"reproducible={level!r} is not there yet; use 'run' or 'off'")
+
+
+def _check_one_of(what: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        choices = " or ".join(repr(name) for name in known)
+        raise PlanError(f"unknown {what} {value!r}{near_name(str(value), known)}; use {choices}")
 
 
 def read_bytes(limit: int | str | None) -> int | None:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tra.algebra.sources import TileSource
 from tra.backends import probe
 from tra.backends.backend import Measured, Run, Share, shares_of
-from tra.backends.cluster import check_paths, check_versions, open_client, worker_addresses
+from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
 from tra.backends.dask_graph import Graph
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
@@ -30,7 +30,6 @@ from tra.optimizer.stages import Program
 
 SMALL_SHARE = 4 << 20  # bytes of a share that comes to the client whole
 FETCH_BYTES = 64 << 20  # bytes that come to the client at a time
-USABLE = 0.6  # part of a worker's memory limit that plans may fill; Dask spills above it
 
 
 class DaskBackend:
@@ -99,12 +98,12 @@ class DaskBackend:
         self._seen_paths |= paths
 
     def _wait(self, futures: Sequence[Future[Any]]) -> None:
-        if shown(self.progress):
-            if not self._announced:
-                print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
-                self._announced = True
-            _Bar(futures)
         with self.client.as_current():
+            if shown(self.progress):
+                if not self._announced:
+                    print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
+                    self._announced = True
+                _Bar(futures)
             wait(futures)
         failed = next((future for future in futures if future.status == "error"), None)
         if failed is not None:

@@ -18,6 +18,12 @@ BATCH = 1 << 21  # bytes of one batch
 def call(kernel: Kernel, *tiles: Tile) -> Tile:
     """One call; NumPy's complaint becomes an error that names the kernel and the shapes.
 
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> call(kernel("matmul"), np.ones((1, 2)), np.ones((3, 1)))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        tra.errors.SchemaError: kernel matmul failed on tiles of 1×2 float64 and 3×1 float64: ...
+
     Raises:
         SchemaError: the kernel refuses the values or shapes (a maximum of nothing, for instance).
         KernelError: the kernel refuses the types.

@@ -26,7 +26,18 @@ SMALL_PAIR = 1 << 12  # bytes of a tile below which all products of a contractio
 def map_local(
     tiles: Tiles, old: RelType, function: KeyFunction | None, kernels: Sequence[Kernel], arity: int
 ) -> Tiles:
-    """λᴸ: new keys (`arity` of them), and each tile through the kernels in turn."""
+    """λᴸ: new keys (`arity` of them), and each tile through the kernels in turn.
+
+    Example:
+        >>> from tra.algebra.key_function import Const, Op, Var
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> old = tensor_type((2,), "f8", ("i",), 1)
+        >>> half = Tiles(np.array([[0]]), [np.ones(1)])
+        >>> moved = map_local(half, old, (Op("+", Var("i"), Const(3)),), [kernel("neg")], 1)
+        >>> [(key, tile.tolist()) for key, tile in moved]
+        [((3,), [-1.0])]
+    """
     arrays = tiles.arrays
     for kernel in kernels:
         arrays = map_tiles(kernel, [arrays]) if arrays else []
@@ -40,12 +51,26 @@ def map_local(
 
 
 def filter_local(tiles: Tiles, old: RelType, predicate: KeyExpr | Opaque) -> Tiles:
-    """σᴸ: the tiles whose key satisfies the predicate."""
+    """σᴸ: the tiles whose key satisfies the predicate.
+
+    Example:
+        >>> from tra.algebra.key_function import Const, Op, Var
+        >>> from tra.algebra.sources import tensor_type
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.zeros(1), np.ones(1)])
+        >>> filter_local(tiles, tensor_type((2,), "f8", ("i",), 1), Op(">", Var("i"), Const(0))).keys.tolist()
+        [[1]]
+    """
     return tiles.rows(np.flatnonzero(key_function.holds(predicate, old.names, tiles.keys)))
 
 
 def groups_of(keys: KeyArray) -> tuple[KeyArray, list[KeyArray]]:
-    """Distinct keys in order, and for each the rows that have it, in their order."""
+    """Distinct keys in order, and for each the rows that have it, in their order.
+
+    Example:
+        >>> keys, rows = groups_of(np.array([[4], [2], [4]]))
+        >>> keys.tolist(), [found.tolist() for found in rows]
+        ([[2], [4]], [[1], [0, 2]])
+    """
     if not len(keys):
         return keys, []
     if not keys.shape[1]:
@@ -57,7 +82,15 @@ def groups_of(keys: KeyArray) -> tuple[KeyArray, list[KeyArray]]:
 
 
 def aggregate_local(tiles: Tiles, old: RelType, by: Sequence[str], kernel: Kernel) -> Tiles:
-    """Σᴸ: folds the tiles that agree on `by`, in the order of their keys."""
+    """Σᴸ: folds the tiles that agree on `by`, in the order of their keys.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.ones(1), np.ones(1)])
+        >>> aggregate_local(tiles, tensor_type((2,), "f8", ("i",), 1), (), kernel("add")).arrays[0].tolist()
+        [2.0]
+    """
     keys, groups = groups_of(tiles.keys[:, [old.names.index(name) for name in by]])
     if all(len(rows) == 1 for rows in groups):
         return Tiles(keys, [tiles.arrays[rows[0]] for rows in groups], is_sorted=True)
@@ -125,7 +158,18 @@ def _joined(left: Tiles, right: Tiles, pairs: _Pairs, kernel: Kernel) -> list[Ti
 
 
 def join_local(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: On, kernel: Kernel) -> Tiles:
-    """⋈ᴸ: the kernel on each pair of tiles whose keys agree."""
+    """⋈ᴸ: the kernel on each pair of tiles whose keys agree.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> t = tensor_type((2,), "f8", ("i",), 1)
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.ones(1), np.ones(1)])
+        >>> len(join_local(tiles, tiles, t, t, [("i", "i")], kernel("mul")))
+        2
+        >>> join_local(tiles, tiles, t, t, [], kernel("mul")).keys.tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
     pairs = _pairs(left, right, lt, rt, on)
     if not len(pairs.keys):
         return no_tiles(pairs.keys.shape[1])
@@ -174,7 +218,15 @@ def _is_small(left: Tiles, right: Tiles) -> bool:
 
 
 def tile_local(tiles: Tiles, new: RelType, axis: int, size: int) -> Tiles:
-    """Cuts each tile along an axis; pieces past the end do not exist."""
+    """Cuts each tile along an axis; pieces past the end do not exist.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array(np.arange(3.0), keys=()).tile(0, 2, "k")
+        >>> whole = Tiles(np.zeros((1, 0), dtype=np.int64), [np.arange(3.0)])
+        >>> [(key, tile.tolist()) for key, tile in tile_local(whole, A.expr.type, 0, 2)]
+        [((0,), [0.0, 1.0]), ((1,), [2.0])]
+    """
     keys, arrays = [], []
     for key, tile in tiles:
         for number in range(new.keys[-1].domain):
@@ -187,6 +239,13 @@ def tile_local(tiles: Tiles, new: RelType, axis: int, size: int) -> Tiles:
 
 def concat_local(tiles: Tiles, old: RelType, key: str, axis: int, new: RelType) -> Tiles:
     """Glues tiles along an axis in the order of a key.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array(np.arange(3.0), keys=("i",), tile=2)
+        >>> parts = Tiles(np.array([[0], [1]]), [np.array([0.0, 1.0]), np.array([2.0])])
+        >>> concat_local(parts, A.expr.type, "i", 0, A.concat("i", 0).expr.type).arrays[0].tolist()
+        [0.0, 1.0, 2.0]
 
     Raises:
         SchemaError: a tile is missing, which was not known before the run.
@@ -207,6 +266,12 @@ def concat_local(tiles: Tiles, old: RelType, key: str, axis: int, new: RelType) 
 
 
 def stack_local(operands: Sequence[Tiles]) -> Tiles:
-    """Disjoint union under a new first key."""
+    """Disjoint union under a new first key.
+
+    Example:
+        >>> tiles = Tiles(np.array([[5]]), [np.ones(1)])
+        >>> stack_local([tiles, tiles]).keys.tolist()
+        [[0, 5], [1, 5]]
+    """
     keys = [np.insert(tiles.keys, 0, number, axis=1) for number, tiles in enumerate(operands)]
     return Tiles(np.concatenate(keys), [a for tiles in operands for a in tiles.arrays], is_sorted=True)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 def installed() -> tuple[str | None, str]:
-    """The version of tra here, or None, and the version of Python."""
+    """The version of tra here, or None, and the version of Python.
+
+    Example:
+        >>> import tra
+        >>> installed()[0] == tra.__version__
+        True
+    """
     import sys
 
     python = ".".join(map(str, sys.version_info[:3]))
@@ -16,7 +22,12 @@ def installed() -> tuple[str | None, str]:
 
 
 def unseen(paths: list[str]) -> list[str]:
-    """The paths that do not exist here."""
+    """The paths that do not exist here.
+
+    Example:
+        >>> unseen(["/", "/no/such/path"])
+        ['/no/such/path']
+    """
     from pathlib import Path
 
     return [path for path in paths if not Path(path).exists()]

@@ -30,6 +30,13 @@ def keys_within(type_: RelType, box: Sequence[tuple[int, int]]) -> KeyArray:
 
 
 def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSource) -> Tiles:
-    """The tiles of a source in a box of keys, read on the threads of the running task."""
+    """The tiles of a source in a box of keys, read on the threads of the running task.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0, 3.0], keys=("i",), tile=1)
+        >>> [tile.tolist() for _, tile in read_tiles(A.expr.type, ((1, 3),), A.sources[A.expr.id])]
+        [[2.0], [3.0]]
+    """
     keys = keys_within(type_, box)
     return Tiles(keys, parallel(lambda key: source.read(tuple(key)), keys.tolist()), is_sorted=True)

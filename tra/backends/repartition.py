@@ -49,7 +49,21 @@ class _Reach:
 
 
 def fragments(node: Repartition, operand: int, tiles: Tiles, site: int) -> Fragments:
-    """What the tiles of one operand give to the new tiles at `site`."""
+    """What the tiles of one operand give to the new tiles at `site`.
+
+    Example:
+        >>> from tra.algebra.nodes import Cut
+        >>> from tra.algebra.retiling import full_windows
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.placement import Placement
+        >>> from tra.optimizer.plan import Scan
+        >>> old, new = (tensor_type((5,), "f8", ("i",), size) for size in (2, 3))
+        >>> scan = Scan(old, Placement((), ()), "A", "0", "A")
+        >>> node = Repartition(new, scan.placement, (scan,), 0, (full_windows(old),), (Cut(3, "i"),))
+        >>> second = Tiles(np.array([[1]]), [np.array([2.0, 3.0])])
+        >>> [(key, piece.tolist()) for key, _, piece in fragments(node, 0, second, 0)]
+        [((0,), [2.0]), ((1,), [3.0])]
+    """
     old, new = node.operands[operand].type, node.type
     spans = dict(zip(new.names, box_of(new, node.placement, site), strict=True))
     start = offsets_along(node.windows, node.along)[operand]

@@ -56,7 +56,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self.backend.n_sites} sites"
+        n = self.backend.n_sites
+        state = "closed" if self._closed else f"{n} site{'s' * (n > 1)}"
         return f"Session({self.backend.name}, {state})"
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class Session:
         return tuple(stored)
 
     def _targets(self, relations: tuple[Relation, ...]) -> dict[str, Placement]:
-        """Each relation split by its key of largest frontier, or by one that a larger relation is split by."""
+        """Each relation split by its key of largest frontier, or by one that a larger one is split by."""
         mesh = (self.backend.n_sites,) if self.backend.n_sites > 1 else ()
         chosen: list[str] = []
         targets: dict[str, Placement] = {}
@@ -145,7 +146,7 @@ class Session:
         save(path, relation.expr.type, self.iterate(relation))
 
     def sql(self, text: str, /, **relations: Any) -> Any:
-        """Runs query text in this session; see `tra.sql`, and for options that go with it `tra.sql.runner`."""
+        """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options."""
         runner = type(self).text_runner
         if runner is None:
             raise PlanError("query text needs the package tra.sql")
@@ -204,11 +205,11 @@ class Session:
                 continue
             source = sources[node.id]
             if isinstance(source, StoredSource):
+                source.share(0)
                 if source.backend is not self.backend:
                     raise PlanError(
                         f"{node.name} was persisted in another session; use it there, or save and open it"
                     )
-                source.share(0)
                 placed[node.id] = source.root.placement
             elif not source.remote:
                 uploads.add(node.id)

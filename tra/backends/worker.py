@@ -106,7 +106,14 @@ def pick_task(token: str, index: int, value: Sequence[Tiles]) -> Tiles:
 
 
 def one_of(value: Any, index: int | None) -> Tiles:
-    """The tiles meant by a task's value: all of it, or one of several outputs."""
+    """The tiles meant by a task's value: all of it, or one of several outputs.
+
+    Example:
+        >>> import numpy as np
+        >>> tiles = Tiles(np.array([[0]]), [np.ones(1)])
+        >>> one_of(tiles, None) is tiles, one_of((None, tiles), 1) is tiles
+        (True, True)
+    """
     tiles: Tiles = value if index is None else value[index]
     return tiles
 
@@ -120,7 +127,14 @@ def note(token: str, held: int) -> None:
 
 
 def rows_task(tiles: Tiles, start: int, stop: int) -> Tiles:
-    """Some tiles of a share, for the client."""
+    """Some tiles of a share, for the client.
+
+    Example:
+        >>> import numpy as np
+        >>> share = Tiles(np.array([[0], [1], [2]]), [np.ones(n) for n in (1, 2, 3)])
+        >>> rows_task(share, 1, 3).keys.tolist(), sizes_task(share)
+        ([[1], [2]], [8, 16, 24])
+    """
     return Tiles(tiles.keys[start:stop], tiles.arrays[start:stop], is_sorted=True).owned()
 
 

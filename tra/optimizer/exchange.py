@@ -60,7 +60,14 @@ def pieces(type_: RelType, have: Placement, need: Placement) -> tuple[Piece, ...
 
 
 def senders(have: Placement, need: Placement, target: int) -> list[int]:
-    """The sites that may hold something for the target, in site order."""
+    """The sites that may hold something for the target, in site order.
+
+    Example:
+        >>> from tra.optimizer.placement import ALL, Split
+        >>> have, need = Placement((2, 2), (ALL, Split("i"))), Placement((2, 2), (ALL, ALL))
+        >>> senders(have, need, 3)
+        [2, 3]
+    """
     own = site_coordinates(have.mesh, target)
     choices: list[Sequence[int]] = []
     for g, role, wanted, c in zip(have.mesh, have.roles, need.roles, own, strict=True):
@@ -76,12 +83,41 @@ def _intersect(a: Ranges, b: Ranges) -> Ranges:
 
 @lru_cache(maxsize=1 << 16)
 def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...]:
-    """Bytes each site receives from other sites; of scattered tiles, what a sender holds on average."""
-    totals = [0.0] * n_sites(need.mesh)
-    for piece in pieces(type_, have, need):
-        if piece.source != piece.target:
-            totals[piece.target] += n_elements(type_, piece.box) / have.scatter
-    return tuple(round(total) * type_.dtype.itemsize for total in totals)
+    """Bytes each site receives from other sites; of scattered tiles, what a sender holds on average.
+
+    That is the sum over `pieces`, counted without listing them: all that a site needs, less what it has.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.placement import ALL, Split
+        >>> rows, everywhere = Placement((2,), (Split("i"),)), Placement((2,), (ALL,))
+        >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
+        (16, 8)
+    """
+    totals = []
+    for site in range(n_sites(need.mesh)):
+        wanted, held = box_of(type_, need, site), box_of(type_, have, site)
+        own = n_elements(type_, _intersect(wanted, held)) if holds_part(have, site) else 0
+        total = n_tellers(have, need, site) * n_elements(type_, wanted) - own
+        totals.append(round(total / have.scatter) * type_.dtype.itemsize)
+    return tuple(totals)
+
+
+@lru_cache(maxsize=1 << 16)
+def n_tellers(have: Placement, need: Placement, target: int) -> int:
+    """How many sites may send one tile to a target: one of each part, and all where it may be scattered.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> from tra.optimizer.placement import ALL
+        >>> n_tellers(Placement((3, 2), (Parts(ADD), ALL)), Placement((3, 2), (ALL, ALL)), 0)
+        3
+    """
+    own = site_coordinates(have.mesh, target)
+    choices: list[Sequence[int]] = []
+    for g, role, wanted, c in zip(have.mesh, have.roles, need.roles, own, strict=True):
+        choices.append(range(g) if isinstance(role, Parts | Scattered) and role != wanted else [c])
+    return sum(holds_part(have, site_number(have.mesh, coords)) for coords in product(*choices))
 
 
 def exchange_bytes(type_: RelType, have: Placement, need: Placement) -> int:

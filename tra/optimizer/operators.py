@@ -183,5 +183,11 @@ def operator_graph(*roots: Expr) -> dict[str, Operator]:
 
 
 def is_leaf(operator: Operator) -> bool:
-    """Claims that the operator is a source, stored or generated."""
+    """Claims that the operator is a source, stored or generated.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import product
+        >>> [is_leaf(operator) for operator in operator_graph(product()).values()]
+        [True, True, False]
+    """
     return isinstance(operator.expr, Source | Generated)

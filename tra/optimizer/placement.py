@@ -18,6 +18,7 @@ from math import prod
 from typing import TypeAlias
 
 from tra.algebra.kernel import Kernel
+from tra.algebra.live import ranges
 from tra.algebra.types import RelType
 
 Mesh: TypeAlias = tuple[int, ...]
@@ -49,12 +50,14 @@ class Parts:
     Attributes:
         kernel: the aggregation that makes one tile of the parts.
         key: the key that was split and is folded away, or None when it was no plain key.
-        domain: the domain of that key; a site whose range of it is empty holds no part.
+        domain: the domain of that key.
+        live: the range of its live values; a site that has none of them holds no part.
     """
 
     kernel: Kernel
     key: str | None = None
     domain: int = 0
+    live: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         return f"parts({self.kernel.name})"
@@ -66,6 +69,18 @@ class Scattered:
 
     def __str__(self) -> str:
         return "scattered"
+
+
+def parts_over(kernel: Kernel, type_: RelType, key: str) -> Parts:
+    """The parts that come of folding away a key of a relation that is split by it.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> from tra.algebra.sources import tensor_type
+        >>> parts_over(ADD, tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), "i").live
+        (0, 3)
+    """
+    return Parts(kernel, key, type_.domain(key), ranges(type_)[type_.names.index(key)])
 
 
 Role: TypeAlias = Split | Replicated | Parts | Scattered
@@ -230,11 +245,11 @@ def box_of(type_: RelType, placement: Placement, site: int) -> Ranges:
 
 @lru_cache(maxsize=1 << 12)
 def holds_part(placement: Placement, site: int) -> bool:
-    """Claims that a site holds a part: that its range of each key folded away is not empty.
+    """Claims that a site holds a part: that its range of each key folded away has live values.
 
     Example:
         >>> from tra.algebra.kernels.elementwise import ADD
-        >>> [holds_part(Placement((3,), (Parts(ADD, "k", 2),)), site) for site in range(3)]
+        >>> [holds_part(Placement((3,), (Parts(ADD, "k", 2, (0, 2)),)), site) for site in range(3)]
         [False, True, True]
     """
     coords = site_coordinates(placement.mesh, site)
@@ -242,13 +257,18 @@ def holds_part(placement: Placement, site: int) -> bool:
         if isinstance(role, Parts) and role.key is not None:
             chosen = tuple(isinstance(r, Parts) and r.key == role.key for r in placement.roles)
             low, high = cut(role.domain, *_along(placement, coords, chosen))
-            if low == high:
+            if max(low, role.live[0]) >= min(high, role.live[1]):
                 return False
     return True
 
 
 def is_satisfied(have: Placement, need: Placement) -> bool:
-    """Claims that a relation lies as it is needed, so that no exchange is called for."""
+    """Claims that a relation lies as it is needed, so that no exchange is called for.
+
+    Example:
+        >>> is_satisfied(Placement((2,), (ALL,)), Placement((2,), (Split("i"),)))  # a part has to be dropped
+        False
+    """
     return have == need
 
 

@@ -215,7 +215,13 @@ Plan: TypeAlias = (
 
 
 def is_exchange(node: Plan) -> bool:
-    """Claims that the node moves tiles between sites."""
+    """Claims that the node moves tiles between sites.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> is_exchange(scan()), is_exchange(Shuffle(scan().type, scan().placement, scan()))
+        (False, True)
+    """
     return isinstance(node, Broadcast | Shuffle | Repartition)
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from tra.algebra.nodes import Window
 from tra.algebra.retiling import offsets_along
 from tra.algebra.types import RelType
-from tra.optimizer.exchange import Piece, senders
+from tra.optimizer.exchange import Piece, n_tellers, senders
 from tra.optimizer.placement import Placement, Ranges, box_of, n_sites
 
 Windows = tuple[tuple[Window, ...], ...]
@@ -100,13 +100,23 @@ def repartition_pieces(
     along: int,
     windows: Windows,
 ) -> tuple[tuple[Piece, int, int], ...]:
-    """Pieces of a repartition, each with its operand and its size in elements; boxes are of new keys."""
+    """Pieces of a repartition, each with its operand and its size in elements; boxes are of new keys.
+
+    Example:
+        >>> from tra.algebra.retiling import full_windows
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.placement import Split
+        >>> old, new = (tensor_type((12,), "f8", ("i",), size) for size in (3, 4))
+        >>> rows = Placement((2,), (Split("i"),))
+        >>> found = repartition_pieces((old,), (rows,), new, rows, 0, (full_windows(old),))
+        >>> [(piece.source, piece.target, n) for piece, _, n in found]
+        [(0, 0, 4), (0, 1, 2), (1, 1, 6)]
+    """
     result = []
-    starts = offsets_along(windows, along)
     for target in range(n_sites(need.mesh)):
         wanted = box_of(type_, need, target)
         for operand, (old, placed) in enumerate(zip(types, have, strict=True)):
-            offsets = [starts[operand] if axis == along else 0 for axis in range(len(type_.axes))]
+            offsets = _offsets(windows, along, operand)
             for source in senders(placed, need, target):
                 held = box_of(old, placed, source)
                 n = _n_shared(old, held, type_, wanted, windows[operand], offsets)
@@ -142,6 +152,7 @@ def _n_shared(
     return count
 
 
+@lru_cache(maxsize=1 << 14)
 def repartition_received(
     types: tuple[RelType, ...],
     have: tuple[Placement, ...],
@@ -150,7 +161,7 @@ def repartition_received(
     along: int,
     windows: Windows,
 ) -> tuple[int, ...]:
-    """Bytes that each site receives from other sites in a repartition.
+    """Bytes that each site receives from other sites in a repartition: all that it needs, less what it has.
 
     Example:
         >>> from tra.algebra.retiling import full_windows
@@ -161,8 +172,22 @@ def repartition_received(
         >>> repartition_received((old,), (rows,), new, rows, 0, (full_windows(old),))
         (0, 16)
     """
-    totals = [0.0] * n_sites(need.mesh)
-    for piece, operand, n in repartition_pieces(types, have, type_, need, along, windows):
-        if piece.source != piece.target:
-            totals[piece.target] += n / have[operand].scatter
-    return tuple(round(total) * type_.dtype.itemsize for total in totals)
+    totals = []
+    for site in range(n_sites(need.mesh)):
+        wanted, total = box_of(type_, need, site), 0.0
+        for operand, (old, placed) in enumerate(zip(types, have, strict=True)):
+            offsets = _offsets(windows, along, operand)
+            everything = tuple((0, key.domain) for key in old.keys)
+            all_, own = (
+                _n_shared(old, box, type_, wanted, windows[operand], offsets)
+                for box in (everything, box_of(old, placed, site))
+            )
+            total += (n_tellers(placed, need, site) * all_ - own) / placed.scatter
+        totals.append(round(total) * type_.dtype.itemsize)
+    return tuple(totals)
+
+
+def _offsets(windows: Windows, along: int, operand: int) -> list[int]:
+    """Where an operand begins in the new tensor, along each axis."""
+    start = offsets_along(windows, along)[operand]
+    return [start if axis == along else 0 for axis in range(len(windows[operand]))]

@@ -150,10 +150,10 @@ def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
         given: ids of sources whose tiles the sites hold before the first stage.
 
     Example:
-        >>> from tra.optimizer.rules.examples import everywhere, scan
-        >>> copied = Broadcast(scan().type, everywhere(), scan())
-        >>> program((copied,)).n_tasks, program((copied,), given=["A"]).n_tasks
-        (4, 4)
+        >>> from tra.optimizer.rules.examples import scan, split
+        >>> columns = Shuffle(scan().type, split("j"), scan())
+        >>> program((columns,)).n_tasks, program((columns,), given=["A"]).n_tasks
+        (6, 4)
     """
     held = {node.digest: node for node in plan_order(*roots) if isinstance(node, Scan) and node.id in given}
     stages = cut_stages(roots, held)

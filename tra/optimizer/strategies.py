@@ -29,7 +29,7 @@ from tra.algebra.nodes import (
     Transform,
 )
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, SCATTERED, Mesh, Parts, Placement, Role, Split, cut
+from tra.optimizer.placement import ALL, SCATTERED, Mesh, Parts, Placement, Role, Split, cut, parts_over
 
 Vector: TypeAlias = tuple[str | None, ...]
 
@@ -103,7 +103,7 @@ def _output_role(operator: Operator, label: str | None) -> Role:
     if name is not None:
         return Split(name)
     if isinstance(operator.expr, Aggregate):
-        return Parts(operator.expr.kernel, label, operator.labelled.domain(label))
+        return parts_over(operator.expr.kernel, operator.labelled, label)
     return SCATTERED
 
 
@@ -113,13 +113,13 @@ def held_parts(expr: Expr) -> list[Parts]:
     Example:
         >>> from tra.algebra.operators import transform
         >>> from tra.optimizer.rules.examples import product
-        >>> [(str(p), p.key) for p in held_parts(transform(product(), "neg"))], held_parts(transform(product(), "exp"))
-        ([('parts(add)', 'j')], [])
+        >>> [[str(role) for role in held_parts(transform(product(), name))] for name in ("neg", "exp")]
+        [['parts(add)'], []]
     """
     match expr:
         case Aggregate(child=child, by=by, kernel=kernel):
-            extents = zip(child.type.keys, frontier(child.type), strict=True)
-            return [Parts(kernel, key.name, key.domain) for key, f in extents if f > 1 and key.name not in by]
+            names = zip(child.type.names, frontier(child.type), strict=True)
+            return [parts_over(kernel, child.type, name) for name, f in names if f > 1 and name not in by]
         case Filter(child=child) | ReKey(child=child):
             return held_parts(child)
         case Transform(child=child):

@@ -112,7 +112,7 @@ def _retile(query: s.Retile, scope: Scope) -> Expr:
     if len(query.cuts) != rank:
         raise Problem(
             query.span,
-            f"{counted(len(query.cuts), 'size')} for the {counted(rank, 'axis', 'axes')} of {operands[0].type}",
+            f"{counted(len(query.cuts), 'size')} for {counted(rank, 'axis', 'axes')} of {operands[0].type}",
             "write one per axis, and * for an axis in one piece",
         )
     along = query.along.value
@@ -131,7 +131,7 @@ def _windows(operand: s.Windowed, type_: RelType) -> list[Window]:
     if len(written) != len(type_.axes):
         raise Problem(
             operand.span,
-            f"{counted(len(written), 'window')} for the {counted(len(type_.axes), 'axis', 'axes')} of {type_}",
+            f"{counted(len(written), 'window')} for {counted(len(type_.axes), 'axis', 'axes')} of {type_}",
             "write one per axis, and * for everything along an axis",
         )
     return [_window(window, axis.extent) for window, axis in zip(written, type_.axes, strict=True)]

@@ -14,8 +14,9 @@ def caret_error(
 ) -> QueryError:
     r"""Words an error at `span` of `text`: ``origin:line:column: message``, the line, the caret, the hint.
 
-    A message of several lines goes on below the caret. Lines and columns count characters from 1. A span over several lines is underlined to the end of its
-    first; an empty one gets a single caret, also just past the end of the text.
+    A message of several lines goes on below the caret. Lines and columns count characters from 1. A span
+    over several lines is underlined to the end of its first; an empty one gets a single caret, also just
+    past the end of the text.
 
     Example:
         >>> print(caret_error("SHOW C;\nSHOW D;", Span(13, 14), "no relation D", hint="there is C"))

@@ -33,18 +33,21 @@ class Axis(Node):
     extent: Integer | None = None
 
 
+Range: TypeAlias = tuple[int, int]  # ``0:3``, the numbers from the first up to the second, without it
+
+
 @dataclass(frozen=True, slots=True)
 class LiveKeys(Node):
-    """``KEYS ((0, 0), (1, 2))``: these keys have a tile, and no others."""
+    """``KEYS ((0, 0), (1, 2:5))``: these keys have a tile, and no others."""
 
-    keys: tuple[tuple[int, ...], ...]
+    keys: tuple[tuple[int | Range, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveBox(Node):
-    """``KEYS (0:3, 1:4)``: the keys from the first number up to the second, without it."""
+    """``KEYS (0:3, 1:4)``: the keys in these ranges have a tile."""
 
-    ranges: tuple[tuple[int, int], ...]
+    ranges: tuple[Range, ...]
 
 
 Live: TypeAlias = LiveKeys | LiveBox

@@ -1,18 +1,21 @@
-"""Generated relations to and from text: constants, places along an axis, random numbers."""
+"""Generated relations from text: constants, places along an axis, random numbers."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from tra.algebra.live import full_box, unique_keys
-from tra.algebra.nodes import Constant, Expr, Generated, Iota, Maker, Random
+from tra.algebra.live import MAX_LISTED, full_box, unique_keys
+from tra.algebra.nodes import Constant, Expr, Iota, Maker, Random
 from tra.algebra.operators import generated
-from tra.algebra.types import Axis, Box, Key, KeySet, Live, RelType, as_link
-from tra.errors import QueryError, near_name
+from tra.algebra.types import Axis, Box, Key, KeyArray, KeySet, Live, RelType, as_link
+from tra.errors import near_name
 from tra.sql import syntax as s
+from tra.sql.generated_text import component_text
 from tra.sql.problems import Problem
 from tra.sql.scope import at
 
@@ -44,7 +47,11 @@ def _maker(query: s.Constant | s.Iota | s.Random) -> Maker:
         ) and isinstance(second, int | float):
             return Random(name.text, (first, second), query.seed.value)
         case s.Random(distribution=name):
-            raise Problem(name.span, f"{name.text.upper()} takes two numbers", "UNIFORM(low, high), NORMAL(mean, deviation)")
+            raise Problem(
+                name.span,
+                f"{name.text.upper()} takes two numbers",
+                "UNIFORM(low, high), NORMAL(mean, deviation)",
+            )
 
 
 def _check_value(written: s.Literal, dtype: np.dtype[Any]) -> None:
@@ -79,21 +86,37 @@ def _axis(axis: s.Axis, keys: list[Key]) -> Axis:
     return Axis(axis.size.value, link, extent)
 
 
+# --- live keys -------------------------------------------------------------------------------------
+
+
 def _live(live: s.Live, type_: RelType) -> Live:
-    width = len(type_.keys)
-    rows = live.keys if isinstance(live, s.LiveKeys) else live.ranges
     if isinstance(live, s.LiveBox):
-        if len(rows) != width or any(high > d for (_, high), d in zip(rows, type_.domains, strict=True)):
-            raise Problem(live.span, f"these ranges do not fit the keys {_keys_text(type_)}")
-        return Box(live.ranges)
-    wrong = next((r for r in rows if len(r) != width or any(k >= d for k, d in zip(r, type_.domains, strict=True))), None)
-    if wrong is not None:
-        raise Problem(live.span, f"{wrong} does not fit the keys {_keys_text(type_)}")
-    return KeySet(unique_keys(np.array(rows, dtype=np.int64).reshape(len(rows), width)))
+        return Box(_ranges(live.ranges, live, type_))
+    boxes = [_ranges(key, live, type_) for key in live.keys]
+    if sum(prod(max(high - low, 0) for low, high in box) for box in boxes) > MAX_LISTED:
+        raise Problem(live.span, f"more than {MAX_LISTED:,} keys are listed")
+    none = np.zeros((0, len(type_.keys)), dtype=np.int64)
+    return KeySet(unique_keys(np.concatenate([none, *map(_members, boxes)])))
 
 
-def _keys_text(type_: RelType) -> str:
-    return f"({', '.join(map(str, type_.keys))})"
+def _members(box: tuple[s.Range, ...]) -> KeyArray:
+    """The keys in a box, one per row."""
+    sizes = tuple(max(high - low, 0) for low, high in box)
+    grid = np.indices(sizes, dtype=np.int64).reshape(len(box), prod(sizes)).T
+    return grid + np.array([low for low, _ in box], dtype=np.int64)
+
+
+def _ranges(written: Sequence[int | s.Range], live: s.Live, type_: RelType) -> tuple[s.Range, ...]:
+    """A key or box as ranges, one per key of the relation."""
+    found = tuple((c, c + 1) if isinstance(c, int) else c for c in written)
+    shown = f"({', '.join(map(component_text, written))})"
+    keys = f"the keys ({', '.join(map(str, type_.keys))})"
+    if len(found) != len(type_.keys):
+        raise Problem(live.span, f"{shown} does not fit {keys}")
+    for (_, high), key in zip(found, type_.keys, strict=True):
+        if high > key.domain:
+            raise Problem(live.span, f"{shown} does not lie in {keys}")
+    return found
 
 
 # --- dtypes ----------------------------------------------------------------------------------------
@@ -117,75 +140,3 @@ def dtype_of(name: s.Name) -> np.dtype[Any]:
         near = near_name(name.text, _DTYPES)
         raise Problem(name.span, f"{name.text} is no dtype{near}", f"such as {', '.join(_DTYPES)}")
     return found
-
-
-def dtype_name(dtype: np.dtype[Any]) -> s.Name:
-    """What to write for a dtype.
-
-    Example:
-        >>> dtype_name(np.dtype("f4")).text, dtype_name(np.dtype([("value", "f8"), ("index", "i8")])).text
-        ('float32', 'pair(float64, int64)')
-    """
-    if dtype.names == ("value", "index"):
-        return s.Name(f"pair({dtype[0]}, {dtype[1]})")
-    return s.Name(str(dtype))
-
-
-# --- to text ---------------------------------------------------------------------------------------
-
-
-def generated_syntax(node: Generated) -> s.Constant | s.Iota | s.Random:
-    """What to write for a generated relation.
-
-    Raises:
-        QueryError: a number in it cannot be written, or its keys are known only when it runs.
-    """
-    layout, dtype, live = _layout(node.type), dtype_name(node.type.dtype), _live_syntax(node.type)
-    match node.maker:
-        case Constant(value):
-            return s.Constant(layout, literal(value), dtype, live)
-        case Iota(axis):
-            return s.Iota(layout, s.Integer(axis), dtype, live)
-        case Random(distribution, parameters, seed):
-            drawn = tuple(literal(parameter) for parameter in parameters)
-            return s.Random(layout, s.Name(distribution), drawn, s.Integer(seed), dtype, live)
-
-
-def literal(value: Any) -> s.Literal:
-    """A constant as it is written.
-
-    Raises:
-        QueryError: it is nothing that text can say.
-    """
-    if not _has_text(value):
-        raise QueryError(f"{value!r} is a {type(value).__name__}, which query text cannot say: use plain numbers and strings")
-    return s.Literal(value)
-
-
-def _has_text(value: Any) -> bool:
-    if isinstance(value, np.generic):
-        return False
-    return all(map(_has_text, value)) if type(value) is tuple else isinstance(value, bool | int | float | complex | str)
-
-
-def _layout(type_: RelType) -> s.Layout:
-    domains = tuple(s.Domain(s.Name(key.name), s.Integer(key.domain)) for key in type_.keys)
-    return s.Layout(domains, tuple(map(_axis_syntax, type_.axes)))
-
-
-def _axis_syntax(axis: Axis) -> s.Axis:
-    link = tuple(s.LinkTerm(s.Name(name), coefficient) for name, coefficient in axis.link)
-    plain = not link and axis.extent == axis.size
-    return s.Axis(s.Integer(axis.size), link, None if plain else s.Integer(axis.extent))
-
-
-def _live_syntax(type_: RelType) -> s.Live | None:
-    if type_.live == full_box(type_):
-        return None
-    match type_.live:
-        case KeySet(keys=keys):
-            return s.LiveKeys(tuple(tuple(key) for key in keys.tolist()))
-        case Box(ranges=ranges):
-            return s.LiveBox(ranges)
-        case _:
-            raise QueryError(f"the keys of {type_} are known only when it runs, and text cannot list them")

@@ -50,9 +50,19 @@ def _live(live: s.Live | None) -> str:
         case None:
             return ""
         case s.LiveKeys(keys):
-            shown = [f"({', '.join(map(str, key))})" for key in keys]
+            shown = [f"({', '.join(map(component_text, key))})" for key in keys]
         case s.LiveBox(ranges):
-            shown = [f"{low}:{high}" for low, high in ranges]
+            shown = list(map(component_text, ranges))
         case _:
             assert_never(live)
     return f" KEYS ({', '.join(shown)})"
+
+
+def component_text(component: int | s.Range) -> str:
+    """A component of a key, or several.
+
+    Example:
+        >>> component_text(3), component_text((0, 3))
+        ('3', '0:3')
+    """
+    return str(component) if isinstance(component, int) else f"{component[0]}:{component[1]}"

@@ -38,11 +38,15 @@ def find_kernel(
     except TraError:
         raise
     except Exception as error:  # a definition may do anything with what it is given
-        raise Problem(function.span, f"kernel {function.text} does not take these parameters: {error}") from error
+        raise Problem(
+            function.span, f"kernel {function.text} does not take these parameters: {error}"
+        ) from error
 
 
 def _unknown(function: s.Name, there: list[str]) -> Problem:
     names = [name.upper() for name in there]
+    if function.text in there:
+        return Problem(function.span, f"{function.text.upper()} takes one argument, which is no constant")
     near = near_name(function.text.upper(), names)
     hint = None if near else f"the functions are {', '.join(names)}"
     return Problem(function.span, f"no function {function.text.upper()}{near}", hint)

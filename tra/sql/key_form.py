@@ -72,7 +72,8 @@ def key_syntax(key: k.KeyExpr, reference: Callable[[str], s.KeyRef]) -> s.KeyExp
 
     Example:
         >>> from tra.sql.expression_text import key_text
-        >>> key_text(key_syntax(k.Op("//", k.Var("i"), k.Const(-2)), lambda name: s.KeyRef(None, s.Name(name))))
+        >>> half = k.Op("//", k.Var("i"), k.Const(-2))
+        >>> key_text(key_syntax(half, lambda name: s.KeyRef(None, s.Name(name))))
         'i / -2'
     """
     match key:

@@ -41,9 +41,8 @@ def folded(symbol: str, values: Sequence[Number], span: Span) -> Number:
     if len(values) == 1:
         return -values[0]
     left, right = values
-    if symbol == "^" and isinstance(left, int) and isinstance(right, int) and right > 0:
-        if left.bit_length() * right > _MAX_BITS:
-            raise Problem(span, f"{left}^{right} is too large")
+    if symbol == "^" and _n_bits(left, right) > _MAX_BITS:
+        raise Problem(span, f"{left}^{right} is too large")
     try:
         result: Number = _BINARY[symbol](left, right)
     except (ArithmeticError, TypeError) as error:
@@ -51,6 +50,13 @@ def folded(symbol: str, values: Sequence[Number], span: Span) -> Number:
     if isinstance(result, complex) and not any(isinstance(value, complex) for value in values):
         raise Problem(span, f"{left}^{right} is no real number")
     return result
+
+
+def _n_bits(base: Number, exponent: Number) -> int:
+    """About how many bits a power of integers has; 0 for other numbers."""
+    if not (isinstance(base, int) and isinstance(exponent, int)):
+        return 0
+    return base.bit_length() * max(exponent, 0)
 
 
 def evaluated(by: Kernel, values: Sequence[Number], span: Span) -> Number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tra.algebra.key_function import Opaque
 from tra.algebra.nodes import Concat, Cut, Expr, ReKey, Retile, Stack, Tile, Window
@@ -36,7 +36,7 @@ def rekey_syntax(node: ReKey, operand: s.Table) -> s.ReKey:
     return s.ReKey(operand, key_items(node, lambda name: s.KeyRef(operand.name, s.Name(name))))
 
 
-def key_items(node: ReKey, reference: KeyReference) -> tuple[s.KeyItem, ...]:
+def key_items(node: ReKey, reference: Callable[[str], s.KeyRef]) -> tuple[s.KeyItem, ...]:
     """The keys that a ReKey gives, each with its name where it is not clear.
 
     Raises:
@@ -55,8 +55,8 @@ def key_items(node: ReKey, reference: KeyReference) -> tuple[s.KeyItem, ...]:
 def untraced(what: str) -> QueryError:
     """The error that a function of keys cannot be printed."""
     return QueryError(
-        f"{what} has no text: its function could not be traced; write it with arithmetic and comparisons of keys, "
-        "with & and | and ~ for and, or and not"
+        f"{what} has no text: its function could not be traced; write it with arithmetic and comparisons "
+        "of keys, with & and | and ~ for and, or and not"
     )
 
 

@@ -47,7 +47,7 @@ def text_of(string: Token) -> s.Text:
 
 
 def function_name(name: s.Name | Token) -> s.Name:
-    """Functions are the same in any case; only ASCII letters have an undisputed one. The token is a keyword."""
+    """Functions are the same in any case; only ASCII letters have an undisputed one. A token is a keyword."""
     if isinstance(name, Token):
         return s.Name(name.lower(), span=span_of([name]))
     return replace(name, text=name.text.lower()) if name.text.isascii() else name

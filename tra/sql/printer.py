@@ -11,13 +11,25 @@ from collections import Counter
 from typing import assert_never
 
 from tra.algebra.nodes import (
-    Aggregate, Concat, Expr, Filter, Generated, Join, ReKey, Retile, Source, Stack, Tile, Transform, postorder,
+    Aggregate,
+    Concat,
+    Expr,
+    Filter,
+    Generated,
+    Join,
+    ReKey,
+    Retile,
+    Source,
+    Stack,
+    Tile,
+    Transform,
+    postorder,
 )  # fmt: skip
 from tra.algebra.relation import Relation
 from tra.algebra.whole_tensor import fresh_name
 from tra.sql import syntax as s
 from tra.sql.format import format_statement
-from tra.sql.generated_form import generated_syntax
+from tra.sql.generated_syntax import generated_syntax
 from tra.sql.operator_syntax import concat_syntax, rekey_syntax, retile_syntax, stack_syntax, tile_syntax
 from tra.sql.select_syntax import Layers, is_identity, layers, select_syntax
 from tra.sql.source_syntax import SourceNames, head_comment
@@ -39,14 +51,17 @@ def to_text(relation: Relation) -> str:
         GROUP BY A.i, r1.i;
 
     Raises:
-        QueryError: a key function could not be traced, a kernel is not registered, or a name cannot be written.
+        QueryError: a function of keys could not be traced, a kernel is not registered, or a name cannot be
+            written.
     """
     sources = SourceNames(relation.expr, relation.sources)
     heads = _heads(relation.expr)
     names = dict(sources.names)
     taken = set(names.values())
     statements = sources.statements()
-    for count, (digest, operator) in enumerate(item for item in heads.items() if item[0] != relation.expr.digest):
+    for count, (digest, operator) in enumerate(
+        item for item in heads.items() if item[0] != relation.expr.digest
+    ):
         names[digest] = fresh_name(f"r{count}", taken)
         taken.add(names[digest])
         statements.append(s.View(s.Name(names[digest]), _query(operator, names)))

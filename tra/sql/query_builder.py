@@ -197,10 +197,15 @@ class QueryBuilder(Transformer[Token, Any]):
         return s.LiveKeys(keys, span=span_of(kids))
 
     def live_key(self, kids: Kids) -> Part:
-        digits = [kid for kid in kids if isinstance(kid, Token) and kid.type == "INT"]
-        return Part(tuple(integer_of(token) for token in digits), span_of(kids))
+        return Part(tuple(kid.value for kid in kids if isinstance(kid, Part)), span_of(kids))
 
-    live_range = live_key
+    def component(self, kids: Kids) -> Part:
+        (kid,) = kids
+        return kid if isinstance(kid, Part) else Part(integer_of(kid), span_of(kids))
+
+    def live_range(self, kids: Kids) -> Part:
+        low, _, high = kids
+        return Part((integer_of(low), integer_of(high)), span_of(kids))
 
     def live_box(self, kids: Kids) -> s.LiveBox:
         ranges = tuple(kid.value for kid in kids if isinstance(kid, Part))

@@ -135,7 +135,9 @@ def along_index(call: s.Call, values: Sequence[Any]) -> Labelled:
     name = call.function.text.upper()
     operand = values[0]
     if call.indices is None or len(call.indices) != 1 or not isinstance(operand, Labelled):
-        raise Problem(call.span, f"{name} runs along one index of its argument", f"such as {name}[c](Z[n, c])")
+        raise Problem(
+            call.span, f"{name} runs along one index of its argument", f"such as {name}[c](Z[n, c])"
+        )
     _check_named(call, operand.labels)
     place = operand.labels.index(call.indices[0].text)
     with at(call.span):

@@ -89,6 +89,8 @@ class TileCall(Node):
 TileExpr: TypeAlias = TileRef | TileCall | Literal
 
 
+_ZERO, _ONE = Integer(0), Integer(1)
+
 # --- queries --------------------------------------------------------------------------------------
 
 
@@ -187,7 +189,7 @@ class ReKey(Node):
 
 @dataclass(frozen=True, slots=True)
 class Cut(Node):
-    """``10 BY i``: tile size and key of an axis; the key may be left out. Without a size: ``*``, in one piece."""
+    """``10 BY i``: tile size and key of an axis; the key may be left out. No size: ``*``, in one piece."""
 
     size: Integer | None = None
     key: Name | None = None
@@ -199,7 +201,7 @@ class Window(Node):
 
     start: Integer
     stop: Integer
-    step: Integer = Integer(1)
+    step: Integer = _ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +214,11 @@ class Windowed(Node):
 
 @dataclass(frozen=True, slots=True)
 class Retile(Node):
-    """``RETILE operand TO (cut, ...)``, ``RETILE (operand, ...) ALONG axis TO (cut, ...)``; one cut per axis."""
+    """``RETILE operand TO (cut, ...)``, one cut per axis; ``RETILE (operand, ...) ALONG axis TO (...)``."""
 
     operands: tuple[Windowed, ...]
     cuts: tuple[Cut, ...]
-    along: Integer = Integer(0)
+    along: Integer = _ZERO
 
 
-Query: TypeAlias = (
-    Table | Select | Tile | Concat | Stack | ReKey | Retile | Constant | Iota | Random
-)
+Query: TypeAlias = Table | Select | Tile | Concat | Stack | ReKey | Retile | Constant | Iota | Random

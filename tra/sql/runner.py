@@ -52,8 +52,8 @@ def run_text(
 ) -> Result:
     """Runs query text in a session; what `Session.sql` does.
 
-    The options are those of `Options`. A relation that is called as one of them cannot be passed here by name;
-    it can in `tra.sql`, which has none of them.
+    The options are those of `Options`. A relation that is called as one of them cannot be passed here by
+    name; it can in `tra.sql`, which has none of them.
 
     Raises:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
@@ -98,9 +98,7 @@ class _Run:
         try:
             self._step(statement)
         except Problem as problem:
-            error = caret_error(
-                self._text, problem.span, problem.message, problem.hint, self._options.origin
-            )
+            error = caret_error(self._text, problem.span, problem.message, problem.hint, self._options.origin)
             raise error from problem.__cause__
 
     def _step(self, statement: s.Statement) -> None:
@@ -158,6 +156,8 @@ class _Run:
             located = caret_error(self._text, statement.span, str(error), origin=self._options.origin)
             raise type(error)(str(located)) from error
         except Exception as error:
-            located = caret_error(self._text, statement.span, "in this statement", origin=self._options.origin)
+            located = caret_error(
+                self._text, statement.span, "in this statement", origin=self._options.origin
+            )
             error.add_note(str(located))
             raise

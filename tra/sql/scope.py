@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.nodes import Constant, Expr, Source, postorder
+from tra.algebra.nodes import Constant, Expr, Source
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource, array_source
@@ -23,7 +23,11 @@ _SHOWN = 20  # names that a message lists
 
 @contextmanager
 def at(span: s.Span, schema: s.Span | None = None, hint: str | None = None) -> Iterator[None]:
-    """Gives errors of the algebra a place in the text: `span`, or `schema` where keys or extents are wrong."""
+    """Gives errors of the algebra a place in the text: `span`, or `schema` where keys or extents are wrong.
+
+    Raises:
+        Problem: with the message of the error, and a hint where one is given.
+    """
     try:
         yield
     except Problem:
@@ -66,6 +70,7 @@ class Scope:
         self.relations: dict[str, Relation] = {}
         self.numbers: dict[str, Number] = {}
         self._sources: dict[str, TileSource] = {}
+        self._needed: dict[str, frozenset[str]] = {}
         for name, value in given.items():
             self.give(name, value)
 
@@ -107,8 +112,21 @@ class Scope:
 
     def relation(self, expr: Expr) -> Relation:
         """An expression over relations of this scope, with the data it needs."""
-        needed = [node.id for node in postorder(expr) if isinstance(node, Source)]
-        return Relation(expr, {id_: self._sources[id_] for id_ in needed})
+        return Relation(expr, {id_: self._sources[id_] for id_ in sorted(self._source_ids(expr))})
+
+    def _source_ids(self, root: Expr) -> frozenset[str]:
+        """The sources an expression reads; each node is visited once in the life of the scope."""
+        waiting = [root]
+        while waiting:
+            node = waiting[-1]
+            missing = [child for child in node.children if child.digest not in self._needed]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            own = frozenset([node.id]) if isinstance(node, Source) else frozenset()
+            self._needed[node.digest] = own.union(*(self._needed[child.digest] for child in node.children))
+        return self._needed[root.digest]
 
 
 def constant_scalar(value: Number) -> Expr:
@@ -119,5 +137,7 @@ def constant_scalar(value: Number) -> Expr:
     """
     dtype = np.asarray(value).dtype
     if dtype.kind not in "biufc":
-        raise SchemaError(f"{value} is too large for an integer of 64 bits; write it with an exponent, such as 1e30")
+        raise SchemaError(
+            f"{value} is too large for an integer of 64 bits; write it with an exponent, such as 1e30"
+        )
     return generated(scalar_type(dtype), Constant(value))

@@ -15,8 +15,8 @@ from tra.algebra.nodes import Expr
 from tra.algebra.operators import aggregate, filter_keys, rekey
 from tra.algebra.whole_tensor import fresh_name
 from tra.sql import syntax as s
-from tra.sql.key_form import bind_key
 from tra.sql.kernel_form import aggregation, find_kernel
+from tra.sql.key_form import bind_key
 from tra.sql.problems import Problem
 from tra.sql.scope import at
 from tra.sql.tables import Part, Tables

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel
+from tra.algebra.kernel import Kernel, bind_literal, kernel
 from tra.algebra.key_function import Opaque, Var
 from tra.algebra.nodes import Aggregate, Expr, Filter, Join, ReKey, Transform
 from tra.algebra.operators import joined_names
 from tra.errors import QueryError, TraError
 from tra.sql import syntax as s
-from tra.sql.generated_form import literal
+from tra.sql.generated_syntax import literal
 from tra.sql.kernel_form import aggregation_name
 from tra.sql.key_form import key_syntax
 from tra.sql.operator_syntax import key_items, untraced
@@ -44,7 +44,7 @@ def is_identity(node: ReKey) -> bool:
 
 
 def layers(root: Expr, uses: Counter[str]) -> Layers:
-    """The operators from `root` down that one SELECT says; nothing that is used elsewhere too is among them."""
+    """The operators from `root` down that one SELECT says, none of them used elsewhere too."""
     descent = _Descent(root, uses)
     outer = descent.transforms()
     keys = descent.take(Aggregate, ReKey)
@@ -134,7 +134,8 @@ def _joins(parts: Layers, tables: Sequence[s.TableRef]) -> tuple[s.Join, ...]:
         return ()
     one, other = map(_table_name, tables)
     on = tuple(
-        s.Equality(s.KeyRef(one, s.Name(left)), s.KeyRef(other, s.Name(right))) for left, right in parts.join.on
+        s.Equality(s.KeyRef(one, s.Name(left)), s.KeyRef(other, s.Name(right)))
+        for left, right in parts.join.on
     )
     return (s.Join(tables[1], on, parts.join.truncate),)
 
@@ -196,10 +197,11 @@ def _check_rebuilt(by: Kernel) -> None:
         QueryError: no kernel of this name is registered, or another.
     """
     try:
-        again = kernel(by.name, **dict(by.params)) if is_registered(by.name) else None
-        for position, value in by.literals if again else ():
+        again = kernel(by.name, **dict(by.params))
+        for position, value in by.literals:
             again = bind_literal(again, position, value)
+        is_same = again == by
     except TraError:
-        again = None
-    if again != by:
+        is_same = False
+    if not is_same:
         raise QueryError(f"{by} has no text: it is not the kernel that is registered as {by.name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tra.algebra.nodes import Expr, Join, Source, Transform, Aggregate, postorder
+from tra.algebra.nodes import Aggregate, Expr, Join, Source, Transform, postorder
 from tra.algebra.sources import TileSource
 from tra.algebra.whole_tensor import fresh_name
 from tra.backends.storage.sources import ArrayFile, TableFile

@@ -21,6 +21,7 @@ from tra.sql.generated import (
     LiveBox,
     LiveKeys,
     Random,
+    Range,
 )
 from tra.sql.leaves import Integer, Literal, LiteralValue, Name, Node, Option, Text
 from tra.sql.problems import MAX_HEIGHT, NOWHERE, Span
@@ -107,6 +108,7 @@ __all__ = [
     "Live",
     "LiveBox",
     "LiveKeys",
+    "Range",
     "Constant",
     "Iota",
     "Random",

@@ -121,7 +121,9 @@ class Tables:
                 raise unknown(f"key of {ref.table.text} called", ref.key, self._exprs[number].type.names)
             return [(number, ref.key.text)]
         tables = range(last + 1)
-        found = [(number, ref.key.text) for number in tables if ref.key.text in self._exprs[number].type.names]
+        found = [
+            (number, ref.key.text) for number in tables if ref.key.text in self._exprs[number].type.names
+        ]
         if not found:
             there = dict.fromkeys(name for number in tables for name in self._exprs[number].type.names)
             raise unknown("key", ref.key, there)

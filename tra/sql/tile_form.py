@@ -55,17 +55,15 @@ def _call(call: s.TileCall, tables: Tables) -> Part:
 
 
 def _kernel(call: s.TileCall, n_tiles: int) -> Kernel:
-    """The kernel of a call, which must take as many tiles as it is given, one or two."""
-    literals = {p: a.value for p, a in enumerate(call.arguments) if isinstance(a, s.Literal)}
-    by = with_literals(find_kernel(call.function, call.options), literals, call)
-    name = call.function.text.upper()
-    if by.arity != n_tiles:
-        wanted = by.arity + len(by.literals)
-        raise Problem(call.span, f"{name} takes {counted(wanted, 'argument')}, {len(call.arguments)} given")
+    """The kernel of a call, which must take what it is given: one tile or two, and constants."""
+    by, name = find_kernel(call.function, call.options), call.function.text.upper()
+    if by.arity != len(call.arguments):
+        raise Problem(call.span, f"{name} takes {counted(by.arity, 'argument')}, {len(call.arguments)} given")
     if n_tiles > 2:
         hint = "WHERE(c, a, b) is CHOOSE(c, PAIR(a, b))" if by.name == "where" else None
         raise Problem(call.span, f"{name} takes {n_tiles} tiles, and a join pairs two", hint)
-    return by
+    literals = {p: a.value for p, a in enumerate(call.arguments) if isinstance(a, s.Literal)}
+    return with_literals(by, literals, call)
 
 
 def _joined(left: Part, right: Part, by: Kernel, call: s.TileCall, tables: Tables) -> Part:
@@ -80,7 +78,9 @@ def _joined(left: Part, right: Part, by: Kernel, call: s.TileCall, tables: Table
     return Part(left.tables | right.tables, expr, {**names, **left.names})
 
 
-def _between(equation: Equation, left: Part, right: Part) -> tuple[tuple[int, str], tuple[int, str], s.Span] | None:
+def _between(
+    equation: Equation, left: Part, right: Part
+) -> tuple[tuple[int, str], tuple[int, str], s.Span] | None:
     """The columns of an equality that relates the two parts: the one on the left first."""
     for one, other in ((equation.left, equation.right), (equation.right, equation.left)):
         if one in left.names and other in right.names:

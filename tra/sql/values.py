@@ -21,7 +21,8 @@ def values_text(session: Session, relation: Relation) -> str:
     Example:
         >>> import numpy as np, tra
         >>> with tra.connect("local", threads=1) as session:
-        ...     print(values_text(session, tra.from_tiles({(1,): np.zeros(2), (2,): np.ones(2)}, keys=("i",))))
+        ...     holed = tra.from_tiles({(1,): np.zeros(2), (2,): np.ones(2)}, keys=("i",))
+        ...     print(values_text(session, holed))
         (1,): [0. 0.]
         (2,): [1. 1.]
     """
@@ -49,4 +50,4 @@ def _tile_text(key: tuple[int, ...], tile: Tile) -> str:
 
 
 def _array_text(array: Tile) -> str:
-    return np.array2string(np.asarray(array), threshold=_THRESHOLD)
+    return np.array2string(array, threshold=_THRESHOLD) if array.ndim else str(array[()])

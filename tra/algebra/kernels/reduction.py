@@ -29,14 +29,24 @@ def _along(name: str, function: TileFunction, laws: Laws, flops: float, *, keeps
 
 
 def softmax(x: Tile, axis: int) -> Tile:
-    """The shares exp(x) / Σ exp(x) along an axis; safe for large x."""
+    """The shares exp(x) / Σ exp(x) along an axis; safe for large x.
+
+    Example:
+        >>> softmax(np.array([0.0, 1000.0]), -1)
+        array([0., 1.])
+    """
     shifted = np.exp(x - np.max(x, axis=axis, keepdims=True))
     result: Tile = shifted / np.sum(shifted, axis=axis, keepdims=True)
     return result
 
 
 def logsumexp(x: Tile, axis: int) -> Tile:
-    """The logarithm of Σ exp(x) along an axis, safe for large x; −inf where all are −inf."""
+    """The logarithm of Σ exp(x) along an axis, safe for large x; −inf where all are −inf.
+
+    Example:
+        >>> float(logsumexp(np.array([1000.0, -np.inf]), -1))
+        1000.0
+    """
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype if x.dtype.kind in "fc" else np.float64)
     with np.errstate(divide="ignore"):

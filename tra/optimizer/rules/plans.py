@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.types import RelType
-from tra.optimizer.placement import Parts, Placement, Role, Scattered, Split, is_satisfied
+from tra.optimizer.placement import Parts, Placement, Role, Scattered, Split, is_satisfied, parts_over
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
@@ -114,7 +114,7 @@ def _partial(role: Role, type_: RelType, by: tuple[str, ...], kernel: Kernel) ->
     """What a role becomes when each site folds its own tiles: parts, where a key that ends was split."""
     match role:
         case Split(key=key) if key not in by:
-            return Parts(kernel, key, type_.domain(key))
+            return parts_over(kernel, type_, key)
         case Scattered():
             return Parts(kernel)
         case _:

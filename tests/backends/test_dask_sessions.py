@@ -1,0 +1,210 @@
+"""Sessions on Dask: clusters given and started, errors that name what is wrong and where."""
+
+import os
+
+import numpy as np
+import pytest
+
+import tra
+from tra.algebra import current
+from tra.algebra.relation import Relation
+from tra.backends import cluster as cluster_module
+from tra.backends import probe
+from tra.backends.storage import open_source, save
+from tra.errors import CatalogError, MemoryLimitError, PlanError, SchemaError, TraError
+
+pytestmark = pytest.mark.xdist_group("dask")
+
+
+@pytest.fixture
+def A():
+    return tra.from_array(np.arange(30.0).reshape(6, 5), keys=("i", "j"), tile=(2, 2), name="A")
+
+
+# -- sessions ---------------------------------------------------------------------------------------
+
+
+def test_addresses_clients_and_clusters_are_taken_and_left_open(cluster, client, A):
+    expected = A.compute()
+    for scheduler in (cluster.scheduler_address, client, cluster):
+        with tra.connect("dask", scheduler=scheduler, sites=2, progress=False) as session:
+            assert session.backend.n_sites == 2
+            np.testing.assert_array_equal(A.compute(), expected)
+    assert client.status == "running"
+    assert cluster.status.name == "running"
+
+
+def test_a_cluster_of_our_own_is_started_and_closed():
+    with tra.connect("dask", sites=1, threads=1, memory_limit="1GB", progress=False) as session:
+        opened = session.backend.client
+        np.testing.assert_array_equal(tra.from_array(np.arange(3.0)).compute(), np.arange(3.0))
+        assert session.backend.memory_limit == 10**9
+    assert opened.status == "closed"
+
+
+def test_closing_brings_back_the_session_before(client):
+    with tra.connect("local", threads=1) as outer:
+        with tra.connect("dask", scheduler=client, progress=False) as inner:
+            assert current.current() is inner
+        assert current.current() is outer
+
+
+def test_stored_relations_belong_to_their_session(client, A):
+    with tra.connect("dask", scheduler=client, sites=2, progress=False) as session:
+        stored, = session.persist(A)  # fmt: skip
+        with (
+            tra.connect("local", threads=1) as other,
+            pytest.raises(PlanError, match="persisted in another session"),
+        ):
+            other.compute(stored)
+        with (
+            tra.connect("dask", scheduler=client, progress=False),
+            pytest.raises(PlanError, match="another session"),
+        ):
+            (stored + 1).compute()
+        np.testing.assert_array_equal(session.compute(stored)[0], A.compute())
+    with (
+        tra.connect("dask", scheduler=client, progress=False),
+        pytest.raises(PlanError, match="that is closed"),
+    ):
+        stored.compute()
+    with pytest.raises(PlanError, match="the session is closed"):
+        session.compute(A)
+
+
+def test_a_stored_relation_can_be_stored_again(client, A):
+    with tra.connect("dask", scheduler=client, progress=False) as session:
+        once, = session.persist(A)  # fmt: skip
+        twice, other = session.persist(once, once + 1)
+        del once
+        np.testing.assert_array_equal(twice.compute() + 1, other.compute())
+
+
+def test_plans_are_kept_by_digest(client, monkeypatch, A):
+    planned = []
+    plan = tra.backends.session.plan_query
+    monkeypatch.setattr(tra.backends.session, "plan_query", lambda *a: planned.append(1) or plan(*a))
+    with tra.connect("dask", scheduler=client, progress=False) as session:
+        for _ in range(3):
+            session.compute(A @ A.T)
+        assert len(planned) == 1
+        session.explain(A @ A.T, analyze=True)
+        assert len(planned) == 1
+        session.compute(A.T)
+        assert len(planned) == 2
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_shown_on_standard_error_or_not_at_all(client, capfd, progress, A):
+    with tra.connect("dask", scheduler=client, progress=progress) as session:
+        session.compute(A * 2)
+        session.compute(A * 3)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("dashboard:") == progress
+
+
+# -- what goes wrong --------------------------------------------------------------------------------
+
+
+def test_errors_of_kernels_are_the_same_as_on_threads(client, A):
+    @tra.kernel("()->()", name="cold", output_dtype="f8")
+    def cold(tile):
+        raise ValueError("too cold")
+
+    @tra.kernel("()->()", name="warm", output_dtype="f8")
+    def warm(tile):
+        raise TypeError("too warm")
+
+    for query in (A.transform(cold), A.transform(warm)):
+        errors = []
+        with tra.connect("local", threads=1) as session, pytest.raises(TraError) as caught:
+            session.compute(query)
+        errors.append(caught.value)
+        with (
+            tra.connect("dask", scheduler=client, progress=False) as session,
+            pytest.raises(TraError) as caught,
+        ):
+            session.compute(query)
+        errors.append(caught.value)
+        assert type(errors[0]) is type(errors[1])
+        assert str(errors[0]) == str(errors[1])
+        assert "too" in str(errors[0]) and "kernel" in str(errors[0])
+    with tra.connect("dask", scheduler=client, progress=False) as session:
+        np.testing.assert_array_equal(session.compute(A)[0], A.compute())
+
+
+def elsewhere(answer, there):
+    """A function that answers otherwise in other processes than this one; it travels by value."""
+    here = os.getpid()
+
+    def ask(*arguments):
+        import os
+
+        return answer(*arguments) if os.getpid() == here else there
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ((None, "3.11.0"), "tra is not installed on tcp://.*install tra-engine"),
+        (("9.9.9", "3.11.0"), "need one version of tra: here it is .*tcp://.* has 9.9.9"),
+    ],
+)
+def test_workers_without_this_version_are_named(client, monkeypatch, there, words):
+    own = (tra.__version__, "3.11.0")
+    monkeypatch.setattr(probe, "installed", elsewhere(lambda: own, there))
+    with pytest.raises(PlanError, match=words):
+        tra.connect("dask", scheduler=client, progress=False)
+    assert client.status == "running"
+
+
+def test_a_worker_that_does_not_see_a_file_is_named(client, monkeypatch, tmp_path, A):
+    path = tmp_path / "a.npy"
+    save(path, A.expr.type, A.tiles().items())
+    node, source = open_source(path)
+    relation = Relation(node, {node.id: source})
+    with tra.connect("dask", scheduler=client, progress=False) as session:
+        np.testing.assert_array_equal(session.compute(relation)[0], A.compute())
+    monkeypatch.setattr(probe, "unseen", elsewhere(lambda paths: [], [str(path)]))
+    with (
+        tra.connect("dask", scheduler=client, progress=False) as session,
+        pytest.raises(CatalogError, match=rf"worker tcp://.* cannot see {path}; put the file on storage"),
+    ):
+        session.compute(relation)
+
+
+@pytest.mark.parametrize("backend", ["local", "dask"])
+def test_the_memory_error_names_a_limit_that_does(backend, client):
+    A = tra.from_array(np.ones((512, 512)), keys=("i", "j"), tile=(128, 128))
+    B = tra.from_array(np.ones((512, 512)), keys=("j", "k"), tile=(128, 128))
+    more = {"scheduler": client} if backend == "dask" else {"sites": 3}
+
+    def run(limit):
+        with tra.connect(backend, memory_limit=limit, progress=False, **more) as session:
+            return session.compute(A @ B)[0]
+
+    with pytest.raises(MemoryLimitError, match=r"a limit of .* would do") as caught:
+        run(10_000)
+    named = str(caught.value).split("a limit of ")[1].split(" would do")[0]
+    np.testing.assert_allclose(run(named), A.compute() @ B.compute())
+    with pytest.raises(MemoryLimitError):
+        run(int(named.split(" ")[0]) * 10**6 - 10**6)
+
+
+def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
+    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        tra.connect("dask", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(PlanError, match="9 sites asked for, but the cluster has 3 workers"):
+        tra.connect("dask", scheduler=client, sites=9)
+
+
+def test_results_with_holes_are_named_by_both(client):
+    holed = tra.from_tiles({(0,): np.ones(2), (2,): np.ones(2)}, keys=("i",))
+    with tra.connect("dask", scheduler=client, progress=False) as session:
+        assert sorted(session.tiles(holed)) == [(0,), (2,)]
+        with pytest.raises(SchemaError, match="fill"):
+            session.compute(holed)

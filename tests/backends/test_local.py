@@ -1,0 +1,262 @@
+"""The local backend and its parts: nothing given is written to, tiles in order, sessions and their errors."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import tra
+from tra.algebra import current
+from tra.algebra.kernel import kernel
+from tra.algebra.sources import tensor_type
+from tra.backends.connect import read_bytes
+from tra.backends.kernel_calls import call, map_tiles
+from tra.backends.local import LocalBackend
+from tra.backends.local_operators import aggregate_local, contract_local, groups_of
+from tra.backends.threads import THREADS, BlasThreads, blas, parallel
+from tra.backends.tiles import Tiles, union
+from tra.errors import KernelError, MemoryLimitError, PlanError, SchemaError
+
+
+def tiles(*keys, size=4):
+    keys = np.array(keys, dtype=np.int64)
+    return Tiles(keys, [np.full(size, float(sum(key))) for key in keys.tolist()])
+
+
+# -- tiles ------------------------------------------------------------------------------------------
+
+
+def test_tiles_are_sorted_and_bags_keep_their_order():
+    found = tiles((1, 0), (0, 1), (0, 0))
+    assert found.keys.tolist() == [[0, 0], [0, 1], [1, 0]]
+    assert [a[0] for a in found.arrays] == [0, 1, 1]
+    first, second = Tiles(np.array([[0]]), [np.zeros(1)]), Tiles(np.array([[0]]), [np.ones(1)])
+    assert [a[0] for a in union([second, first], 1).arrays] == [1, 0]
+    keyless = union([Tiles(np.zeros((1, 0), np.int64), [np.ones(1)])] * 2, 0)
+    assert len(keyless) == 2
+
+
+def test_tiles_in_a_box():
+    found = tiles((0, 0), (0, 1), (1, 0), (2, 5))
+    assert found.within(((0, 2), (0, 1))).keys.tolist() == [[0, 0], [1, 0]]
+    assert found.nbytes == 4 * 4 * 8
+
+
+def test_owned_tiles_leave_the_array_behind_them():
+    base = np.arange(100.0)
+    view = Tiles(np.array([[0], [1]]), [base[:4], base[::2]]).owned()
+    base[:] = 0
+    assert view.arrays[0].tolist() == [0, 1, 2, 3]
+    assert all(a.base is None and a.flags.c_contiguous for a in view.arrays)
+
+
+def test_groups_are_in_order():
+    keys, groups = groups_of(np.array([[1], [0], [1]]))
+    assert keys.tolist() == [[0], [1]] and [g.tolist() for g in groups] == [[1], [0, 2]]
+    keys, groups = groups_of(np.zeros((3, 0), np.int64))
+    assert keys.shape == (1, 0) and groups[0].tolist() == [0, 1, 2]
+    assert groups_of(np.zeros((0, 2), np.int64))[1] == []
+
+
+# -- kernels ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [4, 4096])
+def test_folding_never_writes_into_an_operand(length):
+    """Kernels may return an operand, or a view of one; a running total is then a copy."""
+
+    @tra.kernel("(),()->()", name="first of two")
+    def first(a, b):
+        return a
+
+    type_ = tensor_type((3 * length,), "f8", ("i",), length)
+    left = Tiles(np.arange(3)[:, None], [np.full(length, 1.0) for _ in range(3)])
+    right = Tiles(np.arange(3)[:, None], [np.full(length, 5.0) for _ in range(3)])
+    for pair in (first, kernel("left"), kernel("right")):
+        found = contract_local(left, right, type_, type_, ("i",), [("i", "i")], pair, (), kernel("add"))
+        assert len(found) == 1 and found.arrays[0][0] == (15.0 if pair.name == "right" else 3.0)
+        assert all(a[0] == 1.0 for a in left.arrays) and all(a[0] == 5.0 for a in right.arrays)
+    folded = aggregate_local(left, type_, (), kernel("max"))
+    assert folded.arrays[0][0] == 1.0 and all(a[0] == 1.0 for a in left.arrays)
+
+
+def test_inputs_may_be_read_only():
+    A = np.arange(12.0).reshape(3, 4)
+    A.setflags(write=False)
+    R = tra.from_array(A, keys=("i", "j"), tile=(1, 2))
+    with tra.connect("local", sites=2, threads=2):
+        np.testing.assert_array_equal((R.T @ R).compute(), A.T @ A)
+        np.testing.assert_array_equal(R.sum(axis=0).compute(), A.sum(axis=0))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_give_what_single_calls_give(threads):
+    token = THREADS.set(threads)
+    try:
+        for shape in [(), (3,), (2, 3), (200, 200)]:
+            left = [np.full(shape, float(n)) for n in range(5)] + [np.ones((2, *shape))]
+            right = [np.full(shape, 2.0)] * 5 + [np.ones(shape)]
+            for found, a, b in zip(map_tiles(kernel("sub"), [left, right]), left, right, strict=True):
+                assert isinstance(found, np.ndarray)
+                np.testing.assert_array_equal(found, a - b)
+    finally:
+        THREADS.reset(token)
+
+
+def test_what_a_kernel_refuses_is_said_with_its_name_and_shapes():
+    with pytest.raises(SchemaError, match=r"kernel matmul failed on tiles of 2×3 float64 and 4×5 float64: "):
+        call(kernel("matmul"), np.ones((2, 3)), np.ones((4, 5)))
+    with pytest.raises(KernelError, match=r"kernel neg failed on tiles of 2 bool: "):
+        call(kernel("neg"), np.ones(2, dtype=bool))
+
+
+def test_threads_run_in_order_and_blas_keeps_to_one():
+    token = THREADS.set(3)
+    try:
+        assert parallel(lambda n: n * n, list(range(50))) == [n * n for n in range(50)]
+    finally:
+        THREADS.reset(token)
+    before = [library["num_threads"] for library in blas().info()]
+    with BlasThreads(1), BlasThreads(1):
+        assert {i["num_threads"] for i in blas().info() if i["user_api"] == "blas"} <= {1}
+    assert [library["num_threads"] for library in blas().info()] == before
+
+
+# -- sessions ---------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_does_not_follow_the_array():
+    array = np.arange(6.0)
+    A = tra.from_array(array, tile=2)
+    with tra.connect("local", sites=2, threads=1) as session:
+        stored, = session.persist(A)  # fmt: skip
+        array[:] = 0
+        assert stored.compute().tolist() == [0, 1, 2, 3, 4, 5]
+        assert A.compute().tolist() == [0] * 6
+
+
+def test_relations_stored_together_are_split_alike():
+    A = tra.from_array(np.ones((8, 40)), keys=("i", "j"), tile=(2, 2))
+    B = tra.from_array(np.ones((40, 6)), keys=("j", "k"), tile=(2, 1))
+    C = tra.from_array(np.ones(3), keys=("c",), tile=3)
+    with tra.connect("local", sites=4, threads=1) as session:
+        stored = session.persist(A, B, C)
+        places = [str(r.sources[r.expr.id].root.placement) for r in stored]
+        assert places == ["split(j) on 4", "split(j) on 4", "all on 4"]
+        assert [r.expr.name for r in stored] == [r.expr.name for r in (A, B, C)]
+        moved = session.explain(stored[0] @ stored[1], analyze=True).to_dict()["bytes_moved"]
+        assert moved["measured"] == moved["predicted"] < 4 * 8 * 6 * 8
+
+
+def test_sessions_are_a_stack():
+    before = current.current()
+    with tra.connect("local", threads=1) as outer:
+        inner = tra.connect("local", threads=1)
+        assert current.current() is inner
+        outer.close()
+        assert current.current() is inner
+        inner.close()
+        inner.close()
+    assert current.current() is before
+    assert "closed" in repr(inner)
+
+
+def test_stored_relations_are_of_one_session():
+    A = tra.from_array(np.arange(4.0), tile=2)
+    with tra.connect("local", sites=2, threads=1) as session:
+        stored, = session.persist(A)  # fmt: skip
+        with tra.connect("local", sites=2, threads=1), pytest.raises(PlanError, match="another session"):
+            stored.compute()
+    with pytest.raises(PlanError, match="that is closed"):
+        stored.compute()
+
+
+def test_stored_relations_that_nobody_holds_are_freed():
+    with tra.connect("local", threads=1) as session:
+        stored = session.persist(tra.from_array(np.arange(4.0)))
+        assert len(session._stored) == 1
+        del stored
+        assert len(session._stored) == 0
+
+
+def test_sessions_can_be_used_from_several_threads():
+    A = tra.from_array(np.arange(400.0).reshape(20, 20), keys=("i", "j"), tile=(3, 3))
+    expected = A.compute() @ A.compute()
+    found = []
+    with tra.connect("local", sites=2, threads=2) as session:
+        workers = [threading.Thread(target=lambda: found.append(session.compute(A @ A)[0])) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert len(found) == 4
+    for each in found:
+        np.testing.assert_array_equal(each, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"backend": "locl"}, "did you mean 'local'"),
+        ({"threads": 0}, "threads is a positive number"),
+        ({"sites": 1.5}, "sites is a positive number"),
+        ({"memory_limit": "plenty"}, "no amount of memory"),
+        ({"memory_limit": -5}, "a memory limit is positive"),
+        ({"reproducible": "exact"}, "is not there yet"),
+        ({"reproducible": "rum"}, "did you mean 'run'"),
+        ({"cost_model": "papers"}, "unknown cost_model 'papers'; did you mean 'paper'"),
+        ({"scheduler": "tcp://127.0.0.1:1"}, "goes with backend='dask'"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(settings, words):
+    before = current.current()
+    with pytest.raises(PlanError, match=words):
+        tra.connect(**settings)
+    assert current.current() is before
+
+
+def test_plans_can_be_chosen_as_the_paper_counts():
+    A = tra.from_array(np.ones((8, 4)), keys=("i", "j"), tile=(1, 1))
+    B = tra.from_array(np.ones((4, 2)), keys=("j", "k"), tile=(1, 1))
+    with tra.connect("local", sites=4, threads=1, cost_model="paper") as session:
+        figures = session.explain(A @ session.persist(B)[0]).to_dict()
+        assert figures["paper_bytes"] == figures["seconds"]["predicted"] * 8
+        np.testing.assert_array_equal(session.compute(A @ B)[0], np.full((8, 2), 4.0))
+
+
+def test_memory_is_read_as_text():
+    assert read_bytes("1kB") == 1000 and read_bytes("1KiB") == 1024 and read_bytes(7) == 7
+
+
+def test_a_plan_that_is_too_large_says_what_it_needs():
+    A = tra.from_array(np.ones((100, 100)), tile=(10, 10))
+    with (
+        tra.connect("local", threads=1, memory_limit=1000) as session,
+        pytest.raises(MemoryLimitError, match="the limit is"),
+    ):
+        session.compute(A @ A)
+
+
+def test_nothing_to_run_and_what_is_no_tensor():
+    with tra.connect("local", threads=1) as session:
+        with pytest.raises(PlanError, match="at least one relation"):
+            session.compute()
+        holed = tra.from_tiles({(1,): np.ones(2)}, keys=("i",))
+        with pytest.raises(SchemaError, match="fill"):
+            session.compute(holed)
+
+
+def test_progress_of_threads(capfd):
+    with tra.connect("local", threads=1, progress=True) as session:
+        session.compute(tra.from_array(np.ones(3)) + 1)
+    out, _ = capfd.readouterr()
+    assert out == ""
+
+
+def test_a_backend_of_one_site_moves_nothing():
+    A = tra.from_array(np.ones((6, 6)), tile=(2, 2))
+    with tra.connect("local", threads=2) as session:
+        figures = session.explain(A @ A.T, analyze=True).to_dict()
+    assert isinstance(session.backend, LocalBackend)
+    assert figures["bytes_moved"] == {"predicted": 0, "measured": 0}
+    assert figures["tasks"] == {"predicted": 1, "measured": 1}
