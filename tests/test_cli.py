@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,8 +57,7 @@ def test_fmt_prints_and_writes(query, capsys):
     assert main(["fmt", path]) == 0
     assert capsys.readouterr().out == "LOAD A(i, j) FROM 'A.npy';\nLET s[i] = SUM(A[i, j]);\n"
     assert main(["fmt", path, "--in-place"]) == 0
-    with open(path) as file:
-        assert file.read().startswith("LOAD A(i, j)")
+    assert Path(path).read_text().startswith("LOAD A(i, j)")
 
 
 @pytest.mark.parametrize(
@@ -120,5 +120,6 @@ def test_bench_errors(capsys, arguments, part):
 
 
 def test_the_module_runs_as_a_command():
-    done = subprocess.run([sys.executable, "-m", "tra", "versions"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tra", "versions"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("tra ")

@@ -25,10 +25,9 @@ def test_readme_names_files_that_exist():
 
 
 def test_digits_demo_classifies_well_both_ways(capsys):
+    text = (ROOT / "examples" / "digits.tra").read_text()
     with tra.connect("local") as session:
-        result = session.sql(
-            (ROOT / "examples" / "digits.tra").read_text(), origin="digits.tra", base=ROOT / "examples", execute=False
-        )
+        result = session.sql(text, base=ROOT / "examples", execute=False)
         network, neighbours = session.compute(
             result.relations["network_accuracy"], result.relations["neighbours_accuracy"]
         )

@@ -23,12 +23,11 @@ except PackageNotFoundError:  # a checkout that was never installed
 
 from tra import errors
 from tra.algebra import current as _current
-from tra.algebra import kernels as _kernels
-from tra.algebra.relation import concatenate, einsum, from_array, from_tiles, where
+from tra.algebra import kernels as _kernels  # noqa: F401 - registers them
 from tra.algebra.functions import kernel_function, maximum, minimum
 from tra.algebra.kernel import is_registered, kernel_names
 from tra.algebra.kernel import user_kernel as kernel
-from tra.algebra.relation import Relation
+from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_tiles, where
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
 from tra.backends.session import Session

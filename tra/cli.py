@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import tra
 from tra.backends.session import Session
 from tra.errors import CatalogError, TraError
+
+if TYPE_CHECKING:  # the class takes a parameter in stubs only
+    Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _PACKAGES = ("numpy", "pyarrow", "dask", "distributed", "lark", "networkx", "threadpoolctl", "tqdm")
 
@@ -52,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("file", metavar="FILE.tra", help="the query file; paths in it are relative to it")
     _backend_options(run)
     shown = run.add_mutually_exclusive_group()
-    shown.add_argument("--explain", action="store_true", help="show the plan of the last result instead of running it")
+    shown.add_argument("--explain", action="store_true", help="show the last result's plan, run nothing")
     shown.add_argument("--analyze", action="store_true", help="run, and show the plan with measured figures")
     explain = _command(commands, "explain", "show the plan of a query file's last result", _explain)
     explain.add_argument("file", metavar="FILE.tra")
@@ -71,15 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name, text, function):  # type: ignore[no-untyped-def]
+def _command(
+    commands: Subparsers, name: str, text: str, function: Callable[[argparse.Namespace], None]
+) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=function)
     return command
 
 
 def _backend_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--backend", choices=("local", "dask"), default=None, help="local threads (default), or Dask")
-    command.add_argument("--scheduler", metavar="ADDR", help="address of a Dask scheduler; implies --backend dask")
+    command.add_argument("--backend", choices=("local", "dask"), help="threads (default), or Dask")
+    command.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler; implies --backend dask")
     command.add_argument("--sites", type=int, metavar="N", help="sites to plan for; workers to start on Dask")
     command.add_argument("--threads", type=int, metavar="N", help="threads of each site")
     command.add_argument("--memory-limit", metavar="SIZE", help="memory of one site, like 2GB")

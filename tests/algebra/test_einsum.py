@@ -51,7 +51,7 @@ def equations(draw):
     return equation, shapes
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_equations(data):
     equation, shapes = data.draw(equations())

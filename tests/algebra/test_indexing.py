@@ -36,7 +36,7 @@ def indices(draw, shape):
     return tuple(items) if len(items) != 1 or draw(st.booleans()) else items[0]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_basic_indices(data):
     tensor = data.draw(tensors())

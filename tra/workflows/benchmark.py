@@ -105,7 +105,8 @@ def workload(name: str) -> Workload:
         PlanError: there is no such workload.
     """
     if name not in WORKLOADS:
-        raise PlanError(f"there is no benchmark {name!r}{near_name(name, WORKLOADS)}; benchmarks are {', '.join(WORKLOADS)}")
+        there = ", ".join(WORKLOADS)
+        raise PlanError(f"there is no benchmark {name!r}{near_name(name, WORKLOADS)}; benchmarks are {there}")
     return WORKLOADS[name]
 
 
@@ -138,34 +139,33 @@ def read_sizes(load: Workload, text: str | None) -> dict[str, int]:
 def inputs(load: Workload, sizes: dict[str, int]) -> Arrays:
     """Random float32 inputs, scaled so that results stay of size one."""
     rng = np.random.default_rng(0)
-    return tuple(rng.standard_normal(shape, dtype=np.float32) / np.float32(shape[0] ** 0.5) for shape in load.shapes(**sizes))
+    shapes = load.shapes(**sizes)
+    return tuple(rng.standard_normal(s, dtype=np.float32) / np.float32(s[0] ** 0.5) for s in shapes)
 
 
-def run_benchmark(session: Session, load: Workload, sizes: dict[str, int], peers: bool, repeats: int = 3) -> list[Timing]:
+def run_benchmark(
+    session: Session, load: Workload, sizes: dict[str, int], peers: bool, repeats: int = 3
+) -> list[Timing]:
     """Times a workload in a session, inputs persisted first, and peers in turns with it.
 
     Returns:
-        One line for tra and one for each peer; medians over the repeats.
+        One line for tra and one for each peer; medians over the repeats. Bytes and tasks are those of the
+        workload's first result.
     """
     arrays = inputs(load, sizes)
-    given = [from_array(a, keys, name=f"I{n}") for n, (a, keys) in enumerate(zip(arrays, load.keys, strict=True))]
-    stored = session.persist(*given)
+    keyed = enumerate(zip(arrays, load.keys, strict=True))
+    stored = session.persist(*(from_array(array, keys, name=f"I{n}") for n, (array, keys) in keyed))
     query = load.query(*stored)
     runners: dict[str, Callable[[], Any]] = {"tra": lambda: session.persist(*query)}
     if peers:
         runners["numpy"] = lambda: load.dense(np, *arrays)
         runners |= _dask_runner(session, load, arrays)
-    seconds = _interleaved(runners, repeats)
-    figures = [session.explain(q, analyze=True).to_dict() for q in query] if len(query) == 1 else [session.explain(query[0]).to_dict()]
+    seconds = {who: median(times) for who, times in _interleaved(runners, repeats).items()}
+    figures = session.explain(query[0], analyze=True).to_dict()
+    moved, tasks = figures["bytes_moved"]["measured"], figures["tasks"]["predicted"]
     gflop = load.flops(**sizes) / 1e9
-    moved = figures[0]["bytes_moved"]
-    rows = []
-    for who, times in seconds.items():
-        own = who == "tra"
-        bytes_moved = (moved["measured"] if moved["measured"] is not None else moved["predicted"]) if own else None
-        tasks = figures[0]["tasks"]["predicted"] if own else None
-        rows.append(Timing(who, median(times), gflop / median(times), bytes_moved, tasks))
-    return rows
+    own = {"tra": (moved, tasks)}
+    return [Timing(who, s, gflop / s, *own.get(who, (None, None))) for who, s in seconds.items()]
 
 
 def _interleaved(runners: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
@@ -187,28 +187,27 @@ def _dask_runner(session: Session, load: Workload, arrays: Arrays) -> dict[str, 
     except ImportError:
         return {}
     client = getattr(session.backend, "client", None)
-    scheduler: Any = client.get if client is not None else "threads"
+    persist = _persist_on_cluster(client) if client is not None else _persist_on_threads
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")
-        chunked = [da.from_array(a, chunks=1000).persist(scheduler=scheduler) for a in arrays]
-
-    def run() -> None:
-        import dask
-
-        results = load.dense(da, *chunked)
-        dask.persist(*results, scheduler=scheduler) if client is None else client.gather(
-            [f for r in client.persist(list(results)) for f in _wait(client, r)]
-        )
-
-    return {"dask.array": run}
+        chunked = persist([da.from_array(a, chunks=1000) for a in arrays])
+    return {"dask.array": lambda: persist(list(load.dense(da, *chunked)))}
 
 
-def _wait(client: Any, collection: Any) -> Sequence[Any]:
+def _persist_on_threads(collections: list[Any]) -> list[Any]:
+    return [collection.persist(scheduler="threads") for collection in collections]
+
+
+def _persist_on_cluster(client: Any) -> Callable[[list[Any]], list[Any]]:
     from distributed import futures_of, wait
 
-    with client.as_current():
-        wait(futures_of(collection))
-    return []
+    def persist(collections: list[Any]) -> list[Any]:
+        kept: list[Any] = client.persist(collections)
+        with client.as_current():
+            wait([future for collection in kept for future in futures_of(collection)])
+        return kept
+
+    return persist
 
 
 def table(rows: Sequence[Timing]) -> str:

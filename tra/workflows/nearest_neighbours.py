@@ -30,7 +30,8 @@ def distances(Q: Relation, X: Relation, M: Relation) -> Relation:
 
     Example:
         >>> import numpy as np, tra
-        >>> Q, X, M = (tra.from_array(np.array(a)) for a in ([[0.0, 1.0]], [[0.0, 3.0], [2.0, 1.0]], [[1.0, 0], [0, 2.0]]))
+        >>> data = [[0.0, 1.0]], [[0.0, 3.0], [2.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]
+        >>> Q, X, M = (tra.from_array(np.array(a)) for a in data)
         >>> distances(Q, X, M).compute()
         array([[8., 4.]])
     """
@@ -43,7 +44,8 @@ def nearest(Q: Relation, X: Relation, M: Relation) -> Relation:
 
     Example:
         >>> import numpy as np, tra
-        >>> Q, X, M = (tra.from_array(np.array(a)) for a in ([[0.0, 1.0]], [[0.0, 3.0], [2.0, 1.0]], [[1.0, 0], [0, 2.0]]))
+        >>> data = [[0.0, 1.0]], [[0.0, 3.0], [2.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]
+        >>> Q, X, M = (tra.from_array(np.array(a)) for a in data)
         >>> nearest(Q, X, M).compute()
         array([1])
     """
