@@ -35,6 +35,7 @@ def matrix(keys=("i", "j"), dtype="float32"):
 
 
 A, B = matrix(), matrix(("j", "k"))
+PIECES = A.tile(0, 1, "ii")  # seven million keys
 ROW = tra.from_array(np.broadcast_to(np.float32(0), (EXTENT,)), keys="j", tile=7)
 
 QUERIES = {
@@ -59,6 +60,9 @@ QUERIES = {
     "tile of a tile": lambda: A.tile(0, 1, "ii"),
     "tile and concat": lambda: A.tile(0, 1, "ii").concat("ii", 0),
     "fill": lambda: A.fill(0),
+    "join of tiles of tiles": lambda: PIECES.join(PIECES, on=("i", "j", "ii"), kernel="add"),
+    "rekey of tiles of tiles": lambda: PIECES.rekey(lambda i, j, ii: (ii, j + 1, i), keys=("a", "b", "c")),
+    "rows of tiles of tiles": lambda: PIECES.filter(lambda i, j, ii: i >= 10).concat("ii", 0),
     "sum of rows": lambda: A.filter(lambda i, j: i < 900).aggregate(by="j"),
     "softmax": lambda: tra.softmax(A, axis=1),
 }
@@ -76,6 +80,12 @@ def test_no_key_is_listed(no_lists, name):
     assert min(seconds) < BUDGET_SECONDS
     assert relation.nbytes == n_bytes(relation.expr.type)
     assert len(relation.frontier) == len(relation.keys)
+
+
+def test_bytes_of_tiles_of_tiles_are_exact(no_lists):
+    assert PIECES.nbytes == A.nbytes == 4 * EXTENT * EXTENT
+    last = PIECES.filter(lambda i, j, ii: i >= SIDE - 1)
+    assert last.nbytes == 4 * 4 * EXTENT and last.frontier == (SIDE, SIDE, 4)
 
 
 def test_a_million_keys_by_predicate_are_one_pass():

@@ -146,3 +146,36 @@ def test_reductions_that_are_refused():
     assert tra.from_array(np.ones((0, 4))).max(axis=1).shape == (0,)
     with pytest.raises(SchemaError, match="retile it into one piece"):
         reductions.any_kernel_along(tra.from_array(np.ones(4), tile=2).expr, "softmax", 0)
+
+
+@given(st.data())
+def test_kernels_as_functions_of_whole_tensors(data):
+    tensor = data.draw(tensors(dtype="f8", min_rank=2))
+    A, a = tensor.relation, tensor.array
+    close(tra.reduce_sum(A), a.sum(axis=-1))
+    close(tra.reduce_prod(A, axis=0), a.prod(axis=0))
+    close(tra.transpose(A), a.T)
+    close(tra.transpose(A, axes=range(a.ndim)), a)
+    close(tra.expand_dims(A, axis=1), np.expand_dims(a, 1))
+    close(tra.expand_dims(a), np.expand_dims(a, -1))
+    if a.shape[-1] == 1:
+        close(tra.squeeze(A), a.squeeze(-1))
+    else:
+        with pytest.raises(SchemaError, match="extent is not 1"):
+            tra.squeeze(A)
+    square = data.draw(tensors(shape=(3, 5, 5), dtype="f8"))
+    close(tra.diag(square.relation), np.einsum("...ii->...i", square.array))
+
+
+def test_kernels_that_need_whole_axes():
+    norm = tra.kernel("(n)->()", name="length of a vector", batched=True)(
+        lambda x: np.sqrt((x * x).sum(axis=-1))
+    )
+    a = np.arange(12.0).reshape(3, 4)
+    function = getattr(tra, "length of a vector")
+    close(function(tra.from_array(a, tile=(2, 4))), np.sqrt((a * a).sum(axis=1)))
+    with pytest.raises(SchemaError, match=r"takes whole axes, but axis 1 of .* is cut"):
+        function(tra.from_array(a, tile=(2, 3)))
+    assert tra.from_array(a, tile=(2, 3)).transform(norm).shape == (2, 3)  # one per tile: what λ means
+    with pytest.raises(SchemaError, match="no place 4 for a new axis"):
+        tra.expand_dims(a, axis=4)

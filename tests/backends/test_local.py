@@ -42,12 +42,14 @@ def test_tiles_in_a_box():
     assert found.nbytes == 4 * 4 * 8
 
 
-def test_owned_tiles_leave_the_array_behind_them():
+def test_owned_tiles_leave_a_larger_array_behind_them():
     base = np.arange(100.0)
-    view = Tiles(np.array([[0], [1]]), [base[:4], base[::2]]).owned()
-    base[:] = 0
-    assert view.arrays[0].tolist() == [0, 1, 2, 3]
-    assert all(a.base is None and a.flags.c_contiguous for a in view.arrays)
+    parts = Tiles(np.array([[0], [1]]), [base[:4], base[::2]]).owned()
+    assert all(a.base is None and a.flags.c_contiguous for a in parts.arrays)
+    received = np.frombuffer(bytearray(base.tobytes()))
+    whole = Tiles(np.array([[0], [1]]), [base[:], received])
+    assert all(a is b for a, b in zip(whole.owned().arrays, whole.arrays, strict=True))
+    assert all(a.base is None for a in whole.copied().arrays)
 
 
 def test_groups_are_in_order():
@@ -133,6 +135,20 @@ def test_what_is_stored_does_not_follow_the_array():
         array[:] = 0
         assert stored.compute().tolist() == [0, 1, 2, 3, 4, 5]
         assert A.compute().tolist() == [0] * 6
+
+
+def test_what_comes_back_is_the_callers():
+    given = {(0,): np.ones(2), (1,): np.ones(2)}
+    A = tra.from_tiles(given, keys=("i",))
+    with tra.connect("local", sites=2, threads=1) as session:
+        stored, moved = session.persist(A, A.rekey(lambda i: 1 - i, keys="i"))
+        for relation in (A, stored, moved):
+            for tile in session.tiles(relation).values():
+                tile[:] = 7
+        given[0,][:] = 8
+        assert A.compute().tolist() == [8, 8, 1, 1]
+        for relation in (stored, moved):
+            assert relation.compute().ravel().tolist() == [1, 1, 1, 1]
 
 
 def test_relations_stored_together_are_split_alike():

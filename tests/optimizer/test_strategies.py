@@ -15,11 +15,13 @@ from tra.algebra.nodes import Iota
 from tra.algebra.operators import generated, stack
 from tra.algebra.relation import Relation
 from tra.optimizer.build import build
+from tra.optimizer.compile_table import compile_default
 from tra.optimizer.cost import is_legal
 from tra.optimizer.operators import operator_graph
 from tra.optimizer.placement import Parts, meshes
 from tra.optimizer.plan import plan_order
 from tra.optimizer.predict import moved
+from tra.optimizer.rules.registry import clean_up
 from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import choices, held_parts
 from tra.testing import queries
@@ -121,6 +123,19 @@ def test_each_strategy_of_each_operator(name, mesh, agreement):
             options = [o for o in options if len(set(o.output.roles)) > 1 or o.rule == "keep parts"]
         for choice in options:
             check(agreement, relation, graph, forced(graph, mesh, digest, choice), mesh, expected)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_default_plan_of_each_operator(name, agreement):
+    relation = CASES[name]
+    expected = agreement.expected(relation)
+    for mesh in [(), (2,), (3,), (4,), (5,)]:
+        plans = compile_default((relation.expr,), mesh)
+        for either in (plans, clean_up(plans)[0]):
+            (found,), measured = agreement.run(either, relation.sources)
+            agreement.same(found, expected)
+            if is_exact(either):
+                assert measured.bytes_moved == sum(moved(node) for node in plan_order(*either))
 
 
 @settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])

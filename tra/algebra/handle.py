@@ -86,8 +86,8 @@ class Handle:
     @classmethod
     def _of(cls, value: Any) -> Self:
         """A relation as it is; an array (NumPy, dask, zarr, anything array-like) as one in memory."""
-        if isinstance(value, cls):
-            return value
+        if isinstance(value, Handle):
+            return value if isinstance(value, cls) else cls(value.expr, value.sources)
         source, data = array_source(value, None, None, None)
         return cls(source, {source.id: data})
 

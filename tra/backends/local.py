@@ -69,7 +69,7 @@ class LocalBackend:
 
     def hold(self, share: Share) -> Share:
         """A share that has its memory to itself, whatever becomes of the arrays the query was given."""
-        return Share(share.held.owned(), share.nbytes)
+        return Share(share.held.copied(), share.nbytes)
 
     def release(self, shares: Sequence[Share]) -> None:
         """Nothing to do: memory goes with the last reference."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tra.algebra.live import is_listable, live_keys
 from tra.algebra.sources import TileSource
-from tra.algebra.types import KeyArray, RelType
+from tra.algebra.types import KeyArray, RelType, Tile
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, in_box
 from tra.errors import PlanError
@@ -30,7 +30,7 @@ def keys_within(type_: RelType, box: Sequence[tuple[int, int]]) -> KeyArray:
 
 
 def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSource) -> Tiles:
-    """The tiles of a source in a box of keys, read on the threads of the running task.
+    """The tiles of a source in a box of keys, read on the threads of the running task, as read-only views.
 
     Example:
         >>> import tra
@@ -39,4 +39,10 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         [[2.0], [3.0]]
     """
     keys = keys_within(type_, box)
-    return Tiles(keys, parallel(lambda key: source.read(tuple(key)), keys.tolist()), is_sorted=True)
+
+    def read(key: list[int]) -> Tile:
+        tile = source.read(tuple(key)).view()
+        tile.setflags(write=False)
+        return tile
+
+    return Tiles(keys, parallel(read, keys.tolist()), is_sorted=True)

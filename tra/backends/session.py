@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 from weakref import WeakSet
 
+import numpy as np
+
 from tra.algebra import current
 from tra.algebra.live import frontier
 from tra.algebra.nodes import Expr, Source, name_of, postorder
@@ -88,8 +90,9 @@ class Session:
         )
 
     def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
-        """Runs a query and returns its tiles by key."""
-        return dict(sorted(self.iterate(relation), key=lambda item: item[0]))
+        """Runs a query and returns its tiles by key, which the caller may write to."""
+        found = ((key, np.array(tile)) for key, tile in self.iterate(relation))
+        return dict(sorted(found, key=lambda item: item[0]))
 
     def iterate(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
         """Runs a query and yields its tiles one by one."""

@@ -58,11 +58,25 @@ class Tiles:
         return Tiles(self.keys[rows], [self.arrays[r] for r in rows.tolist()], is_sorted=True)
 
     def owned(self) -> Tiles:
-        """The same tiles, each in memory of its own: a view keeps all of the array behind it alive."""
-        arrays = [
-            a if a.base is None and a.flags.c_contiguous else np.array(a, order="C") for a in self.arrays
-        ]
+        """The same tiles without views of larger arrays, which a view keeps alive."""
+        arrays = [np.array(a, order="C") if _keeps_more(a) else a for a in self.arrays]
         return Tiles(self.keys, arrays, is_sorted=True)
+
+    def copied(self) -> Tiles:
+        """The same tiles without any view, so that nobody else can change them."""
+        return Tiles(self.keys, [a if a.base is None else np.array(a) for a in self.arrays], is_sorted=True)
+
+
+def _keeps_more(array: Tile) -> bool:
+    """Claims that the memory behind an array is more than its elements."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    try:
+        behind = base.nbytes if isinstance(base, np.ndarray) else memoryview(base).nbytes
+    except TypeError:  # memory that does not say how much it is
+        return True
+    return behind > array.nbytes or not array.flags.c_contiguous
 
 
 def in_box(keys: KeyArray, box: Sequence[tuple[int, int]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
