@@ -88,6 +88,16 @@ def test_bytes_of_tiles_of_tiles_are_exact(no_lists):
     assert last.nbytes == 4 * 4 * EXTENT and last.frontier == (SIDE, SIDE, 4)
 
 
+def test_what_is_known_of_tiles_of_tiles_stays_known(no_lists):
+    assert PIECES.concat("ii", 0).expr.type == A.expr.type
+    rows = A.filter(lambda i, j: i >= 10)
+    assert PIECES.filter(lambda i, j, ii: i >= 10).concat("ii", 0).expr.type == rows.expr.type
+    assert live.is_dense(PIECES.join(PIECES, on=("i", "j", "ii"), kernel="add").expr.type)
+    assert live.is_dense(PIECES.rekey(lambda i, j, ii: (ii, j, i), keys=("a", "b", "c")).expr.type)
+    column = PIECES.filter(lambda i, j, ii: j == 3).aggregate(by=("i", "ii"))
+    assert live.is_dense(column.expr.type) and column.shape == (EXTENT, 7)
+
+
 def test_a_million_keys_by_predicate_are_one_pass():
     start = time.perf_counter()
     diagonal = A.filter(lambda i, j: i == j)

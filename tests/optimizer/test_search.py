@@ -1,5 +1,7 @@
 """The chosen plan is right, no change of one operator makes it cheaper, and bytes decide as they should."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -79,6 +81,59 @@ def chains(draw):
 @given(chains(), st.integers(2, 6), st.booleans())
 def test_chains_of_products_are_local_optima(expr, n, paper):
     check_local_optimum((expr,), Context(n_sites=n, model=CostModel(paper=paper), uploads=frozenset("ABC")))
+
+
+@st.composite
+def small_queries(draw):
+    """Chains, maps between products, and shared results, over extents that make all kinds of plans best."""
+    extents = [draw(st.sampled_from([3, 40, 400, 3000, 20_000])) for _ in range(4)]
+    expr = product(*extents[:3], tile=max(min(extents) // 3, 1) if min(extents) < 100 else 100)
+    kind = draw(st.sampled_from(["one", "two", "map between", "shared"]))
+    if kind == "shared":
+        parts = (Relation(expr, {}).transform(name).expr for name in ("exp", "relu"))
+        return join(*parts, [("i", "i"), ("k", "k")], "mul")
+    if kind == "map between":
+        expr = Relation(expr, {}).transform("relu").expr
+    if kind != "one":
+        other = source("C", (extents[2], extents[3]), ("k", "l"), expr.type.tile_shape[1])
+        expr = aggregate(join(expr, other, "k", "matmul"), ("i", "l"), "add")
+    return expr
+
+
+def exhaustive(roots, mesh, context):
+    """The price of the cheapest of all assignments on a mesh."""
+    graph = operator_graph(*roots)
+    prices = Pricing(graph, roots, mesh, context)
+    options = [options_of(operator, mesh, context.placed) for operator in graph.values()]
+    best = float("inf")
+    for choices in itertools.product(*options):
+        prices.chosen.update(zip(graph, choices, strict=True))
+        best = min(best, prices.total())
+    return best
+
+
+@settings(deadline=None, max_examples=40)
+@given(small_queries(), st.sampled_from([2, 3, 5, 8]), st.sampled_from([0.0, 1e-4, 4e-3]))
+def test_exhaustive_search_agrees(expr, n, latency):
+    context = Context(n_sites=n, model=CostModel(latency=latency))
+    found = search((expr,), context)
+    assert found.is_optimal
+    assert found.seconds <= exhaustive((expr,), (n,), context) * (1 + 1e-9)
+
+
+def test_exhaustive_search_agrees_in_two_dimensions():
+    for extents in [(40, 3000, 40), (3000, 3000, 3000), (20_000, 40, 400)]:
+        roots, context = (product(*extents, tile=20),), Context(n_sites=4)
+        best = min(exhaustive(roots, mesh, context) for mesh in [(4,), (2, 2)])
+        assert search(roots, context).seconds == pytest.approx(best)
+
+
+def test_widely_shared_results_are_bounded():
+    big = Relation(product(3000, 3000, 3000), {})
+    users = tuple((big * float(n)).expr for n in range(40))
+    found = search(users, Context(n_sites=4))
+    assert not found.is_optimal
+    assert search(users[:3], Context(n_sites=3)).is_optimal
 
 
 def test_shared_results_are_paid_for_once():

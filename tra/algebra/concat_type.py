@@ -21,7 +21,7 @@ from tra.algebra.live import (
     sort_keys,
     unique_keys,
 )
-from tra.algebra.types import Axis, Box, KeyArray, Live, RelType, as_link
+from tra.algebra.types import Axis, Box, KeyArray, RelType, as_link
 from tra.errors import SchemaError
 
 
@@ -41,9 +41,13 @@ def concat_type(type_: RelType, name: str, place: int) -> RelType:
             tiles, or the axis is cut by other keys as well.
     """
     glued, counted = _glued(type_, name, place)
-    live = _group_keys(type_, name, place, counted=counted)
+    _check_groups(type_, name, place, counted=counted)
     axes = tuple(glued if p == place else eliminate(a, p, {name}, type_) for p, a in enumerate(type_.axes))
     keys = tuple(key for key in type_.keys if key.name != name)
+    rest = live_rules.without_keys(type_, [key.name for key in keys])
+    if counted and isinstance(rest.live, Box):  # a glued tile has a length where its first piece has one
+        rest = replace(rest, axes=(*rest.axes[:place], glued, *rest.axes[place + 1 :]))
+    live = live_rules.kept(rest, set(axes) >= {axis for axis in rest.axes if axis.link})
     return live_rules.with_live(RelType(keys, axes, type_.dtype, Box(())), live)
 
 
@@ -73,29 +77,25 @@ def _glued(type_: RelType, name: str, place: int) -> tuple[Axis, bool]:
     )
 
 
-def _group_keys(type_: RelType, name: str, place: int, *, counted: bool) -> Live:
-    """The live groups, each checked to have all its tiles.
+def _check_groups(type_: RelType, name: str, place: int, *, counted: bool) -> None:
+    """Checks that every live group has all its tiles.
 
     Raises:
         SchemaError: a tile is missing, or groups differ in their number of tiles.
     """
-    position = type_.names.index(name)
-    groups = live_rules.projected(type_, [p for p in range(len(type_.keys)) if p != position])
     if _has_all(type_, name, place, counted=counted):
-        return groups
+        return
     if not is_listable(type_):
         raise SchemaError(
             f"concat over {name} needs whole groups: {hole_text(type_)}; fill the holes with .fill(0)"
         )
-    keys = live_keys(type_)
-    whole = required(type_)
-    wanted = _group_members(whole, keys, position)
+    keys, whole = live_keys(type_), required(type_)
+    wanted = _group_members(whole, keys, type_.names.index(name))
     if counted:
-        along = replace(whole, axes=(type_.axes[place],))
-        wanted = wanted[has_length(along, wanted)]
+        wanted = wanted[has_length(replace(whole, axes=(type_.axes[place],)), wanted)]
     missing = first_missing(wanted, keys)
     if missing is None:
-        return groups
+        return
     if not has_length(whole, np.array([missing], dtype=np.int64))[0]:
         raise SchemaError(
             f"cannot concat {name} along axis {place} of {type_}: the groups differ in their number of tiles "

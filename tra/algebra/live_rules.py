@@ -16,12 +16,12 @@ from tra.algebra.key_function import (
     holds,
     interval,
 )  # fmt: skip
+from tra.algebra.links import with_constant
 from tra.algebra.live import (
     MAX_LISTED,
     Ranges,
     as_live,
     codes,
-    is_dense,
     is_empty,
     is_listable,
     is_plain,
@@ -63,32 +63,51 @@ def kept(type_: RelType, axes_kept: bool) -> Live:
     return KeySet(live_keys(type_)) if is_listable(type_) else AtMost(ranges(type_))
 
 
-def projected(type_: RelType, positions: Sequence[int]) -> Live:
-    """The live set of Σ: the distinct projections of the live keys.
+def without_keys(type_: RelType, names: Sequence[str]) -> RelType:
+    """The keys `names` of a relation, in that order, live where some key over them is.
+
+    Links are positive, so that the least values of the keys that go say whether any tile has a length: they
+    are put into the links, and a box stays a box.
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> projected(tensor_type((5, 4), "f8", ("i", "j"), 2), [1])
-        Box(ranges=((0, 2),))
+        >>> str(without_keys(tensor_type((5, 4), "f8", ("i", "j"), 2), ["j"]))
+        '[j:2] of 2×2/4 float64'
     """
+    keys = tuple(type_.keys[type_.names.index(name)] for name in names)
+    positions = [type_.names.index(name) for name in names]
     bounds = ranges(type_)
     kept_bounds = tuple(bounds[p] for p in positions)
-    if is_plain(type_):
-        return no_keys(len(positions)) if any(high <= low for low, high in bounds) else Box(kept_bounds)
-    if not is_listable(type_):
-        return AtMost(kept_bounds)
-    return KeySet(unique_keys(live_keys(type_)[:, list(positions)]))
+    if isinstance(type_.live, KeySet):
+        return RelType(keys, (), type_.dtype, KeySet(unique_keys(type_.live.keys[:, positions])))
+    if isinstance(type_.live, AtMost):
+        return RelType(keys, (), type_.dtype, AtMost(kept_bounds))
+    lows = {name: low for name, (low, _) in zip(type_.names, bounds, strict=True) if name not in names}
+    axes = tuple(
+        with_constant(
+            axis,
+            {name: coef for name, coef in axis.link if name not in lows},
+            sum(coef * lows[name] for name, coef in axis.link if name in lows),
+        )
+        for axis in type_.axes
+    )
+    return RelType(keys, axes, type_.dtype, Box(kept_bounds))
 
 
-def union(types: Sequence[RelType], positions: Sequence[int]) -> Live:
-    """The union of the projections of several live sets over one domain; O(1) where one of them is dense."""
-    if any(is_dense(t) for t in types):
-        dense = next(t for t in types if is_dense(t))
-        return projected(dense, positions)
-    sets = [
-        replace(t, live=projected(t, positions), keys=tuple(t.keys[p] for p in positions), axes=())
-        for t in types
-    ]
+def projected(type_: RelType, names: Sequence[str]) -> Live:
+    """The distinct projections of the live keys on some of them.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> projected(tensor_type((5, 4), "f8", ("i", "j"), 2), ["j"])
+        Box(ranges=((0, 2),))
+    """
+    return kept(without_keys(type_, names), False)
+
+
+def union(types: Sequence[RelType], names: Sequence[str]) -> Live:
+    """The union of the projections of several live sets over one domain."""
+    sets = [replace(without_keys(t, names), axes=(), live=projected(t, names)) for t in types]
     if all(map(is_listable, sets)):
         return KeySet(unique_keys(np.concatenate([live_keys(t) for t in sets])))
     return AtMost(_hull([ranges(t) for t in sets]))
@@ -216,5 +235,5 @@ def _narrowed(type_: RelType, predicate: KeyExpr) -> Ranges | None:
 
 __all__ = [
     "boxed", "check_image", "filtered", "image", "joined", "kept", "matches", "no_keys", "projected",
-    "stacked", "union", "with_live",
+    "stacked", "union", "with_live", "without_keys",
 ]  # fmt: skip

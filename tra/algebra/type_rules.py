@@ -14,6 +14,7 @@ from tra.algebra.image import image
 from tra.algebra.kernel import Kernel, result_dtype
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, variables
 from tra.algebra.links import eliminate, rekeyed
+from tra.algebra.live import is_dense
 from tra.algebra.signature import bind_axes
 from tra.algebra.types import Axis, Box, Key, KeySet, Live, RelType, as_link
 from tra.errors import KernelError, SchemaError, near_name
@@ -118,13 +119,13 @@ def aggregate_type(
         )
     gone = set(type_.names) - set(names)
     axes = tuple(eliminate(axis, place, gone, type_) for place, axis in enumerate(type_.axes))
-    positions = [type_.names.index(name) for name in names]
-    live = (
-        live_rules.union(parts, [p - 1 for p in positions])
-        if parts
-        else live_rules.projected(type_, positions)
-    )
-    keys = tuple(type_.keys[p] for p in positions)
+    rest = next((live_rules.without_keys(p, names) for p in parts if is_dense(p)), None)
+    if rest is None and parts:
+        live = live_rules.union(parts, names)
+    else:
+        rest = rest or live_rules.without_keys(type_, names)
+        live = live_rules.kept(rest, set(axes) >= {axis for axis in rest.axes if axis.link})
+    keys = tuple(type_.keys[type_.names.index(name)] for name in names)
     return live_rules.with_live(RelType(keys, axes, dtype, Box(())), live)
 
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from tra.algebra.live import MAX_LISTED, Ranges, live_keys, n_live, ranges
+from tra.algebra.live import MAX_LISTED, Ranges, live_keys, ranges
 from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, RelType
 
 
@@ -94,15 +94,3 @@ def n_bytes(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> 
         60
     """
     return n_elements(type_, within) * type_.dtype.itemsize
-
-
-def mean_tile(type_: RelType) -> float:
-    """Elements of an average live tile.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> mean_tile(tensor_type((5,), "f4", ("i",), 2))
-        1.6666666666666667
-    """
-    count = len(type_.live.keys) if isinstance(type_.live, KeySet) else n_live(type_)
-    return n_elements(type_) / count if count else 0.0

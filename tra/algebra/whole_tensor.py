@@ -12,8 +12,8 @@ from typing import Any
 from tra.algebra.key_function import Var
 from tra.algebra.nodes import Cut, Expr
 from tra.algebra.operators import concat, rekey, resolve_axis, tile, transform
-from tra.algebra.retiling import check_links, check_whole, free_keys, retile
-from tra.algebra.types import Axis, RelType
+from tra.algebra.retiling import check_links, free_keys, retile
+from tra.algebra.types import RelType
 from tra.errors import SchemaError
 
 
@@ -255,13 +255,3 @@ def default_tile(shape: Sequence[int], limit: int = 1 << 20) -> tuple[int, ...]:
     """
     edge = max(round(limit ** (1 / max(len(shape), 2))), 1)
     return tuple(-(-extent // max(-(-extent // edge), 1)) for extent in shape)
-
-
-def dense_axes(type_: RelType, what: str) -> tuple[Axis, ...]:
-    """The axes of a whole tensor.
-
-    Raises:
-        SchemaError: the relation is no whole tensor.
-    """
-    check_whole(type_, what)
-    return type_.axes

@@ -51,7 +51,11 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
     Their own limit is above that of plans, so that what Dask and Python need beside tiles has room.
     """
     n_workers, per_worker = sites or 2, threads or 1
-    settings = {"distributed.scheduler.work-stealing": False, "logging.distributed": "critical"}
+    settings = {
+        "distributed.scheduler.work-stealing": False,
+        "distributed.admin.low-level-log-length": 100_000,  # transfers are counted from this log
+        "logging.distributed": "critical",
+    }
     with dask.config.set(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LocalCluster(

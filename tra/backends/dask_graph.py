@@ -143,5 +143,5 @@ class Graph:
 
     def _crossing(self, exchange: str, output: Output) -> TaskKey:
         key = self._cuts.get(output, self._key(output))
-        self.exchange_of[repr(key)] = exchange
+        self.exchange_of.setdefault(repr(key), exchange)  # a piece that two exchanges need is sent once
         return key

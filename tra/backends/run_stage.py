@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from tra.algebra.generate import generate_tile
 from tra.algebra.operators import joined_names
@@ -68,9 +68,8 @@ def run_stage(
 def _arrived(node: Plan, site: int, received: Received) -> Tiles:
     if isinstance(node, Repartition):
         pieces = [piece for o in range(len(node.operands)) for piece in received[node.digest, o]]
-        return assemble(node, [piece for piece in pieces if isinstance(piece, Fragments)], site)
-    tiles = [piece for piece in received[node.digest, 0] if isinstance(piece, Tiles)]
-    return union(tiles, len(node.type.keys))
+        return assemble(node, cast(list[Fragments], pieces), site)
+    return union(cast(list[Tiles], received[node.digest, 0]), len(node.type.keys))
 
 
 def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:

@@ -79,7 +79,7 @@ class Session:
 
         Raises:
             SchemaError: a result has holes or is no whole tensor.
-            MemoryLimitError: every plan would exceed the memory limit.
+            MemoryLimitError: neither the cheapest plan nor a frugal one fits into the memory limit.
         """
         for relation in relations:
             check_whole(relation.expr.type, "compute")
@@ -121,8 +121,9 @@ class Session:
             sizes = dict(zip(type_.names, frontier(type_), strict=True))
             shared = [name for name in chosen if sizes.get(name, 0) > 1]
             name = shared[0] if shared else max(sizes, key=lambda k: sizes[k], default=None)
-            role: Role = Split(name) if name is not None and sizes[name] > 1 else ALL
-            if name is not None and name not in chosen:
+            role: Role = ALL
+            if name is not None and sizes[name] > 1:
+                role = Split(name)
                 chosen.append(name)
             targets[relation.expr.digest] = Placement(mesh, (role,) * len(mesh))
         return targets

@@ -7,7 +7,7 @@ that holds one. Repartition, which works in elements because its tiles do not li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -21,6 +21,7 @@ from tra.optimizer.placement import (
     Replicated,
     Scattered,
     box_of,
+    boxes_of,
     holds_part,
     n_sites,
     site_coordinates,
@@ -94,13 +95,26 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
         >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
         (16, 8)
     """
+    volume, plain = _volumes(type_), not have.parts and not have.is_scattered
     totals = []
-    for site in range(n_sites(need.mesh)):
-        wanted, held = box_of(type_, need, site), box_of(type_, have, site)
-        own = n_elements(type_, _intersect(wanted, held)) if holds_part(have, site) else 0
-        total = n_tellers(have, need, site) * n_elements(type_, wanted) - own
+    for site, (wanted, held) in enumerate(zip(boxes_of(type_, need), boxes_of(type_, have), strict=True)):
+        own = volume(_intersect(wanted, held)) if plain or holds_part(have, site) else 0
+        total = (1 if plain else n_tellers(have, need, site)) * volume(wanted) - own
         totals.append(round(total / have.scatter) * type_.dtype.itemsize)
     return tuple(totals)
+
+
+@lru_cache(maxsize=1 << 10)
+def _volumes(type_: RelType) -> Callable[[Ranges], int]:
+    """Elements by box; searches ask for the same boxes over and over."""
+    known: dict[Ranges, int] = {}
+
+    def volume(box: Ranges) -> int:
+        if box not in known:
+            known[box] = n_elements(type_, box)
+        return known[box]
+
+    return volume
 
 
 @lru_cache(maxsize=1 << 16)

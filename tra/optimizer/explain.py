@@ -50,6 +50,7 @@ class Explanation:
             "backend": self.backend,
             "sites": self.planned.program.n_sites,
             "mesh": list(self.planned.assignment.mesh),
+            "optimal": self.planned.assignment.is_optimal,
             "stages": len(self.planned.program.stages),
             "rules": [[fired.name, fired.times] for fired in self.planned.fired],
             "strategies": self._strategies(),
@@ -93,14 +94,15 @@ class Explanation:
         return str(self)
 
     def _choice_lines(self) -> list[str]:
-        lines = ["strategies (whole plan in ms; cheapest of those that lost)"]
+        proven = "optimal" if self.planned.assignment.is_optimal else "bounded"
+        lines = [f"strategies, {proven} (whole plan in ms; cheapest of those that lost)"]
         whole = f"{self.planned.assignment.seconds * 1e3:.3g}"
         for entry in self._strategies():
             lost = {rule: s for rule, s in entry["alternatives"].items() if rule != entry["strategy"]}
             shown = ", ".join(f"{rule} {s * 1e3:.3g}" for rule, s in list(lost.items())[:3])
             if shown:
                 lines.append(f"  {entry['operator']}: {entry['strategy']} {whole}; not {shown}")
-        return lines if len(lines) > 1 else ["strategies: one site, nothing to choose"]
+        return lines if len(lines) > 1 else ["strategies: nothing to choose"]
 
     def _figure_lines(self) -> list[str]:
         predicted = self.planned.prediction

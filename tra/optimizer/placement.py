@@ -243,6 +243,22 @@ def box_of(type_: RelType, placement: Placement, site: int) -> Ranges:
     return site_box(tuple((k.name, k.domain) for k in type_.keys), placement, site)
 
 
+def boxes_of(type_: RelType, placement: Placement) -> tuple[Ranges, ...]:
+    """The key ranges that each site holds.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> boxes_of(tensor_type((6,), "f8", ("i",), 2), Placement((2,), (Split("i"),)))
+        (((0, 1),), ((1, 3),))
+    """
+    return _site_boxes(tuple((k.name, k.domain) for k in type_.keys), placement)
+
+
+@lru_cache(maxsize=1 << 14)
+def _site_boxes(keys: tuple[tuple[str, int], ...], placement: Placement) -> tuple[Ranges, ...]:
+    return tuple(site_box(keys, placement, site) for site in range(n_sites(placement.mesh)))
+
+
 @lru_cache(maxsize=1 << 12)
 def holds_part(placement: Placement, site: int) -> bool:
     """Claims that a site holds a part: that its range of each key folded away has live values.

@@ -38,7 +38,8 @@ class Planned:
 def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
     """Plans one or several results together, so that what they share is made once.
 
-    Where the cheapest plan does not fit into the memory of a site, the plan that needs least is returned.
+    Where the cheapest plan does not fit into the memory of a site, a plan of every operator's smallest
+    choice is tried; it is returned whether it fits or not, and the session refuses what does not.
 
     Example:
         >>> from tra.optimizer.rules.examples import product

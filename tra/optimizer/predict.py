@@ -78,7 +78,7 @@ def predict(program: Program, assignment: Assignment) -> Prediction:
     return Prediction(
         bytes_moved=sum(moved(node) for node in nodes),
         paper_bytes=sum(_paper(node) for node in nodes if is_exchange(node)),
-        flops=sum(operator.flops for operator in assignment.operators.values()),
+        flops=sum(choice.flops * choice.copies for choice in assignment.chosen.values()),
         peak_bytes_per_site=peak_bytes(program),
         tasks=program.n_tasks,
         seconds=assignment.seconds,

@@ -113,45 +113,54 @@ class Pricing:
         return total + sum(self.own(child) + self.conversions(child) for child in children)
 
     def own(self, digest: str) -> float:
+        """Seconds of the work of one operator as chosen."""
+        return self.own_price(digest, self.chosen[digest])
+
+    def own_price(self, digest: str, choice: Choice) -> float:
         """Seconds of the work of one operator, or of loading a source."""
-        operator, model, choice = self.graph[digest], self.context.model, self.chosen[digest]
+        operator, model = self.graph[digest], self.context.model
         if isinstance(operator.expr, Source):
             return model.load(operator.type, choice.output, operator.expr.id in self.context.uploads)
         return model.work(choice)
 
     def conversions(self, digest: str) -> float:
         """Seconds to bring a result to each placement that users need it in, and to its final one."""
-        have = self.chosen[digest].output
-        needs = {
-            self.chosen[user].inputs[position] for user, position in self.users[digest] if user in self.chosen
-        }
-        return sum(
-            self._convert(digest, have, need) for need in needs | {self._final(digest)} if need is not None
+        choice = self.chosen[digest]
+        users = [
+            (self.chosen[user], position) for user, position in self.users[digest] if user in self.chosen
+        ]
+        wanted = dict.fromkeys(
+            [*(user.inputs[position] for user, position in users), self.final(digest, choice)]
         )
+        return sum(self.convert(digest, choice.output, need) for need in wanted if need is not None)
 
-    def _final(self, digest: str) -> Placement | None:
+    def final(self, digest: str, choice: Choice) -> Placement | None:
         """The placement that a result must end in; None for what is no result."""
         if digest not in self.roots:
             return None
         wanted = self.context.targets.get(digest)
-        return (
-            on_mesh(wanted, self.mesh)
-            if wanted
-            else settled(self.graph[digest].type, self.chosen[digest].output)
-        )
+        return on_mesh(wanted, self.mesh) if wanted else settled(self.graph[digest].type, choice.output)
 
     def repartition(self, digest: str) -> float:
-        """Seconds of a Retile, and of folding its operands; 0 for other operators."""
+        """Seconds of a Retile as chosen; 0 for other operators, and where operands are not chosen yet."""
         expr = self.graph[digest].expr
         if not isinstance(expr, Retile) or digest not in self.chosen:
             return 0.0
-        placed = [self.chosen[operand.digest].output for operand in expr.operands]
-        ready = tuple(settled(o.type, p) for o, p in zip(expr.operands, placed, strict=True))
-        folded = {(o.digest, p, r) for o, p, r in zip(expr.operands, placed, ready, strict=True)}
-        seconds = self.context.model.repartition(expr, ready, self.chosen[digest].output)
-        return seconds + sum(self._convert(*step) for step in folded)
+        names = (digest, *(operand.digest for operand in expr.operands))
+        return self.repartition_price(digest, {name: self.chosen[name].output for name in names})
 
-    def _convert(self, digest: str, have: Placement, need: Placement) -> float:
+    def repartition_price(self, digest: str, placed: Mapping[str, Placement]) -> float:
+        """Seconds of a Retile, and of folding its operands, from the placements of operands and result."""
+        expr = self.graph[digest].expr
+        assert isinstance(expr, Retile)
+        have = [placed[operand.digest] for operand in expr.operands]
+        ready = tuple(settled(o.type, p) for o, p in zip(expr.operands, have, strict=True))
+        folded = dict.fromkeys((o.digest, p, r) for o, p, r in zip(expr.operands, have, ready, strict=True))
+        seconds = self.context.model.repartition(expr, ready, placed[digest])
+        return seconds + sum(self.convert(*step) for step in folded)
+
+    def convert(self, digest: str, have: Placement, need: Placement) -> float:
+        """Seconds of one conversion of a result; infinite where there is none."""
         key = (digest, have, need)
         if key not in self._transfers:
             legal = is_legal(have, need)

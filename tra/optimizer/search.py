@@ -1,16 +1,20 @@
 """Choosing a placement for every operator.
 
-For each mesh a first assignment comes from a sweep over the query, operands first; then operators are
-reconsidered one at a time, each against all its neighbours, until nothing improves. Sources that one operator
-alone uses are reconsidered with it. The result is a local optimum: no change of a single operator is cheaper.
+On each mesh the price of a plan is a sum of small tables, and variable elimination finds the choices that
+make it least. Where a query shares results so widely that tables would be too large, they are replaced by
+simpler ones, and the result is no longer proven best: it is *bounded*. Operators are then reconsidered one at
+a time, each against all its neighbours, until nothing improves, and so is a first guess from a sweep over the
+query, operands first: no change of a single operator is cheaper than what comes out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tra.algebra.nodes import Expr, Source
+from tra.optimizer.elimination import eliminate
+from tra.optimizer.factors import price_factors
 from tra.optimizer.operators import Operator, is_leaf, operator_graph
 from tra.optimizer.placement import Mesh, Placement, meshes, on_mesh
 from tra.optimizer.pricing import Context, Pricing, working_set
@@ -31,13 +35,23 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Assignment:
-    """The chosen strategy of every operator, the price of the whole, and the alternatives that lost."""
+    """The chosen strategy of every operator, the price of the whole, and the alternatives that lost.
+
+    Attributes:
+        mesh: the mesh of the plan.
+        operators: what was placed, by digest.
+        chosen: the strategy of each.
+        seconds: the price of the whole.
+        alternatives: for each operator the price of every strategy, the rest of the plan staying as it is.
+        is_optimal: claims that no other choices on these meshes are cheaper; otherwise the plan is *bounded*.
+    """
 
     mesh: Mesh
     operators: Mapping[str, Operator]
     chosen: Mapping[str, Choice]
     seconds: float
     alternatives: Mapping[str, tuple[Alternative, ...]]
+    is_optimal: bool = False
 
 
 def search(roots: tuple[Expr, ...], context: Context, frugal: bool = False) -> Assignment:
@@ -56,7 +70,8 @@ def search(roots: tuple[Expr, ...], context: Context, frugal: bool = False) -> A
     """
     graph = operator_graph(*roots)
     found = [_Search(graph, roots, mesh, context, frugal).run() for mesh in meshes(context.n_sites)]
-    return min(found, key=lambda a: a.seconds)
+    best = min(found, key=lambda a: a.seconds)
+    return replace(best, is_optimal=all(a.is_optimal for a in found))
 
 
 def options_of(operator: Operator, mesh: Mesh, placed: Mapping[str, Placement]) -> list[Choice]:
@@ -91,14 +106,35 @@ class _Search:
             self.options = {digest: _least(graph[digest], found) for digest, found in self.options.items()}
 
     def run(self) -> Assignment:
+        prices = self.prices
         for digest in self.graph:
-            self._set(self._best(digest)[1])
+            prices.chosen.update(self._best(digest)[1])
+        self._settle()
+        guess, seconds = dict(prices.chosen), prices.total()
+        is_optimal = self._eliminate()
+        self._settle()
+        if prices.total() > seconds:
+            prices.chosen.update(guess)
+        chosen = dict(prices.chosen)
+        return Assignment(self.mesh, self.graph, chosen, prices.total(), self._alternatives(), is_optimal)
+
+    def _eliminate(self) -> bool:
+        """Chooses by variable elimination; claims that the choices are the best there are."""
+        factors = price_factors(self.prices, self.options)
+        sizes = {digest: len(found) for digest, found in self.options.items()}
+        values = eliminate(sizes, factors.tables)
+        if values is not None:
+            self.prices.chosen.update(
+                {digest: self.options[digest][value] for digest, value in values.items()}
+            )
+        return factors.is_exact and values is not None
+
+    def _settle(self) -> None:
+        """Reconsiders operators one at a time until nothing improves."""
         for _ in range(_MAX_SWEEPS):
             improved = [self._improve(digest) for digest in reversed(list(self.graph))]
             if not any(improved):
                 break
-        prices = self.prices
-        return Assignment(self.mesh, self.graph, dict(prices.chosen), prices.total(), self._alternatives())
 
     def _improve(self, digest: str) -> bool:
         """Reconsiders one operator."""
@@ -108,7 +144,7 @@ class _Search:
         seconds, best = self._best(digest)
         if seconds >= now - _NEGLIGIBLE:
             return False
-        self._set(best)
+        self.prices.chosen.update(best)
         return True
 
     def _best(self, digest: str) -> tuple[float, dict[str, Choice]]:
@@ -145,9 +181,6 @@ class _Search:
     def _source_price(self, source: str, option: Choice) -> float:
         self.prices.chosen[source] = option
         return self.prices.around(source)
-
-    def _set(self, chosen: Mapping[str, Choice]) -> None:
-        self.prices.chosen.update(chosen)
 
     def _alternatives(self) -> dict[str, tuple[Alternative, ...]]:
         """For each operator the price of every strategy, the rest of the plan staying as it is."""

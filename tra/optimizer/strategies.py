@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import TypeAlias
 
 from tra.algebra.kernels.elementwise import ADD
@@ -44,8 +45,8 @@ class Choice:
         output: the placement of the result.
         rule: the name of the strategy.
         share: the part of the work that the slowest site does.
-        flops: operations over all sites.
-        bytes_touched: bytes read and written over all sites.
+        flops: operations of the operator, each counted once.
+        bytes_touched: bytes read and written, each counted once.
     """
 
     vector: Vector
@@ -55,6 +56,11 @@ class Choice:
     share: float
     flops: float
     bytes_touched: int
+
+    @property
+    def copies(self) -> int:
+        """How often the work is done: once for every site along the dimensions that split nothing."""
+        return prod(g for g, label in zip(self.output.mesh, self.vector, strict=True) if label is None)
 
 
 def choices(operator: Operator, mesh: Mesh, fixed: Placement | None = None) -> list[Choice]:

@@ -19,7 +19,7 @@ from tra.optimizer.plan import (
 def exchange_exchange_keep_last(node: Plan) -> Plan | None:
     """SHUF_a(SHUF_b(R)) = SHUF_a(R), and so for BCAST: only the last exchange matters.
 
-    Applies when: R holds no parts, or the first exchange leaves them as they are.
+    Applies when: R holds no parts.
     Source: R2-1.
 
     Example:

@@ -130,7 +130,7 @@ def _to_fixpoint(
 def _one_round(
     roots: tuple[N, ...], rules: Sequence[Rule], order: Callable[..., Iterator[N]], fired: dict[str, int]
 ) -> tuple[N, ...]:
-    """Rewrites every node once, operands first."""
+    """Rewrites every node at most once, operands first."""
     made: dict[str, N] = {}
     users = _n_users(roots, order)
     for node in order(*roots):
@@ -141,6 +141,7 @@ def _one_round(
                 _check(rule, current, changed)
                 fired[rule.name] = fired.get(rule.name, 0) + 1
                 current = changed
+                break  # its operands may have other users than those counted: look again in the next round
         made[node.digest] = current
     return tuple(made[root.digest] for root in roots)
 

@@ -1,0 +1,133 @@
+"""The price of an assignment as tables over the choices of a few operators each, for exact search.
+
+The work of an operator is a table over its choices alone; the conversions of a result are one over its
+choices and those of its users, because users that need it alike pay once; a Retile is one over its choices and
+those of its operands. Where such a table would be too large it is replaced by one for each user or operand,
+which counts what is shared more than once: the search is then no longer exact, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from tra.algebra.nodes import Retile
+from tra.optimizer.elimination import Costs, Factor
+from tra.optimizer.placement import Placement
+from tra.optimizer.pricing import Pricing
+from tra.optimizer.strategies import Choice
+
+MAX_TABLE = 1 << 14
+_FORBIDDEN = 1e18  # seconds: stands for infinity, so that sums and differences stay numbers
+Options = Mapping[str, Sequence[Choice]]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """All tables of a query on one mesh.
+
+    Attributes:
+        tables: the factors, whose variables are digests of operators.
+        is_exact: claims that their sum is the price of every assignment.
+    """
+
+    tables: tuple[Factor, ...]
+    is_exact: bool
+
+
+def price_factors(prices: Pricing, options: Options) -> Factors:
+    """The factors of a query, from its prices.
+
+    Example:
+        >>> from tra.optimizer.operators import operator_graph
+        >>> from tra.optimizer.pricing import Context
+        >>> from tra.optimizer.rules.examples import product as example
+        >>> from tra.optimizer.strategies import choices
+        >>> roots = (example(),)
+        >>> graph = operator_graph(*roots)
+        >>> prices = Pricing(graph, roots, (2,), Context(n_sites=2))
+        >>> found = price_factors(prices, {digest: choices(op, (2,)) for digest, op in graph.items()})
+        >>> len(found.tables), found.is_exact
+        (6, True)
+    """
+    tables: list[Factor] = []
+    exact = True
+    for digest, found in options.items():
+        tables.append(Factor((digest,), np.array([prices.own_price(digest, choice) for choice in found])))
+        users = list(dict.fromkeys(user for user, _ in prices.users[digest]))
+        if prod(len(options[name]) for name in (digest, *users)) <= MAX_TABLE:
+            tables.append(_conversions(prices, options, digest, users, final=True))
+        else:
+            exact = False
+            tables.append(_conversions(prices, options, digest, [], final=True))
+            tables += [_conversions(prices, options, digest, [user], final=False) for user in users]
+        repartition, whole = _repartition(prices, options, digest)
+        tables += repartition
+        exact = exact and whole
+    return Factors(tuple(tables), exact)
+
+
+def _conversions(prices: Pricing, options: Options, digest: str, users: Sequence[str], final: bool) -> Factor:
+    """Each placement that the result is needed in is paid for once, whoever needs it."""
+    own = options[digest]
+    ends = [prices.final(digest, choice) if final else None for choice in own]
+    wanted = [[_needs(prices, digest, user, choice) for choice in options[user]] for user in users]
+    every = dict.fromkeys([*(need for row in wanted for needs in row for need in needs), *ends])
+    total: Costs = np.zeros(tuple(len(options[name]) for name in (digest, *users)))
+    for need in every:
+        if need is None:
+            continue
+        asked = np.array([end == need for end in ends]).reshape(-1, *(1 for _ in users))
+        for place, row in enumerate(wanted):
+            shape = [1] * (len(users) + 1)
+            shape[place + 1] = len(row)
+            asked = asked | np.array([need in needs for needs in row]).reshape(shape)
+        cost = np.array([_finite(prices.convert(digest, choice.output, need)) for choice in own])
+        total += np.where(asked, cost.reshape(-1, *(1 for _ in users)), 0.0)
+    return Factor((digest, *users), total)
+
+
+def _needs(prices: Pricing, digest: str, user: str, choice: Choice) -> list[Placement]:
+    found = (choice.inputs[position] for name, position in prices.users[digest] if name == user)
+    return [need for need in found if need is not None]
+
+
+def _repartition(prices: Pricing, options: Options, digest: str) -> tuple[list[Factor], bool]:
+    """The tables of a Retile, and whether they are exact."""
+    expr = prices.graph[digest].expr
+    if not isinstance(expr, Retile):
+        return [], True
+    operands = list(dict.fromkeys(operand.digest for operand in expr.operands))
+    outputs = {name: [choice.output for choice in options[name]] for name in (*operands, digest)}
+    if prod(len(set(found)) for found in outputs.values()) <= MAX_TABLE >> 4:
+        return [_retile(prices, (*operands, digest), outputs)], True
+    fixed = {name: found[:1] for name, found in outputs.items()}
+    alone = [{**fixed, name: outputs[name], digest: outputs[digest]} for name in operands]
+    tables = [_retile(prices, (*operands, digest), found) for found in alone]
+    scopes = [(name, digest) for name in operands]
+    return [
+        Factor(scope, f.table.reshape(len(outputs[scope[0]]), -1))
+        for scope, f in zip(scopes, tables, strict=True)
+    ], False
+
+
+def _retile(prices: Pricing, scope: Sequence[str], outputs: Mapping[str, Sequence[Placement]]) -> Factor:
+    """The cost for every combination of placements; equal ones are priced once."""
+    known: dict[tuple[Placement, ...], float] = {}
+    table = np.zeros(tuple(len(outputs[name]) for name in scope))
+    for place in product(*(range(len(outputs[name])) for name in scope)):
+        placed = tuple(outputs[name][p] for name, p in zip(scope, place, strict=True))
+        if placed not in known:
+            known[placed] = _finite(
+                prices.repartition_price(scope[-1], dict(zip(scope, placed, strict=True)))
+            )
+        table[place] = known[placed]
+    return Factor(tuple(scope), table)
+
+
+def _finite(seconds: float) -> float:
+    return min(seconds, _FORBIDDEN)
