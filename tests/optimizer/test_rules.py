@@ -10,7 +10,7 @@ from tra.algebra.relation import Relation
 from tra.algebra.whole_tensor import is_whole_form
 from tra.errors import PlanError, TraError
 from tra.optimizer.compile_table import compile_default
-from tra.optimizer.placement import ALL, SCATTERED, Parts, Placement, Split, meshes
+from tra.optimizer.placement import ALL, Placement, Split, meshes
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
@@ -294,16 +294,3 @@ def test_normalising_keeps_what_is_shared():
     same = A.transform("identity")
     roots, _ = normalise((same.transform("neg").expr, same.transform("exp").expr))
     assert [type(node).__name__ for node in postorder(*roots)] == ["Source", "Transform", "Transform"]
-
-
-def test_parts_are_a_bag_even_where_they_are_scattered(agreement):
-    """Equal partial sums of tiles at unknown places are all counted."""
-    A = tra.from_array([1.0] * 6, keys="i", tile=1, name="A")
-    moved = A.rekey(lambda i: i + 1, keys="i")
-    summed = moved.aggregate()
-    plan = compile_default((summed.expr,), (3,))[0]
-    assert plan.child.child.placement.roles == (SCATTERED,)
-    cleaned, _ = clean_up((plan,))
-    assert any(isinstance(r, Parts) for node in plan_order(*cleaned) for r in node.placement.roles)
-    (found,), _ = agreement.run(cleaned, summed.sources)
-    assert float(found[()][0]) == 6.0

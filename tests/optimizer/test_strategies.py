@@ -18,7 +18,7 @@ from tra.optimizer.build import build
 from tra.optimizer.compile_table import compile_default
 from tra.optimizer.cost import is_legal
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import Parts, meshes
+from tra.optimizer.placement import SCATTERED, Parts, meshes
 from tra.optimizer.plan import plan_order
 from tra.optimizer.predict import moved
 from tra.optimizer.rules.registry import clean_up
@@ -171,6 +171,19 @@ def test_parts_are_a_bag(n, agreement):
                 (found,), _ = agreement.run(plans, product.sources)
                 assert len(found) == 9
                 assert all(np.all(tile == 6.0) for tile in found.values()), (mesh, choice)
+
+
+def test_parts_are_a_bag_even_where_they_are_scattered(agreement):
+    """Equal partial sums of tiles at unknown places are all counted."""
+    A = tra.from_array([1.0] * 6, keys="i", tile=1, name="A")
+    moved = A.rekey(lambda i: i + 1, keys="i")
+    summed = moved.aggregate()
+    plan = compile_default((summed.expr,), (3,))[0]
+    assert plan.child.child.placement.roles == (SCATTERED,)
+    cleaned, _ = clean_up((plan,))
+    assert any(isinstance(r, Parts) for node in plan_order(*cleaned) for r in node.placement.roles)
+    (found,), _ = agreement.run(cleaned, summed.sources)
+    assert float(found[()][0]) == 6.0
 
 
 def rules(relation, mesh=(2,)):

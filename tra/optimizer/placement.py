@@ -126,12 +126,7 @@ class Placement:
 
 
 def replicated(mesh: Mesh) -> Placement:
-    """The placement ALL.
-
-    Example:
-        >>> str(replicated((3,)))
-        'all on 3'
-    """
+    """The placement ALL."""
     return Placement(mesh, (ALL,) * len(mesh))
 
 
