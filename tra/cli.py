@@ -104,7 +104,8 @@ def _connect(options: argparse.Namespace) -> Session:
 def _read(path: str) -> str:
     file = Path(path)
     if file.is_dir():
-        raise CatalogError(f"{path} is a stored relation, not a query file; open it with LOAD in a query")
+        stored = "a stored relation, which LOAD reads in a query" if file.suffix == ".tra" else "a folder"
+        raise CatalogError(f"{path} is no query file but {stored}")
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -214,3 +214,18 @@ def test_errors_are_the_errors_numpy_users_expect():
 
 def test_generated_constants_have_no_session_of_their_own():
     assert generated(A.expr.type, Constant(0)).children == ()
+
+
+def test_key_functions_with_the_keys_in_another_order():
+    with pytest.raises(SchemaError, match=r"takes \(j, i\), but the keys come in the order \(i, j\)"):
+        tra.from_array(np.ones((2, 2))).filter(lambda j, i: i == j)
+
+
+def test_a_kernel_without_a_signature():
+    with pytest.raises(KernelError, match="a kernel needs its shape law"):
+        tra.kernel(lambda x: x)
+
+
+def test_casts_to_no_number():
+    with pytest.raises(SchemaError, match="tensors are of booleans or numbers"):
+        tra.from_array(np.ones(2)).astype(str)

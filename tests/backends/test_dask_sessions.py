@@ -186,12 +186,12 @@ def test_the_memory_error_names_a_limit_that_does(backend, client):
         with tra.connect(backend, memory_limit=limit, progress=False, **more) as session:
             return session.compute(A @ B)[0]
 
-    with pytest.raises(MemoryLimitError, match=r"a limit of .* would do") as caught:
+    with pytest.raises(MemoryLimitError, match=r"memory_limit=\d+ would do") as caught:
         run(10_000)
-    named = str(caught.value).split("a limit of ")[1].split(" would do")[0]
+    named = int(str(caught.value).split("memory_limit=")[1].split(" would do")[0])
     np.testing.assert_allclose(run(named), A.compute() @ B.compute())
     with pytest.raises(MemoryLimitError):
-        run(int(named.split(" ")[0]) * 10**6 - 10**6)
+        run(named - 1)
 
 
 def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
@@ -208,3 +208,9 @@ def test_results_with_holes_are_named_by_both(client):
         assert sorted(session.tiles(holed)) == [(0,), (2,)]
         with pytest.raises(SchemaError, match="fill"):
             session.compute(holed)
+
+
+def test_progress_is_drawn_for_a_client_that_is_not_the_default(cluster, capfd, A):
+    with tra.connect("dask", scheduler=cluster.scheduler_address, progress=True) as session:
+        np.testing.assert_array_equal(session.compute(A + 1)[0], A.compute() + 1)
+    assert "dashboard: http" in capfd.readouterr().err

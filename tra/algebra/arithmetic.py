@@ -95,6 +95,8 @@ def cast(operand: Expr, dtype: Any) -> Expr:
         '[i:2] of 2/3 float32'
     """
     target = np.dtype(dtype)
+    if target.kind not in "biufc":
+        raise SchemaError(f"tensors are of booleans or numbers; cannot cast {operand.type} to {target}")
     return operand if operand.type.dtype == target else transform(operand, "cast", dtype=str(target))
 
 

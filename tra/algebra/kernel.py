@@ -191,6 +191,9 @@ def user_kernel(
         KernelError: the signature cannot be read, a law is unknown, or the name is that of a kernel that
             comes with the engine.
     """
+    if callable(signature):  # used bare, without a signature
+        advice = 'write @tra.kernel("()->()") for one that acts on elements'
+        raise KernelError(f"a kernel needs its shape law: {advice}")
     promised = read_laws(laws)
 
     def decorate(function: TileFunction) -> Kernel:

@@ -140,7 +140,7 @@ def trace(function: Callable[..., Any], names: tuple[str, ...]) -> KeyFunction:
         True
 
     Raises:
-        SchemaError: the function takes another number of keys.
+        SchemaError: the function takes another number of keys, or the same names in another order.
     """
     _check_arity(function, names)
     try:
@@ -156,11 +156,14 @@ def _check_arity(function: Callable[..., Any], names: tuple[str, ...]) -> None:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # a built-in that does not say
         return
+    takes = f"takes ({', '.join(signature.parameters)})"
     try:
         signature.bind(*names)
     except TypeError:
-        takes = f"takes ({', '.join(signature.parameters)})"
         raise SchemaError(f"the key function {takes}, but the keys are ({', '.join(names)})") from None
+    if set(signature.parameters) == set(names) and tuple(signature.parameters) != names:
+        order = ", ".join(names)
+        raise SchemaError(f"the key function {takes}, but the keys come in the order ({order})")
 
 
 def _digest(function: Callable[..., Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -45,6 +46,18 @@ def open_client(
     return client, [client]
 
 
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Says what to do about the commonest reason for workers that do not start."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PlanError(
+            f"the workers of a cluster did not start ({error}); in a script, connect below "
+            'if __name__ == "__main__": since each worker process imports the script again'
+        ) from error
+
+
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
     """Workers as processes; stealing is off, since a plan says where its tasks run.
 
@@ -56,7 +69,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
         "distributed.admin.low-level-log-length": 100_000,  # transfers are counted from this log
         "logging.distributed": "critical",
     }
-    with dask.config.set(settings), warnings.catch_warnings():
+    with dask.config.set(settings), warnings.catch_warnings(), _guarded():
         warnings.simplefilter("ignore")
         return LocalCluster(
             n_workers=n_workers,

@@ -103,7 +103,7 @@ class DaskBackend:
                 if not self._announced:
                     print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
                     self._announced = True
-                _Bar(futures)
+                _Bar(futures, str(self.client.scheduler_info(n_workers=0)["address"]))
             wait(futures)
         failed = next((future for future in futures if future.status == "error"), None)
         if failed is not None:
@@ -177,9 +177,9 @@ class DaskBackend:
 class _Bar(TextProgressBar):
     """Dask's progress bar, drawn on standard error as the local backend does; blocks until all is done."""
 
-    def __init__(self, futures: Sequence[Future[Any]]) -> None:
+    def __init__(self, futures: Sequence[Future[Any]], scheduler: str) -> None:
         self._bar = tqdm(total=1, delay=1, leave=False, unit="task", desc="tra")
-        super().__init__(futures)  # type: ignore[no-untyped-call]
+        super().__init__(futures, scheduler)  # type: ignore[no-untyped-call]
 
     def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:
         self._bar.total = max(all, 1)

@@ -20,7 +20,7 @@ from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
 from tra.backends.storage import save
 from tra.errors import MemoryLimitError, PlanError, TraError
-from tra.optimizer.explain import Explanation, explain_plan
+from tra.optimizer.explain import Explanation, explain_plan, readable
 from tra.optimizer.placement import ALL, Placement, Role, Split
 from tra.optimizer.planner import Planned, plan_query
 from tra.optimizer.search import Context
@@ -223,8 +223,8 @@ class Session:
         limit, needed = self.backend.memory_limit, planned.prediction.peak_bytes_per_site
         if limit is not None and needed > limit:
             raise MemoryLimitError(
-                f"the plan needs {needed / 1e6:.0f} MB on one site, the limit is {limit / 1e6:.0f} MB; "
-                f"a limit of {-(-needed // 10**6)} MB would do"
+                f"the plan needs {readable('bytes', needed)} on one site, "
+                f"the limit is {readable('bytes', limit)}; memory_limit={needed} would do"
             )
 
     def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:

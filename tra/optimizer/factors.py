@@ -2,7 +2,7 @@
 
 The work of an operator is a table over its choices alone; the conversions of a result are one over its
 choices and those of its users, because users that need it alike pay once; a Retile is one over its choices
-and those of its operands. Where such a table would be too large it is replaced by one for each user or operand,
+and those of its operands. Where such a table would be too large, one for each user or operand replaces it,
 which counts what is shared more than once: the search is then no longer exact, and says so.
 """
 
