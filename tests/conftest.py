@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from tra.algebra import reference
+from tra.algebra.live import is_dense, is_plain
 from tra.backends.backend import result_tiles
 from tra.backends.local import LocalBackend
+from tra.optimizer.plan import plan_order
 from tra.optimizer.stages import program
 from tra.testing import check_type
 
@@ -60,6 +62,18 @@ class Agreement:
             np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol * float(scale))
         else:
             np.testing.assert_array_equal(left, right)
+
+    def bytes_are_known(self, plans):
+        """Claims that bytes can be known before the run: no holes, no tiles at unknown places.
+
+        The keys of a tile of a tile need not fill a box: a part of a sum over one of them may lack tiles.
+        """
+        return all(
+            is_dense(node.type)
+            and not node.placement.is_scattered
+            and (not node.placement.parts or all(is_plain(child.type) for child in node.children))
+            for node in plan_order(*plans)
+        )
 
     def typed(self, relation, tiles):
         """Asserts that tiles are what the static type says."""

@@ -1,6 +1,9 @@
 """The chosen plan is right, no change of one operator makes it cheaper, and bytes decide as they should."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,6 +137,24 @@ def test_widely_shared_results_are_bounded():
     found = search(users, Context(n_sites=4))
     assert not found.is_optimal
     assert search(users[:3], Context(n_sites=3)).is_optimal
+
+
+PLAN_DIGESTS = """
+from tra.optimizer.planner import plan_query
+from tra.optimizer.rules.examples import product
+from tra.optimizer.search import Context
+plans = [plan_query((product(size),), Context(n_sites=n)) for n in (2, 4, 6) for size in (2, 20, 2000)]
+print([root.digest for plan in plans for root in plan.program.roots])
+"""
+
+
+def test_plans_are_the_same_in_every_process():
+    texts = set()
+    for seed in ("0", "3"):
+        run, env = [sys.executable, "-c", PLAN_DIGESTS], {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(run, env=env, capture_output=True, check=True)
+        texts.add(done.stdout)
+    assert len(texts) == 1
 
 
 def test_shared_results_are_paid_for_once():

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 import tra
 from tra.algebra.kernel import kernel
 from tra.algebra.kernels.elementwise import ADD
-from tra.algebra.live import is_dense
 from tra.algebra.nodes import Iota
 from tra.algebra.operators import generated, stack
 from tra.algebra.relation import Relation
@@ -52,16 +51,11 @@ def forced(graph, mesh, digest, choice):
     return chosen
 
 
-def is_exact(plans):
-    """Claims that bytes can be known before the run: no holes, no tiles at unknown places."""
-    return all(is_dense(n.type) and not n.placement.is_scattered for n in plan_order(*plans))
-
-
 def check(agreement, relation, graph, chosen, mesh, expected):
     plans = built(graph, chosen, mesh, relation.expr)
     (found,), measured = agreement.run(plans, relation.sources)
     agreement.same(found, expected)
-    if is_exact(plans):
+    if agreement.bytes_are_known(plans):
         assert measured.bytes_moved == sum(moved(node) for node in plan_order(*plans))
 
 
@@ -134,7 +128,7 @@ def test_the_default_plan_of_each_operator(name, agreement):
         for either in (plans, clean_up(plans)[0]):
             (found,), measured = agreement.run(either, relation.sources)
             agreement.same(found, expected)
-            if is_exact(either):
+            if agreement.bytes_are_known(either):
                 assert measured.bytes_moved == sum(moved(node) for node in plan_order(*either))
 
 

@@ -57,11 +57,26 @@ class Relation(OperatorMethods, TensorMethods):
         return current.current().tiles(self)
 
     def persist(self) -> Relation:
-        """Runs the query and keeps the result on the backend; blocks until it is stored."""
+        """Runs the query and keeps the result on the backend; blocks until it is stored.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1):
+            ...     stored = (tra.from_array([1.0, 2.0]) + 1).persist()
+            ...     stored.compute()
+            array([2., 3.])
+        """
         return current.current().persist(self)[0]
 
     def explain(self, analyze: bool = False) -> Any:
-        """The plan, its price and the alternatives that lost; with `analyze` also what a run measures."""
+        """The plan, its price and the alternatives that lost; with `analyze` also what a run measures.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1):
+            ...     (tra.from_array([1.0, 2.0]) + 1).explain(analyze=True).to_dict()["tasks"]
+            {'predicted': 1, 'measured': 1}
+        """
         return current.current().explain(self, analyze=analyze)
 
     def save(self, path: Any) -> None:
@@ -69,11 +84,32 @@ class Relation(OperatorMethods, TensorMethods):
 
         Args:
             path: a file to make, ending in .tra, .npy, .npz, .parquet or .zarr.
+
+        Example:
+            >>> import tempfile, tra
+            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1):
+            ...     tra.from_array([1.0, 2.0]).save(f"{folder}/a.npy")
+            ...     tra.open(f"{folder}/a.npy").compute()
+            array([1., 2.])
+
+        Raises:
+            CatalogError: the suffix is unknown, or the file must not be overwritten.
         """
         current.current().save(self, path)
 
     def to_text(self) -> str:
-        """The query text of this relation; it parses back to the same expression."""
+        """The query text of this relation; it parses back to the same expression.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1):
+            ...     print((tra.from_array([1.0, 2.0], name="x") + 1).to_text(), end="")
+            -- pass by name: x, [i:1] of 2 float64
+            SELECT x.i, ADD(x.tile, 1) AS tile FROM x;
+
+        Raises:
+            QueryError: a key function could not be traced, so that it has no text.
+        """
         return current.current().to_text(self)
 
     def to_arrow(self) -> Any:

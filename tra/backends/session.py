@@ -80,6 +80,13 @@ class Session:
         Raises:
             SchemaError: a result has holes or is no whole tensor.
             MemoryLimitError: neither the cheapest plan nor a frugal one fits into the memory limit.
+
+        Example:
+            >>> import tra
+            >>> A = tra.from_array([1.0, 2.0])
+            >>> with tra.connect("local", threads=1) as session:
+            ...     session.compute(A + 1, A.sum())
+            (array([2., 3.]), array(3.))
         """
         for relation in relations:
             check_whole(relation.expr.type, "compute")
@@ -100,7 +107,15 @@ class Session:
         yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
-        """Runs queries and keeps the results on the backend, placed alike on key names they share."""
+        """Runs queries and keeps the results on the backend, placed alike on key names they share.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", sites=2, threads=1) as session:
+            ...     A, B = session.persist(*(tra.from_array([[1.0], [2.0]], tile=1) for _ in range(2)))
+            ...     session.explain(A + B).to_dict()["bytes_moved"]["predicted"]
+            0
+        """
         planned, run = self._run(relations, self._targets(relations))
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
@@ -129,7 +144,14 @@ class Session:
         return targets
 
     def explain(self, relation: Relation, analyze: bool = False) -> Explanation:
-        """The plan of a query, its price, the strategies that lost; with `analyze`, what a run measured."""
+        """The plan of a query, its price, the strategies that lost; with `analyze`, what a run measured.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", sites=2, threads=1) as session:
+            ...     session.explain(tra.from_array([1.0, 2.0], tile=1).sum()).to_dict()["sites"]
+            2
+        """
         planned = self._planned((relation,), relation.sources, {})
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
         return explain_plan(planned, self.backend.name, measured, self._text(relation))
@@ -150,7 +172,14 @@ class Session:
         save(path, relation.expr.type, self.iterate(relation))
 
     def sql(self, text: str, /, **relations: Any) -> Any:
-        """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options."""
+        """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1) as session:
+            ...     session.sql("LET y[i] = 2 * x[i];", x=[1.0, 2.0]).relation.compute()
+            array([2., 4.])
+        """
         runner = type(self).text_runner
         if runner is None:
             raise PlanError("query text needs the package tra.sql")

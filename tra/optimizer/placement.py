@@ -43,7 +43,7 @@ class Replicated:
         return "all"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Parts:
     """Each site along the dimension holds one part; folding the parts with `kernel` gives the tiles.
 
@@ -61,6 +61,9 @@ class Parts:
 
     def __str__(self) -> str:
         return f"parts({self.kernel.name})"
+
+    def __repr__(self) -> str:
+        return f"Parts({self.kernel.identity_key}, {self.key!r}, {self.domain}, {self.live})"
 
 
 @dataclass(frozen=True, slots=True)
