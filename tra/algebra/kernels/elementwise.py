@@ -7,6 +7,7 @@ and commutative.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ _fixed("mul", BINARY, np.multiply, 1.0, identity=1.0, linear=_BOTH, zero_preserv
 _fixed("div", BINARY, np.true_divide, 1.0, linear=_FIRST)
 _fixed("floor_div", BINARY, np.floor_divide, 1.0)
 _fixed("mod", BINARY, np.remainder, 1.0)
-_fixed("pow", BINARY, np.power, _SLOW)
+_fixed("pow", BINARY, operator.pow, _SLOW)  # as NumPy writes it: True ** 2 is an int8
 _fixed("max", BINARY, np.maximum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
 _fixed("min", BINARY, np.minimum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
 _fixed("logaddexp", BINARY, np.logaddexp, 2 * _SLOW, monotone=True, **_FOLD)
