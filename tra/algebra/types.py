@@ -38,7 +38,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A tile axis: full size, link to the keys that cut it (sorted by name), extent of the whole tensor."""
+    """A tile axis: full size, link to the keys that cut it (sorted by name), extent of the whole tensor.
+
+    Example:
+        >>> axis = Axis(4, (("i", 1),), 10)
+        >>> axis.n_tiles, str(axis)
+        (3, '4/10')
+    """
 
     size: int
     link: Link

@@ -97,12 +97,26 @@ class Session:
         )
 
     def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
-        """Runs a query and returns its tiles by key, which the caller may write to."""
+        """Runs a query and returns its tiles by key, which the caller may write to.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1) as session:
+            ...     sorted(session.tiles(tra.from_array([1.0, 2.0, 3.0], tile=2)))
+            [(0,), (1,)]
+        """
         found = ((key, np.array(tile)) for key, tile in self.iterate(relation))
         return dict(sorted(found, key=lambda item: item[0]))
 
     def iterate(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
-        """Runs a query and yields its tiles one by one."""
+        """Runs a query and yields its tiles one by one.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1) as session:
+            ...     [tile.shape for _, tile in session.iterate(tra.from_array([1.0, 2.0, 3.0], tile=2))]
+            [(2,), (1,)]
+        """
         planned, run = self._run((relation,))
         yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
 
@@ -186,7 +200,14 @@ class Session:
         return runner(self, text, **relations)
 
     def to_text(self, relation: Relation) -> str:
-        """The query text of a relation."""
+        """The query text of a relation; see `Relation.to_text`.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", threads=1) as session:
+            ...     print(session.to_text(-tra.from_array([1.0, 2.0], name="x")).splitlines()[-1])
+            SELECT x.i, NEG(x.tile) AS tile FROM x;
+        """
         printer = type(self).text_printer
         if printer is None:
             raise PlanError("query text needs the package tra.sql")

@@ -16,6 +16,11 @@ class Result:
         relation: the relation of the last LET, view, query, SHOW or EXPLAIN; None where there is none.
         relations: every relation that has a name at the end, by name.
         outputs: the texts of SHOW and EXPLAIN, in order.
+
+    Example:
+        >>> import tra
+        >>> sorted(tra.sql("LET y[i] = 2 * x[i];", x=[1.0, 2.0]).relations)
+        ['x', 'y']
     """
 
     relation: Relation | None
