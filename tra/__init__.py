@@ -32,6 +32,7 @@ from tra.algebra.types import Axis
 from tra.backends.connect import connect
 from tra.backends.session import Session
 from tra.backends.storage import open_source
+from tra.errors import near_name
 from tra.sql.printer import to_text
 from tra.sql.result import Result
 from tra.sql.runner import run_statements, run_text
@@ -101,10 +102,13 @@ def open(
 
 
 def __getattr__(name: str) -> Callable[..., Relation]:
-    """Every kernel of one operand is a function: `tra.relu`, `tra.softmax`."""
+    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`."""
     if not name.startswith("_") and is_registered(name):
         return kernel_function(name)
-    raise AttributeError(f"module 'tra' has no attribute {name!r}")
+    hint = near_name(name, __dir__())
+    if not name.startswith("_") and hasattr(Relation, name):
+        hint = f"; it is a method of relations: A.{name}(…)"
+    raise AttributeError(f"module 'tra' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

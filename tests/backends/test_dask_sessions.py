@@ -1,6 +1,7 @@
 """Sessions on Dask: clusters given and started, errors that name what is wrong and where."""
 
 import os
+import traceback
 
 import numpy as np
 import pytest
@@ -134,6 +135,25 @@ def test_errors_of_kernels_are_the_same_as_on_threads(client, A):
         np.testing.assert_array_equal(session.compute(A)[0], A.compute())
 
 
+def test_failed_tasks_are_raised_with_their_lines_and_not_logged(capfd, A):
+    @tra.kernel("()->()", name="cold", output_dtype="f8")
+    def cold(tile):
+        raise ValueError("too cold")
+
+    def of_the_user():
+        raise ValueError("logged as ever")
+
+    with tra.connect("dask", sites=1, threads=1, progress=False) as session:
+        with pytest.raises(TraError) as caught:
+            session.compute(A.transform(cold))
+        assert capfd.readouterr().err == ""
+        future = session.backend.client.submit(of_the_user)
+        assert "as ever" in str(future.exception())
+    assert "Compute Failed" in capfd.readouterr().err
+    lines = "".join(traceback.format_exception(caught.value))
+    assert "in run_stage" in lines and 'raise ValueError("too cold")' in lines
+
+
 def elsewhere(answer, there):
     """A function that answers otherwise in other processes than this one; it travels by value."""
     here = os.getpid()
@@ -196,8 +216,12 @@ def test_the_memory_error_names_a_limit_that_does(backend, client):
 
 def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
     monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*refused"):
         tra.connect("dask", scheduler="tcp://127.0.0.1:9")
+    worker = next(iter(client.scheduler_info()["workers"]))
+    with pytest.raises(PlanError, match=f"no Dask scheduler answers at {worker}: a Worker is there"):
+        tra.connect("dask", scheduler=worker)
+    monkeypatch.setattr(cluster_module, "ANSWER_SECONDS", 0.5)
     with pytest.raises(PlanError, match="9 sites asked for, but the cluster has 3 workers"):
         tra.connect("dask", scheduler=client, sites=9)
 

@@ -177,6 +177,12 @@ def test_sessions_are_a_stack():
     assert "closed" in repr(inner)
 
 
+@pytest.mark.parametrize(("sites", "text"), [(1, "Session(local, 1 site)"), (2, "Session(local, 2 sites)")])
+def test_sessions_count_their_sites(sites, text):
+    with tra.connect("local", sites=sites, threads=1) as session:
+        assert repr(session) == text
+
+
 def test_stored_relations_are_of_one_session():
     A = tra.from_array(np.arange(4.0), tile=2)
     with tra.connect("local", sites=2, threads=1) as session:

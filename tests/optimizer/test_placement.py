@@ -37,11 +37,12 @@ def test_cuts_cover_the_domain_evenly(domain, parts):
 
 
 @given(st.integers(1, 40))
-def test_meshes_have_all_sites(n):
+def test_meshes_leave_few_sites_idle(n):
     found = meshes(n)
-    assert all(n_sites(mesh) == n for mesh in found)
+    assert all(0.85 * n <= n_sites(mesh) <= n for mesh in found)
+    assert found[0] == ((n,) if n > 1 else ())
     assert len(set(found)) == len(found)
-    assert {len(mesh) for mesh in found} <= {0, 1, 2}
+    assert {len(mesh) for mesh in found} <= {0, 1, 2, 3}
 
 
 def test_sites_are_numbered_by_their_coordinates():

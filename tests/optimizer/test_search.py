@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 
@@ -15,12 +16,13 @@ from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.relation import Relation
 from tra.algebra.sources import tensor_type
+from tra.errors import MemoryLimitError
 from tra.optimizer.cost import CostModel
 from tra.optimizer.operators import operator_graph
 from tra.optimizer.placement import ALL, Placement, Split
 from tra.optimizer.planner import plan_query
 from tra.optimizer.pricing import Pricing
-from tra.optimizer.search import Context, options_of, search
+from tra.optimizer.search import Context, alternatives, options_of, search
 from tra.testing import queries
 
 FAST_WIRE = CostModel(bandwidth=4e9, flop_rate=2e10, latency=1e-4)
@@ -47,7 +49,7 @@ def check_local_optimum(roots, context):
     found = search(roots, context)
     assert found.seconds == pytest.approx(priced(roots, found.mesh, context, found.chosen))
     for digest, operator in found.operators.items():
-        for option in options_of(operator, found.mesh, context.placed):
+        for option in options_of(operator, found.mesh, context):
             other = priced(roots, found.mesh, context, {**found.chosen, digest: option})
             assert other >= found.seconds - 1e-9
     return found
@@ -107,7 +109,7 @@ def exhaustive(roots, mesh, context):
     """The price of the cheapest of all assignments on a mesh."""
     graph = operator_graph(*roots)
     prices = Pricing(graph, roots, mesh, context)
-    options = [options_of(operator, mesh, context.placed) for operator in graph.values()]
+    options = [options_of(operator, mesh, context) for operator in graph.values()]
     best = float("inf")
     for choices in itertools.product(*options):
         prices.chosen.update(zip(graph, choices, strict=True))
@@ -265,20 +267,29 @@ def test_shape_decides_in_the_papers_model_too():
 # -- memory -----------------------------------------------------------------------------------------
 
 
-def test_where_memory_is_short_the_plan_that_needs_least_is_taken():
-    expr = product(40_000, 2000, 2000, tile=500)
+@pytest.mark.parametrize("extents", [(40_000, 2000, 2000), (4000, 4000, 4000), (400, 80_000, 400)])
+def test_plans_that_do_not_fit_are_not_considered(extents):
+    expr = product(*extents, tile=100)
     free = plan_query((expr,), Context(n_sites=4))
-    tight = free.prediction.peak_bytes_per_site - 1
-    small = plan_query((expr,), Context(n_sites=4, memory_limit=tight))
-    assert small.prediction.peak_bytes_per_site <= free.prediction.peak_bytes_per_site
-    roomy = plan_query((expr,), Context(n_sites=4, memory_limit=tight + 1))
-    assert roomy.program.roots == free.program.roots
+    peak = free.prediction.peak_bytes_per_site
+    roomy = plan_query((expr,), Context(n_sites=4, memory_limit=peak))
+    assert roomy.prediction.seconds == pytest.approx(free.prediction.seconds)
+    with pytest.raises(MemoryLimitError, match="no plan fits") as refused:
+        plan_query((expr,), Context(n_sites=4, memory_limit=1000))
+    least = int(re.search(r"memory_limit=(\d+) would do", str(refused.value)).group(1))
+    assert least <= peak
+    fits = plan_query((expr,), Context(n_sites=4, memory_limit=least))
+    assert fits.prediction.peak_bytes_per_site <= least
+    with pytest.raises(MemoryLimitError, match=f"memory_limit={least} would do"):
+        plan_query((expr,), Context(n_sites=4, memory_limit=least - 1))
 
 
 def test_alternatives_are_priced_for_the_whole_plan():
-    found = search((product(4000, 4000, 4000),), Context(n_sites=4))
+    roots, context = (product(4000, 4000, 4000),), Context(n_sites=4)
+    found = search(roots, context)
+    priced_all = alternatives(found, roots, context)
     for digest, choice in found.chosen.items():
-        listed = found.alternatives[digest]
+        listed = priced_all[digest]
         assert listed[0].seconds == pytest.approx(found.seconds)
         assert choice.rule in {a.rule for a in listed}
         assert [a.seconds for a in listed] == sorted(a.seconds for a in listed)

@@ -71,6 +71,21 @@ from tra.sql.runner import Options, run_statements
             "mul: the tiles do not fit along the loop dimensions|left  [i:3, j:2]|right [j:2, k:3]",
         ),
         (
+            "SELECT A.i, B.k, SUM(MATMUL(A.tile, B.tile)) FROM A, B WHERE A.j = B.j GROUP BY A.i, B.k",
+            "A.j = B.j",
+            "the comma pairs all tiles, before WHERE is asked|by their keys: FROM ... JOIN B ON A.j = B.j",
+        ),
+        (
+            "SELECT A.i, MATMUL(A.tile, b.tile) FROM A, B AS b WHERE A.i = 0 AND b.j = A.j",
+            "b.j = A.j",
+            "the comma pairs all tiles|FROM ... JOIN b ON A.j = b.j",
+        ),
+        (
+            "SELECT A.i, MATMUL(A.tile, B.tile) FROM A, B WHERE A.i = 0 OR A.j = B.j",
+            "MATMUL(",
+            "matmul: the tiles do not fit along dimension n",
+        ),
+        (
             "SELECT tile FROM A, B",
             "tile",
             "this may be the tile of several tables|hint: write A.tile or B.tile",

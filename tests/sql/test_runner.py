@@ -82,7 +82,7 @@ def test_show(session):
     (shown,) = session.sql("SHOW A;", A=A).outputs
     assert shown == "A[i:2, j:1] of 1/2×3 float64\n[[0. 1. 2.]\n [3. 4. 5.]]"
     (shown,) = session.sql("SHOW (SELECT i, j, EXP(tile) FROM A WHERE i = 0);", A=A).outputs
-    assert shown.startswith("[i:2, j:1] of 1/2×3 float64\n(0, 0): [[1.  ")
+    assert shown.startswith("[i:2, j:1] of 1/2×3 float64\n1 of 2 keys have a tile\n(0, 0): [[1.  ")
     (shown,) = session.sql("LET x = SUM(A[i, j]); SHOW x;", A=A).outputs
     assert shown == "x[] of scalars float64\n15.0"
 
@@ -90,15 +90,22 @@ def test_show(session):
 def test_show_without_a_whole_tensor(session):
     many = tra.from_tiles({(k,): np.full((2, 2), k) for k in range(30) if k % 2}, keys=("k",))
     (shown,) = session.sql("SHOW S", S=many).outputs
-    assert shown.splitlines()[:4] == ["S[k:30] of 2×2 int64", "(1,):", "[[1 1]", " [1 1]]"]
-    none = session.sql("SELECT k, tile FROM S WHERE k > 100", S=many)
-    assert session.sql("SHOW N", N=none.relation).outputs[0].endswith("\nno tiles")
-    more = tra.from_tiles({(k,): np.full(1, k) for k in range(1, 26)}, keys=("k",))
-    assert session.sql("SHOW S", S=more).outputs[0].endswith("(20,): [20]\n… and 5 more tiles")
-    overlapping = (
-        A.join(A, on="j", kernel="matmul") if A.shape[0] == A.shape[1] else A.filter(lambda i, j: i == 0)
-    )
-    assert "(0, 0): " in session.sql("SHOW S", S=overlapping).outputs[0]
+    assert shown.startswith("S[k:30] of 2×2 int64\n15 of 30 keys have a tile; the first 5\n(1,):\n[[1 1]\n")
+    assert shown.endswith("\n(9,):\n[[9 9]\n [9 9]]\n… and 10 more tiles")
+    none = session.sql("SELECT k, tile FROM S WHERE k > 100", S=many).relation
+    assert session.sql("SHOW N", N=none).outputs[0].endswith("\nnone of 30 keys has a tile")
+    spread = session.sql("REKEY A TO (i * 2 AS i, j)", A=A).relation
+    assert session.sql("SHOW S", S=spread).outputs[0].splitlines()[1] == "2 of 3 keys have a tile"
+    square = tra.from_array(np.eye(4), keys=("i", "j"), tile=2)
+    diagonal = session.sql("SELECT i, tile FROM Q WHERE i = j", Q=square).relation
+    assert "\n2 tiles, whose keys do not say a place\n(0,):\n" in session.sql("SHOW D", D=diagonal).outputs[0]
+
+
+def test_large_tiles_are_shortened(session):
+    large = tra.from_tiles({(k,): np.full((100, 100), k) for k in range(1, 40)}, keys=("k",))
+    (shown,) = session.sql("SHOW S", S=large).outputs
+    assert "39 of 40 keys have a tile; the first 5\n" in shown and shown.endswith("… and 34 more tiles")
+    assert len(shown.splitlines()) == 2 + 5 * 8 + 1
 
 
 def test_large_tensors_are_shortened(session):
@@ -157,13 +164,41 @@ def test_nothing_runs_without_execute(session, tmp_path):
         session.sql("SAVE C TO 'C.npy'", execute=False)
 
 
-def test_earlier_statements_have_run_before_a_later_one_fails(session, tmp_path):
-    with pytest.raises(QueryError, match=r"^<query>:2:6: no relation B"):
-        session.sql("SAVE A TO 'A.npy';\nSHOW B", A=A, base=tmp_path)
-    assert (tmp_path / "A.npy").exists()
-    with pytest.raises(QueryError, match=r"^<query>:2:5: "):
-        session.sql("SAVE A TO 'B.npy';\nSHOW", A=A, base=tmp_path)
-    assert not (tmp_path / "B.npy").exists()  # what cannot be parsed does nothing at all
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("SHOW", "2:5: expected a query"),
+        ("SHOW B", "2:6: no relation B"),
+        ("LET B[i] = A[i]", "2:12: A takes 2 indices"),
+        ("CREATE VIEW B AS SELECT i, SUB(tile, A.tile) FROM B", "2:51: no relation B"),
+        ("LOAD B FROM 'a.nyp'", "2:13: .*no known format"),
+        ("SAVE A TO 'a.nyp'", "2:1: .*no known format"),
+    ],
+)
+def test_nothing_runs_where_a_later_statement_is_wrong(session, tmp_path, mistake, message):
+    heard = []
+    with pytest.raises(TraError, match=f"^<query>:{message}"):
+        session.sql(f"SHOW A; SAVE A TO 'A.npy';\n{mistake}", A=A, base=tmp_path, echo=heard.append)
+    assert heard == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_load_waits_for_the_saves_before_it(session, tmp_path):
+    text = """SAVE A TO 'x.npy'; LOAD x FROM 'x.npy'; LET y[i, j] = x[i, j] + 1;
+              SAVE y TO 'x.npy'; LOAD x FROM 'x.npy'; SHOW x"""
+    assert session.sql(text, A=A, base=tmp_path).outputs[0].endswith("[[1. 2. 3.]\n [4. 5. 6.]]")
+    with pytest.raises(QueryError, match="no relation B"):
+        session.sql("SAVE A TO 'z.npy';\nLOAD z FROM './z.npy';\nSHOW B", A=A, base=tmp_path)
+    assert (tmp_path / "z.npy").exists()  # only it says what z is
+    with pytest.raises(QueryError, match="no relation B"):
+        session.sql("SAVE A TO 'w.npy';\nLOAD z FROM 'z.npy';\nSHOW B", A=A, base=tmp_path)
+    assert not (tmp_path / "w.npy").exists()
+
+
+def test_a_run_that_fails_leaves_what_ran_before(session, tmp_path):
+    holed = A.filter(lambda i, j: i == 0)
+    with pytest.raises(SchemaError, match=r"^<query>:1:20: "):
+        session.sql("SAVE A TO 'A.npy'; SAVE S TO 'S.npy'; SAVE A TO 'B.npy'", A=A, S=holed, base=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["A.npy"]
 
 
 # --- errors of a run -------------------------------------------------------------------------------

@@ -96,6 +96,82 @@ STATEMENTS = "LOAD, LET, CREATE VIEW, EXPLAIN, SHOW, SAVE or a query"
             "1:21: a second tile among the items of SELECT: there must be one|tile FROM A|^~~~",
         ),
         ("SELECT A.i FROM A", "1:8: no tile among the items of SELECT|A.i FROM|^~~|add it, such as A.tile"),
+        # habits from other languages
+        (
+            "SELECT i, tile FROM A WHERE i = 1 && i < 3",
+            "1:35: expected an operator, ';', GROUP, AND or OR, found '&&'|&&|^~|"
+            "conditions are joined by AND",
+        ),
+        (
+            "SELECT i, tile FROM A WHERE i == 1",
+            "1:32: expected a key expression, found '='|= 1|^|equality is written =",
+        ),
+        (
+            "SELECT i, tile FROM A WHERE i // 2 = 1",
+            "1:32: expected a key expression, found '/'|/ 2|^|"
+            "/ between keys is the floor division; comments begin with --",
+        ),
+        (
+            "LET c[i] = a[i] > 1 && a[i] < 3",
+            "1:21: expected an operator or ';', found '&&'|&& a|^~|"
+            "conditions on elements are joined by LOGICAL_AND(a, b)",
+        ),
+        (
+            "LET c[i] = a[i] > 1 or a[i] < 3",
+            "1:21: expected an operator or ';', found 'or'|or a|^~|"
+            "conditions on elements are joined by LOGICAL_OR(a, b)",
+        ),
+        (
+            "LET c[i] = NOT a[i]",
+            "1:12: expected an expression, found 'NOT'|NOT|^~~|"
+            "a condition on elements is negated by LOGICAL_NOT(a)",
+        ),
+        (
+            "LET and = 3",
+            "1:5: expected a name, found 'and'|and = 3|^~~|"
+            'AND is a reserved word: as a name it is written "and"',
+        ),
+        ("LET c = a ** 2", "1:12: expected an expression, found '*'|* 2|^|a power is written ^"),
+        ("LET c := a", "1:7: expected '=' or '[', found ':'|:= a|^|LET assigns with ="),
+        (
+            "LET c(i) = a[i]",
+            "1:6: expected '=' or '[', found '('|(i)|^|indices stand in brackets, such as C[i, j]",
+        ),
+        (
+            "LET c[i] = a[i, 0]",
+            "1:17: expected a name, found '0'|0]|^|"
+            "an index is a name; a part of a tensor is RETILE A[0:2, *] TO (...)",
+        ),
+        (
+            "SELECT * FROM A",
+            "1:8: expected a key or tile expression, found '*'|* FROM|^|"
+            "name the keys and the tile: SELECT A.i, A.j, A.tile FROM A",
+        ),
+        (
+            "SELECT A.i, 2 * A.tile FROM A",
+            "1:8: no tile among the items of SELECT|A.i, 2|^~~~~~~~~~~~~~~|"
+            "add it, such as MUL(A.tile, 2.0): functions combine tiles",
+        ),
+        (
+            "SELECT A.i, SUM(A.tile * B.tile) FROM A",
+            "1:24: expected ',' or ')', found '*'|* B|^|"
+            "tiles are combined by functions, such as MUL(A.tile, B.tile)",
+        ),
+        (
+            "SELECT A.i, A.tile FROM A INNER JOIN B ON A.j = B.j",
+            "1:27: expected ';', JOIN, WHERE, GROUP, AS or ',', found 'INNER'|INNER|^~~~~|"
+            "a join is FROM A JOIN B ON A.j = B.j, or FROM A, B where all tiles are paired",
+        ),
+        (
+            "SELECT i, tile FROM A x",
+            "1:23: expected ';', JOIN, WHERE, GROUP, AS or ',', found 'x'|x|^|"
+            "another name of a table follows AS",
+        ),
+        (
+            "CREATE TABLE x AS A",
+            "1:8: expected VIEW, found 'TABLE'|TABLE|^~~~~|"
+            "a query is named by CREATE VIEW name AS ..., also one that has a name",
+        ),
         ("LET x = F(a => 1, b)", "1:19: an argument without a name after one with a name|b)|^"),
         ("LET x = F(a => 1, a => 2)", "1:19: a is given twice|a => 2|^~~~~~"),
         ("LET x = 1e999", "1:9: 1e999 is too large for a float|1e999|^~~~~"),
@@ -112,6 +188,12 @@ def test_error_texts(text, message):
     column = lines[2].index("^")
     assert lines[1][column:].startswith(below) and lines[2].strip() == caret
     assert lines[3:] == [f"  hint: {line}" for line in hint]
+
+
+def test_two_bars_are_no_or():
+    message = message_of("SELECT i, tile FROM A WHERE i = 1 || i = 3")
+    assert message.startswith("<query>:1:35: expected an operator, ';', GROUP, AND or OR, found '||'\n")
+    assert message.endswith("\n  hint: conditions are joined by OR")
 
 
 def test_error_is_located_in_its_line_and_origin():

@@ -202,5 +202,5 @@ def test_zarr_is_optional(tmp_path, monkeypatch):
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(CatalogError, match=r"pip install 'tra-engine\[peers\]'"):
+    with pytest.raises(CatalogError, match=r"pip install 'tra-engine\[peers\]', or '\.\[peers\]'"):
         open_source(tmp_path / "a.zarr")

@@ -94,7 +94,10 @@ def cast(operand: Expr, dtype: Any) -> Expr:
         >>> str(cast(tra.from_array([1, 2, 3], keys="i", tile=2).expr, "f4").type)
         '[i:2] of 2/3 float32'
     """
-    target = np.dtype(dtype)
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        raise SchemaError(f"cannot cast {operand.type} to {dtype!r}: there is no such dtype") from None
     if target.kind not in "biufc":
         raise SchemaError(f"tensors are of booleans or numbers; cannot cast {operand.type} to {target}")
     return operand if operand.type.dtype == target else transform(operand, "cast", dtype=str(target))
@@ -107,7 +110,7 @@ def _pairwise(combine: Kernel, left: Expr, right: Expr) -> Expr:
         if aligned:
             return join(left, right, list(zip(lt.names, rt.names, strict=True)), combine)
         if (is_dense(lt) and is_dense(rt)) or (is_whole_form(lt) and is_whole_form(rt)):
-            return positional(combine, left, right)
+            return _positional(combine, left, right)
     if aligned and (combine == kernel("sub") or (combine.laws.associative and combine.laws.identity == 0)):
         return _merged(combine, left, right)
     _refuse_holes(combine, rt if is_dense(lt) else lt)
@@ -150,7 +153,7 @@ def _refuse_holes(by: Kernel, type_: RelType) -> NoReturn:
     )
 
 
-def positional(combine: Kernel, left: Expr, right: Expr) -> Expr:
+def _positional(combine: Kernel, left: Expr, right: Expr) -> Expr:
     """Aligns two tensors from the last axis and joins them.
 
     Raises:
@@ -218,6 +221,8 @@ def fill(expr: Expr, value: Scalar) -> Expr:
             `value` is not zero.
     """
     type_ = expr.type
+    if not isinstance(value, SCALARS):
+        raise SchemaError(f"holes are filled with a number or a truth value; got {value!r}")
     if is_dense(type_):
         return expr
     constant = Constant(_held(value, type_.dtype))

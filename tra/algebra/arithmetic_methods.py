@@ -11,6 +11,7 @@ from tra.algebra.arithmetic import SCALARS, Scalar
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.handle import Handle, is_operand, side_of
 from tra.algebra.kernel import kernel
+from tra.algebra.ufuncs import OPERATORS, refuse, ufunc_kernel
 from tra.errors import KernelError, SchemaError
 
 
@@ -60,22 +61,22 @@ class ArithmeticMethods(Handle):
         return self._combine("pow", other, reflected=True)
 
     def __and__(self, other: Any) -> Self:
-        return self._combine("logical_and", other)
+        return self._logical("logical_and", other)
 
     def __rand__(self, other: Any) -> Self:
-        return self._combine("logical_and", other, reflected=True)
+        return self._logical("logical_and", other, reflected=True)
 
     def __or__(self, other: Any) -> Self:
-        return self._combine("logical_or", other)
+        return self._logical("logical_or", other)
 
     def __ror__(self, other: Any) -> Self:
-        return self._combine("logical_or", other, reflected=True)
+        return self._logical("logical_or", other, reflected=True)
 
     def __xor__(self, other: Any) -> Self:
-        return self._combine("logical_xor", other)
+        return self._logical("logical_xor", other)
 
     def __rxor__(self, other: Any) -> Self:
-        return self._combine("logical_xor", other, reflected=True)
+        return self._logical("logical_xor", other, reflected=True)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
         return self._combine("eq", other)
@@ -116,13 +117,38 @@ class ArithmeticMethods(Handle):
         _check_truth("~", self)
         return self._on(arithmetic.unary(kernel("logical_not"), self.expr))
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Self:
+        """NumPy hands over: ``np.ones(3) * A`` and ``np.exp(A)`` are relations."""
+        name = ufunc_kernel(ufunc)
+        operator = OPERATORS.get(ufunc.__name__)
+        if method != "__call__" or settings or (name is None and operator is None):
+            refuse(ufunc, method, settings)
+        if len(inputs) == 1:
+            return ~self if ufunc is np.invert else self._on(arithmetic.unary(kernel(str(name)), self.expr))
+        reflected = not isinstance(inputs[0], Handle)
+        mine, other = inputs[::-1] if reflected else inputs
+        if operator is not None:
+            result: Self = getattr(mine, f"__{'r' * reflected}{operator}__")(other)
+        else:
+            result = mine._combine(str(name), other, reflected=reflected)
+        if result is NotImplemented:
+            raise KernelError(
+                f"numpy.{ufunc.__name__} takes relations, arrays and numbers; got {type(other).__name__}"
+            )
+        return result
+
+    def _logical(self, by: str, other: Any, *, reflected: bool = False) -> Self:
+        """Python's operators on bits, which are of truth values here."""
+        if is_operand(other):
+            other = other if isinstance(other, SCALARS) else self._of(other)
+            _check_truth(_BITWISE[by], self, other)
+        return self._combine(by, other, reflected=reflected)
+
     def _combine(self, by: str, other: Any, *, reflected: bool = False) -> Self:
         """A binary kernel with another operand, which stands on the left when `reflected`."""
         if not is_operand(other):
             return cast(Self, NotImplemented)
         operand = other if isinstance(other, SCALARS) else self._of(other)
-        if by in _BITWISE:
-            _check_truth(_BITWISE[by], self, operand)
         sides = (side_of(operand), self.expr) if reflected else (self.expr, side_of(operand))
         expr = arithmetic.binary(by, *sides)
         return self._with(operand, expr) if isinstance(operand, Handle) else self._on(expr)

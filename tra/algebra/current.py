@@ -45,22 +45,55 @@ _default: list[Callable[[], object]] = []
 
 
 def set_default(factory: Callable[[], object]) -> None:
-    """Says how a session is made when none is open; making it pushes it."""
+    """Says how a session is made when none is open; making it pushes it.
+
+    Example:
+        ``tra.backends.connect`` calls this once, so that a query runs before anyone has called `tra.connect`.
+
+        >>> import tra
+        >>> tra.from_array([1.0, 2.0]).sum().compute()
+        array(3.)
+    """
     _default[:] = [factory]
 
 
 def push(engine: Engine) -> None:
-    """Makes a session the one in force."""
+    """Makes a session the one in force.
+
+    Example:
+        >>> from tra.testing import ReferenceEngine
+        >>> engine = ReferenceEngine()
+        >>> push(engine)
+        >>> current() is engine
+        True
+        >>> remove(engine)
+    """
     _open.append(engine)
 
 
 def remove(engine: Engine) -> None:
-    """Takes a session out; the newest of the rest is in force again."""
+    """Takes a session out; the newest of the rest is in force again.
+
+    Example:
+        >>> from tra.testing import ReferenceEngine
+        >>> outer, inner = ReferenceEngine(), ReferenceEngine()
+        >>> push(outer), push(inner), remove(inner)
+        (None, None, None)
+        >>> current() is outer
+        True
+        >>> remove(outer)
+    """
     _open[:] = [e for e in _open if e is not engine]
 
 
 def current() -> Engine:
     """The newest open session; a local one is opened when there is none.
+
+    Example:
+        >>> import tra
+        >>> with tra.connect("local", threads=1) as session:
+        ...     current() is session
+        True
 
     Raises:
         PlanError: no session is open, and nobody said how to open one.

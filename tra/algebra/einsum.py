@@ -96,6 +96,13 @@ def _without_ones(terms: Sequence[Labelled]) -> list[Labelled]:
 def contract(terms: Sequence[Labelled], output: Sequence[str]) -> Expr:
     """Σ of the product of all terms over the labels not in `output`, pair by pair in a greedy order.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> terms = [labelled(A.expr, ("a", "b")), labelled(A.expr, ("c", "b"))]
+        >>> str(contract(terms, ["a", "c"]).type)
+        '[i:3, i_2:3] of 2/6×2/6 float64'
+
     Raises:
         SchemaError: a label stands for two extents.
     """

@@ -1,16 +1,20 @@
-"""Every kernel of one operand as a function of whole tensors: ``tra.relu(A)``, ``tra.softmax(A, axis=1)``."""
+"""Every kernel as a function of whole tensors: ``tra.relu(A)``, ``tra.clip(A, -1, 1)``, ``tra.add(A, B)``."""
 
 from __future__ import annotations
 
+import inspect
+import operator
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from tra.algebra import arithmetic, reductions, whole_tensor
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.kernel import Kernel, is_registered, kernel, kernel_names
+from tra.algebra.kernel_doc import kernel_doc
 from tra.algebra.nodes import Expr
-from tra.algebra.relation import Relation, as_relation, combine
+from tra.algebra.registry import _REGISTRY, Definition
+from tra.algebra.relation import Relation, as_relation, combine, einsum
 from tra.errors import KernelError, SchemaError, near_name
 
 
@@ -38,6 +42,10 @@ def _transpose(expr: Expr, axes: Sequence[int] | None = None) -> Expr:
     return whole_tensor.transpose(expr, axes)
 
 
+def _diag(expr: Expr) -> Expr:
+    return einsum_expr("...ii->...i", expr)
+
+
 _WHOLE: dict[str, Callable[..., Expr]] = {
     "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax,
@@ -45,8 +53,12 @@ _WHOLE: dict[str, Callable[..., Expr]] = {
     "transpose": _transpose,
     "expand_dims": _expand_dims,
     "squeeze": _squeeze,
-    "diag": partial(einsum_expr, "...ii->...i"),
+    "diag": _diag,
     **{f"reduce_{how}": partial(_reduce, how) for how in ("sum", "prod", "max", "min", "any", "all")},
+}
+_PRODUCTS: dict[str, Callable[..., Relation]] = {
+    "matmul": operator.matmul,
+    "outer": partial(einsum, "...i,...j->...ij"),
 }
 
 
@@ -87,26 +99,82 @@ def minimum(left: Any, right: Any) -> Relation:
 
 
 def kernel_function(name: str) -> Callable[..., Relation]:
-    """The function of whole tensors for a kernel of one operand.
+    """The function of whole tensors for a kernel: its operands, then its parameters, by place or by name.
 
     Example:
         >>> import tra
-        >>> kernel_function("relu")(tra.from_array([-1.0, 2.0])).compute()
-        array([0., 2.])
+        >>> kernel_function("clip")(tra.from_array([-3.0, 2.0]), 0, high=1).compute()
+        array([0., 1.])
+        >>> kernel_function("clip")(tra.from_array([-3.0, 2.0]), 0)
+        Traceback (most recent call last):
+        tra.errors.KernelError: tra.clip: missing a required argument: 'high'
+          hint: call tra.clip(operand, low, high)
 
     Raises:
-        KernelError: there is no such kernel. The function raises SchemaError where the kernel takes whole
-            axes and they are cut.
+        KernelError: there is no such kernel; the function raises it for arguments that the kernel does not
+            take, and SchemaError where the kernel takes whole axes and they are cut.
     """
     if not is_registered(name):
         raise KernelError(f"unknown kernel {name!r}{near_name(name, kernel_names())}")
+    return _made(name, _REGISTRY[name.lower()])
 
-    def function(operand: Any, **params: Any) -> Relation:
-        relation = as_relation(operand)
+
+@lru_cache(maxsize=1024)
+def _made(name: str, definition: Definition) -> Callable[..., Relation]:
+    parameters = _parameters(name, definition)
+    operands = _operands(1 if parameters else kernel(name).arity)
+    signature = inspect.Signature([*operands, *parameters], return_annotation=Relation)
+
+    def function(*operands_and_params: Any, **params: Any) -> Relation:
+        given = _bound(name, signature, operands_and_params, params)
+        return _call(name, [given.pop(operand.name) for operand in operands], given)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = kernel_doc(name, signature, len(operands))
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
+def _parameters(name: str, definition: Definition) -> list[inspect.Parameter]:
+    """What the kernel takes besides its operands."""
+    whole = _WHOLE.get(name.lower())
+    found = [*inspect.signature(whole or definition).parameters.values()]
+    return [p.replace(annotation=inspect.Parameter.empty) for p in (found[1:] if whole else found)]
+
+
+def _operands(n: int) -> list[inspect.Parameter]:
+    names = {1: ["operand"], 2: ["left", "right"]}.get(n, [f"operand_{p + 1}" for p in range(n)])
+    return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+
+
+def _bound(
+    name: str, signature: inspect.Signature, arguments: Sequence[Any], params: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments by name."""
+    try:
+        return dict(signature.bind(*arguments, **params).arguments)
+    except TypeError as error:
+        unknown = next((param for param in params if param not in signature.parameters), None)
+        near = near_name(unknown, signature.parameters) if unknown else ""
+        problem = f"there is no parameter {unknown!r}{near}" if unknown else str(error)
+        hint = f"call tra.{name}{signature.replace(return_annotation=inspect.Signature.empty)}"
+        if len(arguments) == 1 and "right" in signature.parameters and hasattr(Relation, name):
+            hint += f", or .{name}() to reduce one tensor"
+        raise KernelError(f"tra.{name}: {problem}\n  hint: {hint}") from None
+
+
+def _call(name: str, operands: Sequence[Any], params: dict[str, Any]) -> Relation:
+    if len(operands) == 1:
+        relation = as_relation(operands[0])
         if name.lower() in _WHOLE:
             return Relation(_WHOLE[name.lower()](relation.expr, **params), relation.sources)
         return Relation(_applied(kernel(name, **params), relation.expr), relation.sources)
-
-    function.__name__ = name
-    function.__doc__ = f"The kernel {name} applied to a whole tensor; see `tra.kernel`."
-    return function
+    by = kernel(name)
+    if name.lower() in _PRODUCTS:
+        return _PRODUCTS[name.lower()](*map(as_relation, operands))
+    if any(by.signature.inputs) or by.signature.output or len(operands) > 2:
+        raise KernelError(
+            f"{by} {by.signature} has no meaning between whole tensors; it is a kernel to join two relations "
+            f"with: A.join(B, on=…, kernel={name!r})"
+        )
+    return combine(by, *operands)

@@ -23,17 +23,12 @@ def generate_tile(type_: RelType, maker: Maker, key: TileKey) -> Tile:
             return np.full(shape, value, dtype=type_.dtype)
         case Iota(axis):
             place = axis % len(shape)
-            start = _starts(type_, key)[place]
+            start = type_.tile_starts(key)[place]
             line = np.arange(start, start + shape[place]).astype(type_.dtype)
             return np.broadcast_to(line.reshape([-1 if p == place else 1 for p in range(len(shape))]), shape)
         case Random(distribution, parameters, seed):
             places = _places(type_, key, shape)
             return _random(distribution, parameters, seed, places).astype(type_.dtype)
-
-
-def _starts(type_: RelType, key: TileKey) -> list[int]:
-    columns = dict(zip(type_.names, key, strict=True))
-    return [int(axis.offset(columns)) * axis.size for axis in type_.axes]
 
 
 def _places(type_: RelType, key: TileKey, shape: tuple[int, ...]) -> NDArray[np.uint64]:
@@ -44,7 +39,7 @@ def _places(type_: RelType, key: TileKey, shape: tuple[int, ...]) -> NDArray[np.
         if k.name not in type_.linked:
             base = base * k.domain + columns[k.name]
     place: NDArray[np.uint64] = np.full((1,) * len(shape), base, dtype=np.uint64)
-    for p, (axis, start) in enumerate(zip(type_.axes, _starts(type_, key), strict=True)):
+    for p, (axis, start) in enumerate(zip(type_.axes, type_.tile_starts(key), strict=True)):
         line = np.arange(start, start + shape[p], dtype=np.uint64)
         place = place * np.uint64(axis.extent) + line.reshape(
             [-1 if q == p else 1 for q in range(len(shape))]

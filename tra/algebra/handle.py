@@ -19,7 +19,6 @@ from tra.algebra.volume import n_bytes
 class Handle:
     """An expression with the data of its sources; nothing here reads data."""
 
-    __array_ufunc__ = None  # NumPy's operators hand over: ``np.ones(3) * A`` is a relation
     __iter__ = None
 
     def __init__(self, expr: Expr, sources: Mapping[str, TileSource]) -> None:
@@ -73,7 +72,24 @@ class Handle:
         return self.shape[0]
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("a relation is lazy and has no truth value; call .compute() first")
+        raise TypeError("a relation is lazy and has no truth value; call .compute() first: bool(A.compute())")
+
+    def __float__(self) -> NoReturn:
+        self._refuse_number("float")
+
+    def __int__(self) -> NoReturn:
+        self._refuse_number("int")
+
+    def __complex__(self) -> NoReturn:
+        self._refuse_number("complex")
+
+    def _refuse_number(self, wanted: str) -> NoReturn:
+        if self.shape:
+            place = ", ".join("0" * self.ndim)
+            hint = f"it has shape {self.shape}; one element is {wanted}(A[{place}].compute())"
+        else:
+            hint = f"call .compute() first: {wanted}(A.compute())"
+        raise TypeError(f"a relation is lazy and no number; {hint}")
 
     def _on(self, expr: Expr) -> Self:
         """Another expression over the same sources."""
@@ -105,5 +121,11 @@ def is_operand(value: object) -> bool:
 
 
 def side_of(value: Handle | Scalar) -> Expr | Scalar:
-    """What an operand is in an expression: a scalar as it is."""
+    """What an operand is in an expression: a scalar as it is.
+
+    Example:
+        >>> import tra
+        >>> side_of(2.5), side_of(tra.from_array([1.0, 2.0], tile=1)).type.names
+        (2.5, ('i',))
+    """
     return value.expr if isinstance(value, Handle) else value

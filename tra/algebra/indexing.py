@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tra.algebra.arguments import given_integer
 from tra.algebra.nodes import Cut, Expr, Window
 from tra.algebra.retiling import full_windows, retile
 from tra.algebra.types import RelType
@@ -117,6 +118,7 @@ def concatenate(operands: Sequence[Expr], axis: int = 0) -> Expr:
                 f"cannot concatenate tensors of {rank} and {len(other.type.axes)} axes\n"
                 f"  first {first}\n  other {other.type}"
             )
+    axis = given_integer(axis, "an axis")
     if not -rank <= axis < rank:
         raise SchemaError(f"there is no axis {axis}: {first} has {rank} axes")
     if len(wholes) == 1:

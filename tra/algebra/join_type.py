@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tra.algebra import live_rules
-from tra.algebra.kernel import Kernel, result_dtype
+from tra.algebra.arguments import given_list
+from tra.algebra.kernel import Kernel
+from tra.algebra.kernel_result import tile_dtype
 from tra.algebra.live import ranges
 from tra.algebra.signature import bind_axes
 from tra.algebra.type_rules import distinct, resolve_key
@@ -35,9 +37,9 @@ def join_pairs(left: RelType, right: RelType, on: Any) -> Pairs:
         case Mapping():
             items = list(on.items())
         case _:
-            items = list(on)
+            items = given_list(on)
     pairs = [tuple(item) if isinstance(item, (tuple, list)) else (item, item) for item in items]
-    if any(len(pair) != 2 for pair in pairs):
+    if any(len(pair) != 2 or None in pair for pair in pairs):
         raise SchemaError(f"`on` takes key names or pairs (left, right); got {on!r}")
     named = tuple((resolve_key(left, a, "left"), resolve_key(right, b, "right")) for a, b in pairs)
     for side in zip(*named, strict=True):
@@ -95,7 +97,7 @@ def join_type(left: RelType, right: RelType, pairs: Pairs, combine: Kernel) -> R
         axes = bind_axes(combine.signature, operands, both, dict(combine.sizes), str(combine))
     except KernelError as error:
         raise KernelError(f"{error}\n  left  {left}\n  right {right}") from None
-    dtype = result_dtype(combine, (left.dtype, right.dtype))
+    dtype = tile_dtype(combine, (left.dtype, right.dtype))
     live = live_rules.kept(both, set(axes) >= {axis for axis in both.axes if axis.link})
     return live_rules.with_live(RelType(keys, axes, dtype, Box(())), live)
 
@@ -140,6 +142,14 @@ def _clipped(axis: Axis, tops: Mapping[str, int]) -> Axis:
 
 def check_domains(left: RelType, right: RelType, pairs: Pairs, names: tuple[str, str] = ("", "")) -> None:
     """Checks that joined keys have equal domains.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A, B = tensor_type((9,), "f8", ("i",), 3), tensor_type((6,), "f8", ("i",), 3)
+        >>> check_domains(A, B, (("i", "i"),), ("A", "B"))
+        Traceback (most recent call last):
+        tra.errors.SchemaError: cannot join on i: left A.i has frontier 3, right B.i has frontier 2
+        ...
 
     Raises:
         SchemaError: shows both operands, and what their extents say about the mistake.

@@ -73,6 +73,10 @@ def _checks(kernel_: Kernel) -> Iterator[Callable[[Trial], None]]:
         yield _check_zero
     if laws.elementwise:
         yield _check_elementwise
+    if laws.contraction:
+        yield _check_contraction
+    if laws.coefficients:
+        yield _check_coefficients
     for position in sorted(laws.linear):
         yield partial(_check_linear, position=position)
     for name in sorted(laws.distributes_over):
@@ -179,6 +183,35 @@ def _check_elementwise(trial: Trial) -> None:
     trial.expect(
         f"elementwise, element {place} depends on the elements there alone", tiles, result[place], alone
     )
+
+
+def _check_contraction(trial: Trial) -> None:
+    tiles = trial.sample()
+    if {tile.dtype for tile in tiles} != {result_dtype(trial.kernel, trial.dtypes)}:
+        return  # the promise is for tiles of one dtype that the result keeps
+    signature = trial.kernel.signature
+    names = {
+        d: chr(97 + n) for n, d in enumerate(dict.fromkeys(d for core in signature.inputs for d in core))
+    }
+    inputs = ",".join("..." + "".join(names[d] for d in core) for core in signature.inputs)
+    spec = f"{inputs}->...{''.join(names.get(d, '?') for d in signature.output)}"
+    if "?" in spec or trial.kernel.literals:
+        trial.fail("contraction", tiles, f"the signature {signature}", "one that an einsum can have")
+    expected = np.einsum(spec, *tiles)
+    trial.expect(f"contraction, einsum {spec}", tiles, trial.kernel(*tiles), expected)
+
+
+def _check_coefficients(trial: Trial) -> None:
+    tiles = trial.sample()
+    coefficients = trial.kernel.laws.coefficients
+    if any(tile.dtype.kind in "bu" for tile in tiles):
+        return  # truth values add up by "or"; unsigned numbers have no negative ones
+    terms = [
+        c * tile.astype(np.result_type(tile, float)) for c, tile in zip(coefficients, tiles, strict=True)
+    ]
+    result = trial.kernel(*tiles)
+    expected = sum(terms[1:], terms[0]).astype(result.dtype)
+    trial.expect(f"coefficients, f is the combination {coefficients}", tiles, result, expected)
 
 
 def _sum(x: Tile, y: Tile) -> NDArray[Any]:

@@ -17,7 +17,15 @@ from tra.algebra.whole_tensor import axis_key, axis_order, fresh_name, reorder, 
 
 
 def join_on_labels(left: Labelled, right: Labelled, by: Kernel, labels: Sequence[str]) -> Labelled:
-    """Joins operands of equal cuts on the keys of their common labels; `labels` name the result's axes."""
+    """Joins operands of equal cuts on the keys of their common labels; `labels` name the result's axes.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("a", "b"))
+        >>> b = labelled(tra.from_array([1.0] * 4, keys="k", tile=2).expr, ("b",))
+        >>> join_on_labels(A, b, kernel("mul"), ("a", "b")).expr.on
+        (('k', 'k'),)
+    """
     on = [(left.key(c), right.key(c)) for c in left.labels if c in right.labels and left.key(c) is not None]
     return Labelled(join(left.expr, right.expr, on, by), tuple(labels))
 
@@ -201,13 +209,8 @@ def renamed_keys(operand: Labelled, names: Sequence[str]) -> Expr:
     return reorder(operand.expr, type_.names, wanted)
 
 
-def in_one_piece(operand: Labelled, label: str) -> Labelled:
-    """The tensor with the axis of a label in one piece."""
-    return Labelled(uncut(operand.expr, operand.labels.index(label)), operand.labels)
-
-
 __all__ = [
-    "Labelled", "check_extents", "contract_pair", "drop_ones", "elementwise", "in_one_piece",
+    "Labelled", "check_extents", "contract_pair", "drop_ones", "elementwise",
     "join_on_labels", "labelled", "match_cuts", "merged_order", "reduce_labels", "renamed_keys", "sum_labels",
     "transposed",
 ]  # fmt: skip

@@ -137,7 +137,15 @@ def match_cuts(operands: Sequence[Labelled]) -> list[Labelled]:
 
 
 def drop_ones(operand: Labelled, labels: Collection[str]) -> Labelled:
-    """The operand without its axes of extent 1 under these labels."""
+    """The operand without its axes of extent 1 under these labels.
+
+    Example:
+        >>> import tra
+        >>> A = labelled(tra.from_array([[1.0, 2.0]], keys=("i", "j"), tile=1).expr, ("a", "b"))
+        >>> dropped = drop_ones(A, ["a", "b"])
+        >>> dropped.labels, str(dropped.type)
+        (('b',), '[j:2] of 1/2 float64')
+    """
     expr, rest = operand.expr, list(operand.labels)
     for label in operand.labels:
         if label in labels and operand.extent(label) == 1:

@@ -22,6 +22,9 @@ class Laws:
         monotone: non-decreasing in each argument.
         zero_preserving: all-zero arguments give zeros.
         elementwise: each element of the result depends on the matching elements only.
+        contraction: for tiles of one dtype that the result keeps, the result is the sum of products that
+            the signature spells, read as an einsum.
+        coefficients: the kernel is that combination of its arguments: (1, -1) for a difference.
     """
 
     associative: bool = False
@@ -33,6 +36,8 @@ class Laws:
     monotone: bool = False
     zero_preserving: bool = False
     elementwise: bool = False
+    contraction: bool = False
+    coefficients: tuple[float, ...] = ()
 
 
 LAW_NAMES = tuple(f.name for f in fields(Laws))
@@ -58,4 +63,6 @@ def read_laws(claims: dict[str, Any]) -> Laws:
         if name in read:
             value = read[name]
             read[name] = frozenset([value] if isinstance(value, (int, str)) else value)
+    if "coefficients" in read:
+        read["coefficients"] = tuple(float(c) for c in read["coefficients"])
     return Laws(**read)

@@ -16,7 +16,12 @@ Form: TypeAlias = tuple[dict[str, int], int]  # coefficients by key name, and a 
 
 
 def unlinked(size: int) -> Axis:
-    """An axis that no key cuts."""
+    """An axis that no key cuts.
+
+    Example:
+        >>> unlinked(7)
+        Axis(size=7, link=(), extent=7)
+    """
     return Axis(size, (), size)
 
 

@@ -1,8 +1,7 @@
 """Which keys of a relation have a tile.
 
-Boxes answer in time that does not depend on the number of tiles: links are positive, so that the low corner
-of a box lies at the least offset along every axis, and its bounds can be cut down to what is live without
-listing a key. Key sets are listed once; sets larger than `MAX_LISTED` are not listed while a query is built.
+Boxes answer by their bounds (`live_ranges`), in time that does not depend on the number of tiles. Key sets
+are listed once; sets larger than `MAX_LISTED` are not listed while a query is built.
 """
 
 from __future__ import annotations
@@ -14,112 +13,30 @@ from math import prod
 import numpy as np
 
 from tra.algebra.key_arrays import codes, first_missing, sort_keys, unique_keys
-from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, Live, RelType, TileKey
+from tra.algebra.live_ranges import (
+    Ranges,
+    full_box,
+    is_empty,
+    is_plain,
+    is_uniform,
+    max_offset,
+    ranges,
+    required,
+)  # fmt: skip
+from tra.algebra.types import AtMost, Box, KeyArray, KeySet, Live, RelType, TileKey
 from tra.errors import SchemaError
 
 MAX_LISTED = 1 << 22
-Ranges = tuple[tuple[int, int], ...]
-
-
-def ranges(type_: RelType) -> Ranges:
-    """Bounds ``[low, high)`` of the live keys, per component; all ``(0, 0)`` when there are none.
-
-    The bounds of boxes and key sets are tight: some live key attains each of them.
-
-    Example:
-        >>> from tra.algebra.types import Key
-        >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)  # three tiles, counted by i and j
-        >>> ranges(RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((1, 2), (0, 2)))))
-        ((1, 2), (0, 1))
-    """
-    match type_.live:
-        case KeySet(keys=keys) if len(keys):
-            lows, highs = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
-            return tuple((low, high + 1) for low, high in zip(lows, highs, strict=True))
-        case KeySet():
-            return ((0, 0),) * len(type_.keys)
-        case Box(ranges=bounds):
-            return _tight(type_, bounds)
-        case AtMost(ranges=bounds):
-            return bounds
-
-
-def _tight(type_: RelType, bounds: Ranges) -> Ranges:
-    """The bounds of the keys in a box whose tiles have a positive length along every axis."""
-    spans = dict(zip(type_.names, bounds, strict=True))
-    empty = any(high <= low for low, high in bounds)
-    for axis in type_.axes:
-        if not axis.size or empty:
-            continue
-        room = axis.n_tiles - 1 - sum(coef * spans[name][0] for name, coef in axis.link)
-        empty = room < 0
-        for name, coef in axis.link:
-            low, high = spans[name]
-            spans[name] = (low, min(high, low + room // coef + 1))
-    return ((0, 0),) * len(bounds) if empty else tuple(spans[name] for name in type_.names)
-
-
-def is_empty(type_: RelType) -> bool:
-    """Claims that no key is live."""
-    if isinstance(type_.live, KeySet):
-        return not len(type_.live.keys)
-    return any(high <= low for low, high in ranges(type_))
-
-
-def max_offset(axis: Axis, type_: RelType) -> int:
-    """The largest offset of a live tile along `axis`; a bound, exact for listed keys and mixed-radix chains.
-
-    Example:
-        >>> from tra.algebra.types import Key
-        >>> axis = Axis(4, (("i", 1),), 10)
-        >>> max_offset(axis, RelType((Key("i", 3),), (axis,), np.dtype("f8"), Box(((0, 2),))))
-        1
-    """
-    if is_empty(type_):
-        return 0
-    if isinstance(type_.live, KeySet):
-        return int(np.max(axis.offset(type_.columns(type_.live.keys))))
-    bounds = dict(zip(type_.names, ranges(type_), strict=True))
-    top = sum(coef * (bounds[name][1] - 1) for name, coef in axis.link)
-    return min(top, axis.n_tiles - 1) if axis.size else top
-
-
-def is_uniform(axis: Axis, type_: RelType) -> bool:
-    """Claims that all live tiles are full along `axis`.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> A = tensor_type((6, 5), "f8", ("i", "j"), 2)
-        >>> [is_uniform(axis, A) for axis in A.axes]
-        [True, False]
-    """
-    return is_empty(type_) or (max_offset(axis, type_) + 1) * axis.size <= axis.extent
-
-
-def is_plain(type_: RelType) -> bool:
-    """Claims that every key within the live ranges is live, so that the ranges say it all."""
-    if not isinstance(type_.live, Box):
-        return False
-    bounds = dict(zip(type_.names, ranges(type_), strict=True))
-    return all(
-        sum(coef * (bounds[name][1] - 1) for name, coef in axis.link) < axis.n_tiles
-        for axis in type_.axes
-        if axis.size
-    )
-
-
-def full_box(type_: RelType) -> Box:
-    """The box of the whole domain."""
-    return Box(tuple((0, key.domain) for key in type_.keys))
-
-
-def required(type_: RelType) -> RelType:
-    """The same relation without holes: every key whose tile has a positive length."""
-    return replace(type_, live=full_box(type_))
 
 
 def is_listable(type_: RelType) -> bool:
-    """Claims that the live keys may be listed while the query is built."""
+    """Claims that the live keys may be listed while the query is built: there are at most `MAX_LISTED`.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> [is_listable(tensor_type((extent,), "f8", ("i",), 1)) for extent in (10**3, 10**7)]
+        [True, False]
+    """
     match type_.live:
         case KeySet():
             return True
@@ -133,7 +50,7 @@ def live_keys(type_: RelType) -> KeyArray:
     """All live keys, one per row, in lexicographic order.
 
     Example:
-        >>> from tra.algebra.types import Key
+        >>> from tra.algebra.types import Axis, Key
         >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)
         >>> type_ = RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 2))))
         >>> live_keys(type_).tolist()
@@ -153,7 +70,13 @@ def live_keys(type_: RelType) -> KeyArray:
 
 @lru_cache(maxsize=16)
 def box_keys(type_: RelType) -> KeyArray:
-    """The keys of a box, however many; for use when a query runs."""
+    """The keys of a box, however many; for use when a query runs.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> box_keys(tensor_type((5, 2), "f8", ("i", "j"), (3, 1))).tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
     bounds = ranges(type_)
     shape = tuple(high - low for low, high in bounds)
     grid = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
@@ -165,7 +88,13 @@ def box_keys(type_: RelType) -> KeyArray:
 
 
 def has_length(type_: RelType, keys: KeyArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which of these keys stand for tiles of positive length along every axis that is not of size 0."""
+    """Which of these keys stand for tiles of positive length along every axis that is not of size 0.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> has_length(tensor_type((5,), "f8", ("i",), 2), np.array([[0], [2], [3]]))
+        array([ True,  True, False])
+    """
     cut = [place for place, axis in enumerate(type_.axes) if axis.size]
     result: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.all(type_.tile_lengths(keys)[:, cut] > 0, axis=1)
     return result
@@ -198,7 +127,7 @@ def frontier(type_: RelType) -> TileKey:
 
 
 def missing_key(type_: RelType) -> TileKey | None:
-    """A required key that is not live, or None when the relation is dense (or its keys are not known yet).
+    """The first required key that is not live; None when there is none, or the keys are not known yet.
 
     Example:
         >>> from tra.algebra.types import Key
@@ -217,13 +146,13 @@ def missing_key(type_: RelType) -> TileKey | None:
 
 
 def _missing_from_box(have: Ranges, want: Ranges) -> TileKey | None:
+    """The first missing key: the low corner, or else one step beyond the box along its last short side."""
     if have == want:
         return None
     key = [0] * len(want)
-    for position, ((low, high), (_, needed)) in enumerate(zip(have, want, strict=True)):
-        if not low and high < needed:
-            key[position] = high
-            break
+    short = [p for p, ((_, high), (_, needed)) in enumerate(zip(have, want, strict=True)) if high < needed]
+    if short and not any(low for low, _ in have):
+        key[short[-1]] = have[short[-1]][1]
     return tuple(key)
 
 
@@ -259,7 +188,13 @@ def is_dense(type_: RelType) -> bool:
 
 
 def hole_text(type_: RelType) -> str:
-    """What is missing, for messages: a key, or that it will be known when the query runs."""
+    """What is missing, for messages: a key, or that it will be known when the query runs.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> hole_text(replace(tensor_type((5,), "f8", ("i",), 2), live=Box(((1, 3),))))
+        '[i:3] of 2/5 float64 has no tile at key (0,)'
+    """
     if isinstance(type_.live, AtMost):
         return f"the keys of {type_} are known only when it runs, and it may have holes"
     return f"{type_} has no tile at key {missing_key(type_)}"

@@ -34,12 +34,18 @@ from tra.algebra.types import AtMost, Box, KeyArray, KeySet, Live, RelType
 
 
 def with_live(type_: RelType, live: Live) -> RelType:
-    """The type with another live set, in its one form."""
+    """The type with another live set, in its one form.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> with_live(tensor_type((5,), "f8", ("i",), 2), KeySet(np.array([[0], [1]]))).live
+        Box(ranges=((0, 2),))
+    """
     changed = replace(type_, live=live)
     return replace(changed, live=as_live(changed))
 
 
-def no_keys(width: int) -> KeySet:
+def _no_keys(width: int) -> KeySet:
     """The live set of an empty relation."""
     return KeySet(np.zeros((0, width), dtype=np.int64))
 
@@ -51,11 +57,19 @@ def boxed(bounds: Ranges) -> Box | KeySet:
         >>> boxed(((0, 2), (1, 3)))
         Box(ranges=((0, 2), (1, 3)))
     """
-    return no_keys(len(bounds)) if any(high <= low for low, high in bounds) else Box(bounds)
+    return _no_keys(len(bounds)) if any(high <= low for low, high in bounds) else Box(bounds)
 
 
 def kept(type_: RelType, axes_kept: bool) -> Live:
-    """The live set of a relation with the same keys; listed when axes that held part of it are gone."""
+    """The live set of a relation with the same keys; listed when axes that held part of it are gone.
+
+    Example:
+        >>> from tra.algebra.types import Axis, Key
+        >>> axis = Axis(2, (("i", 2), ("j", 1)), 6)  # three tiles: none at i=1, j=1
+        >>> A = RelType((Key("i", 2), Key("j", 2)), (axis,), np.dtype("f8"), Box(((0, 2), (0, 2))))
+        >>> kept(A, True), kept(A, False).keys.tolist()
+        (Box(ranges=((0, 2), (0, 2))), [[0, 0], [0, 1], [1, 0]])
+    """
     if axes_kept or not isinstance(type_.live, Box):
         return type_.live
     if is_plain(type_):
@@ -106,7 +120,15 @@ def projected(type_: RelType, names: Sequence[str]) -> Live:
 
 
 def union(types: Sequence[RelType], names: Sequence[str]) -> Live:
-    """The union of the projections of several live sets over one domain."""
+    """The union of the projections of several live sets over one domain.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((6, 5), "f8", ("i", "j"), 2)
+        >>> first, last = (replace(A, live=Box(((n, n + 1), (0, 3)))) for n in (0, 2))
+        >>> union([first, last], ["i"]).keys.tolist()
+        [[0], [2]]
+    """
     sets = [replace(without_keys(t, names), axes=(), live=projected(t, names)) for t in types]
     if all(map(is_listable, sets)):
         return KeySet(unique_keys(np.concatenate([live_keys(t) for t in sets])))
@@ -157,7 +179,7 @@ def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live
         )
     bounds += [of_right[p] for p in rest]
     if is_empty(left) or is_empty(right):
-        return no_keys(len(bounds))
+        return _no_keys(len(bounds))
     if isinstance(left.live, Box) and isinstance(right.live, Box):
         return boxed(tuple(bounds))
     if not (is_listable(left) and is_listable(right)):
@@ -208,7 +230,7 @@ def filtered(type_: RelType, predicate: KeyExpr | Opaque) -> Live:
     if isinstance(type_.live, (Box, AtMost)) and not isinstance(predicate, Opaque):
         bounds = _narrowed(type_, predicate)
         if bounds is not None and any(high <= low for low, high in bounds):
-            return no_keys(len(bounds))
+            return _no_keys(len(bounds))
         if bounds is not None:
             return type(type_.live)(bounds)
     if not is_listable(type_):
@@ -234,6 +256,6 @@ def _narrowed(type_: RelType, predicate: KeyExpr) -> Ranges | None:
 
 
 __all__ = [
-    "boxed", "check_image", "filtered", "image", "joined", "kept", "matches", "no_keys", "projected",
+    "boxed", "check_image", "filtered", "image", "joined", "kept", "matches", "projected",
     "stacked", "union", "with_live", "without_keys",
 ]  # fmt: skip

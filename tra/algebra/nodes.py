@@ -51,7 +51,12 @@ class Node:
 
 
 def digest_text(value: Any) -> str:
-    """A text that is equal exactly when the field values are."""
+    """A text that is equal exactly when the field values are.
+
+    Example:
+        >>> digest_text((1, ("i", None))), digest_text((1.0, ("i", None)))
+        ("(1,('i',None))", "(1.0,('i',None))")
+    """
     match value:
         case Node():
             return value.digest

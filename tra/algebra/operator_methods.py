@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from tra.algebra import arithmetic, operators, whole_tensor
+from tra.algebra.arguments import given_function, given_integer, given_kernel, given_list, key_names
 from tra.algebra.handle import Handle
 from tra.algebra.kernel import Kernel
-from tra.algebra.sources import key_names
 from tra.algebra.type_rules import KeyRef
 from tra.errors import SchemaError
 
@@ -36,8 +36,8 @@ class OperatorMethods(Handle):
             SchemaError: unknown key, or ragged tiles lose the key that says their length.
             KernelError: the kernel is not associative and commutative, or changes the dtype.
         """
-        names = [by] if isinstance(by, (str, int)) else list(by)
-        return self._on(operators.aggregate(self.expr, names, kernel))
+        fold = given_kernel(kernel, "aggregate")
+        return self._on(operators.aggregate(self.expr, given_list(by), fold))
 
     def join(
         self, other: Handle, on: Any = (), kernel: str | Kernel = "mul", *, truncate: bool = False
@@ -66,7 +66,8 @@ class OperatorMethods(Handle):
         """
         if not isinstance(other, Handle):
             raise SchemaError(f"join takes a relation, got {type(other).__name__}; tra.from_array makes one")
-        return self._with(other, operators.join(self.expr, other.expr, on, kernel, truncate=truncate))
+        by = given_kernel(kernel, "join")
+        return self._with(other, operators.join(self.expr, other.expr, on, by, truncate=truncate))
 
     def rekey(self, function: Callable[..., Any], keys: Sequence[str] | str) -> Self:
         """ReKey: replaces each key by a function of it; keys stay unique and non-negative.
@@ -80,7 +81,8 @@ class OperatorMethods(Handle):
         Raises:
             SchemaError: two keys collide (the message names both), or ragged tiles lose their key.
         """
-        return self._on(operators.rekey(self.expr, function, key_names(keys)))
+        traced = given_function(function, "rekey", self.keys)
+        return self._on(operators.rekey(self.expr, traced, key_names(keys)))
 
     def filter(self, predicate: Callable[..., Any]) -> Self:
         """σ: keeps the tuples whose key satisfies the predicate; the rest become holes.
@@ -99,7 +101,7 @@ class OperatorMethods(Handle):
         Raises:
             SchemaError: the predicate takes other keys, or fails on one.
         """
-        return self._on(operators.filter_keys(self.expr, predicate))
+        return self._on(operators.filter_keys(self.expr, given_function(predicate, "filter", self.keys)))
 
     def transform(self, kernel: str | Kernel, **params: Any) -> Self:
         """λ: applies a kernel to each tile.
@@ -112,7 +114,7 @@ class OperatorMethods(Handle):
         Raises:
             KernelError: unknown kernel, or tiles that do not fit.
         """
-        return self._on(operators.transform(self.expr, kernel, **params))
+        return self._on(operators.transform(self.expr, given_kernel(kernel, "transform"), **params))
 
     def tile(self, axis: int, size: int, key: str) -> Self:
         """Tile: cuts each tile along an axis; the piece number becomes the last key.
@@ -132,7 +134,7 @@ class OperatorMethods(Handle):
         Raises:
             SchemaError: the key exists, or the axis is cut already and `size` does not divide its tiles.
         """
-        return self._on(operators.tile(self.expr, axis, size, key))
+        return self._on(operators.tile(self.expr, axis, given_integer(size, "a tile size"), key))
 
     def concat(self, key: KeyRef, axis: int) -> Self:
         """Concat: glues the tiles along an axis in the order of a key; the key disappears (see `tile`).

@@ -55,7 +55,14 @@ class Chooser:
 
 
 def grow(query: Query, choose: Chooser) -> Query:
-    """The query with one more operator; unchanged where the operator drawn does not fit it."""
+    """The query with one more operator; unchanged where the operator drawn does not fit it.
+
+    Example:
+        >>> import tra
+        >>> query, draw = Query(tra.from_array(np.ones(3), tile=2), np.ones(3)), np.random.default_rng(3)
+        >>> grow(query, Chooser(lambda low, high: int(draw.integers(low, high + 1))))
+        Query(relation=[] of 3 float64, array=array([1., 1., 1.]))
+    """
     step: Callable[[Query, Chooser], Query] = choose.one(STEPS)
     try:
         return step(query, choose)

@@ -59,7 +59,7 @@ def resolve_axes(type_: RelType, axis: Axes) -> list[int]:
     return places
 
 
-def positional(expr: Expr) -> Labelled:
+def _positional(expr: Expr) -> Labelled:
     """The tensor with its axes labelled by their place."""
     whole = expr if not is_dense(expr.type) and is_whole_form(expr.type) else whole_form(expr)
     return Labelled(whole, tuple(str(p) for p in range(len(whole.type.axes))))
@@ -80,7 +80,7 @@ def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> E
     """
     if how not in ("sum", "any"):
         _check_dense(expr.type, how)
-    operand = positional(expr)
+    operand = _positional(expr)
     places = resolve_axes(operand.type, axis)
     if how in ("max", "min", "logsumexp"):
         _check_extents(operand.type, how, places)
@@ -127,7 +127,7 @@ def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
         >>> str(mean(tra.from_array([1, 2, 3], keys="i", tile=2).expr).type)
         '[] of scalars float64'
     """
-    type_ = positional(expr).type
+    type_ = _positional(expr).type
     count = prod(type_.axes[p].extent for p in resolve_axes(type_, axis))
     if expr.type.dtype.kind in "biu":
         expr = cast(expr, np.float64)
@@ -135,7 +135,14 @@ def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
 
 
 def var(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
-    """The population variance, in two passes: the mean first, then the squared deviations."""
+    """The population variance, in two passes: the mean first, then the squared deviations.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1, 3], [5, 5]], keys=("i", "j"), tile=1)
+        >>> str(var(A.expr, axis=1).type)  # of [1, 3] it is 1, of [5, 5] it is 0
+        '[i:2] of 1/2 float64'
+    """
     deviation = binary("sub", expr, mean(expr, axis, keepdims=True))
     if deviation.type.dtype.kind == "c":
         squared = transform(binary("mul", deviation, transform(deviation, "conj")), "real")
@@ -145,7 +152,13 @@ def var(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
 
 
 def std(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
-    """The population standard deviation."""
+    """The population standard deviation: the square root of the variance.
+
+    Example:
+        >>> import tra
+        >>> std(tra.from_array([1.0, 3.0], tile=1).expr, keepdims=True).type.shape
+        (1,)
+    """
     return transform(var(expr, axis, keepdims), "sqrt")
 
 
@@ -164,7 +177,7 @@ def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.
     """
     _check_dense(expr.type, how)
-    operand = positional(expr)
+    operand = _positional(expr)
     if axis is None:
         labelled = Labelled(
             axis_order(binary("pair", operand.expr, _flat_index(operand.type))), operand.labels
@@ -176,11 +189,11 @@ def arg(expr: Expr, how: str, axis: int | None, keepdims: bool = False) -> Expr:
         gone = [str(resolve_axes(operand.type, axis)[0])]
         labelled = pair_with_index(operand, gone[0])
     _check_extents(operand.type, how, [int(c) for c in gone])
-    best = arg_labels(labelled, gone, how)
+    best = _arg_labels(labelled, gone, how)
     return _keep(best.expr, [int(c) for c in gone]) if keepdims else best.expr
 
 
-def arg_labels(paired: Labelled, labels: Sequence[str], how: str) -> Labelled:
+def _arg_labels(paired: Labelled, labels: Sequence[str], how: str) -> Labelled:
     """Folds pairs along labels and takes the index."""
     best = reduce_labels(paired, labels, f"reduce_{how}", how)
     return replace(best, expr=transform(best.expr, "index_of"))
@@ -191,8 +204,8 @@ def pair_with_index(operand: Labelled, label: str) -> Labelled:
 
     Example:
         >>> import tra
-        >>> A = positional(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr)
-        >>> str(pair_with_index(A, "1").type)
+        >>> A = Labelled(tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2).expr, ("row", "column"))
+        >>> str(pair_with_index(A, "column").type)
         '[i:3, k:2] of 2/6×2/4 pair(float64)'
     """
     place = operand.labels.index(label)
@@ -243,12 +256,12 @@ def softmax(expr: Expr, axis: int = -1) -> Expr:
     Raises:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.
     """
-    operand = positional(expr)
+    operand = _positional(expr)
     place = resolve_axes(operand.type, axis)[0]
-    return softmax_label(operand, str(place)).expr
+    return _softmax_label(operand, str(place)).expr
 
 
-def softmax_label(operand: Labelled, label: str) -> Labelled:
+def _softmax_label(operand: Labelled, label: str) -> Labelled:
     """Softmax along a label."""
     place = operand.labels.index(label)
     _check_extents(operand.type, "softmax", [place])
@@ -258,21 +271,6 @@ def softmax_label(operand: Labelled, label: str) -> Labelled:
     top = reduce(operand.expr, "max", place, keepdims=True)
     shifted = transform(binary("sub", operand.expr, top), "exp")
     return replace(operand, expr=binary("div", shifted, reduce(shifted, "sum", place, keepdims=True)))
-
-
-def any_kernel_along(expr: Expr, name: str, axis: int) -> Expr:
-    """A kernel along one axis of each tile, where that axis is in one piece.
-
-    Raises:
-        SchemaError: the axis is cut into several tiles.
-    """
-    operand = positional(expr)
-    place = resolve_axes(operand.type, axis)[0]
-    if operand.type.axes[place].size != operand.type.axes[place].extent:
-        raise SchemaError(
-            f"{name} works within a tile, but axis {place} of {expr.type} is cut; retile it into one piece"
-        )
-    return unary(kernel(name, axis=place - len(operand.labels)), operand.expr)
 
 
 def log_softmax(expr: Expr, axis: int = -1) -> Expr:
@@ -286,9 +284,9 @@ def log_softmax(expr: Expr, axis: int = -1) -> Expr:
     Raises:
         SchemaError: the axis is not there or has extent 0, or the relation has holes.
     """
-    operand = positional(expr)
+    operand = _positional(expr)
     place = resolve_axes(operand.type, axis)[0]
     _check_extents(operand.type, "log_softmax", [place])
     if operand.type.axes[place].size == operand.type.axes[place].extent:
-        return any_kernel_along(expr, "log_softmax", axis)
+        return unary(kernel("log_softmax", axis=place - len(operand.labels)), operand.expr)
     return binary("sub", operand.expr, reduce(operand.expr, "logsumexp", place, keepdims=True))

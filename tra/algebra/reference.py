@@ -164,9 +164,8 @@ def whole(relation: Relation, type_: RelType) -> dict[TileKey, Array]:
         group = tuple(key[p] for p in free)
         if group not in tensors:
             tensors[group] = np.zeros(shape, dtype=type_.dtype)
-        columns = dict(zip(type_.names, key, strict=True))
-        starts = [int(axis.offset(columns)) * axis.size for axis in type_.axes]
-        tensors[group][tuple(slice(s, s + n) for s, n in zip(starts, tile.shape, strict=True))] = tile
+        starts = zip(type_.tile_starts(key), tile.shape, strict=True)
+        tensors[group][tuple(slice(start, start + length) for start, length in starts)] = tile
     return tensors
 
 
@@ -202,10 +201,7 @@ def _retile(node: Retile, inputs: list[Relation]) -> Relation:
     free = [node.type.names.index(k.name) for k in free_keys(node.type)]
     pieces: Relation = {}
     for key in _keys(node.type):
-        columns = dict(zip(node.type.names, key, strict=True))
-        starts = [int(axis.offset(columns)) * axis.size for axis in node.type.axes]
-        window = tuple(slice(s, s + a.size) for s, a in zip(starts, node.type.axes, strict=True))
-        pieces[key] = laid[tuple(key[p] for p in free)][window]
+        pieces[key] = laid[tuple(key[p] for p in free)][node.type.tile_window(key)]
     return pieces
 
 

@@ -15,7 +15,14 @@ _REGISTRY: dict[str, Definition] = {}
 
 
 def register(name: str, definition: Definition) -> None:
-    """Adds a kernel definition; a later one of the same name replaces it."""
+    """Adds a kernel definition; a later one of the same name replaces it.
+
+    Example:
+        >>> register("ReLU too", lambda: kernel("relu"))
+        >>> str(kernel("relu TOO"))
+        'relu'
+        >>> del _REGISTRY["relu too"]
+    """
     _REGISTRY[name.lower()] = definition
 
 

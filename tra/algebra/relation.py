@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tra.algebra import arithmetic, current, indexing
 from tra.algebra.arithmetic import SCALARS
-from tra.algebra.arrow_table import arrow_table
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.handle import Handle, side_of
+from tra.algebra.kernel import Kernel
 from tra.algebra.operator_methods import OperatorMethods
 from tra.algebra.sources import array_source, tiles_source
 from tra.algebra.tensor_methods import TensorMethods
 from tra.algebra.types import Axis, Tile, TileKey
+from tra.errors import SchemaError
 
 Operand: TypeAlias = Any  # a Relation, a scalar, or anything np.asarray takes
 
@@ -123,6 +124,8 @@ class Relation(OperatorMethods, TensorMethods):
         Raises:
             SchemaError: a key is called ``tile`` or ``shape``.
         """
+        from tra.algebra.arrow_table import arrow_table  # PyArrow takes a while to load
+
         return arrow_table(self.tiles(), self.expr.type)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tile:
@@ -206,6 +209,11 @@ def einsum(equation: str, *operands: Operand) -> Relation:
     Raises:
         SchemaError: the equation does not fit the operands; both are shown.
     """
+    if not isinstance(equation, str):
+        raise SchemaError(
+            "einsum takes its equation first, as in tra.einsum('ij,jk->ik', A, B); "
+            f"got {type(equation).__name__}"
+        )
     relations = [as_relation(o) for o in operands]
     return _over(relations, einsum_expr(equation, *(r.expr for r in relations)))
 
@@ -220,7 +228,10 @@ def concatenate(relations: Sequence[Operand], axis: int = 0) -> Relation:
     Raises:
         SchemaError: other extents differ, or there is nothing to concatenate.
     """
-    operands = [as_relation(r) for r in relations]
+    given: Any = relations
+    if not isinstance(given, Iterable):
+        raise SchemaError("concatenate takes a list of tensors, as in tra.concatenate([A, B], axis=0)")
+    operands = [as_relation(r) for r in given]
     dtype = np.result_type(*(o.dtype for o in operands)) if operands else None
     return _over(operands, indexing.concatenate([arithmetic.cast(o.expr, dtype) for o in operands], axis))
 
@@ -241,7 +252,7 @@ def where(condition: Operand, chosen: Operand, other: Operand) -> Relation:
     return _over([test, *branches], arithmetic.where(test.expr, *map(side_of, branches)))
 
 
-def combine(by: str, left: Operand, right: Operand) -> Relation:
+def combine(by: str | Kernel, left: Operand, right: Operand) -> Relation:
     """A binary kernel between two operands, at least one of them a relation.
 
     Example:

@@ -38,6 +38,13 @@ def check_whole(type_: RelType, what: str) -> None:
 def check_links(type_: RelType, what: str) -> None:
     """Checks that the keys say where each tile lies in one tensor.
 
+    Example:
+        >>> import numpy as np
+        >>> axis = Axis(2, (("i", 1),), 4)
+        >>> check_links(RelType((Key("i", 2),), (axis, axis), np.dtype("f8"), Box(((0, 2),))), "compute")
+        Traceback (most recent call last):
+        tra.errors.SchemaError: compute needs a whole tensor: key i of ... cuts both axis 0 and axis 1
+
     Raises:
         SchemaError: names the key in two axes, or the axis whose link is no mixed-radix chain.
     """
@@ -77,7 +84,13 @@ def is_chain(axis: Axis, type_: RelType) -> bool:
 
 
 def full_windows(type_: RelType) -> tuple[Window, ...]:
-    """Every element along every axis."""
+    """Every element along every axis.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> full_windows(tensor_type((5,), "f8"))
+        (Window(start=0, step=1, count=5),)
+    """
     return tuple(Window(0, 1, axis.extent) for axis in type_.axes)
 
 

@@ -56,7 +56,7 @@ def _dims(group: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in group.split(",") if part.strip())
 
 
-def is_extent_one(axis: Axis) -> bool:
+def _is_extent_one(axis: Axis) -> bool:
     """Claims that the axis has one element in all, so that it broadcasts."""
     return axis.size == 1 and axis.extent == 1
 
@@ -129,7 +129,7 @@ def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) ->
     """One axis for all operands: identical or uniform of equal size; size 1 broadcasts in loops."""
     candidates = found
     if dim is None:
-        candidates = [f for f in candidates if not is_extent_one(f[0])] or candidates[:1]
+        candidates = [f for f in candidates if not _is_extent_one(f[0])] or candidates[:1]
         candidates = [f for f in candidates if f[0].size != 1] or candidates
     first, first_where = candidates[0]
     for axis, where in candidates[1:]:

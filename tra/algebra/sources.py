@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from tra.algebra.arguments import given_list, key_names
 from tra.algebra.live import required
 from tra.algebra.nodes import Cut, Source
 from tra.algebra.retiling import cut_axis
@@ -58,12 +59,7 @@ class ArraySource:
             >>> ArraySource(array, tensor_type((5,), "i8", ("i",), 2)).read((2,))
             array([4])
         """
-        columns = dict(zip(self.type.names, key, strict=True))
-        starts = [int(axis.offset(columns)) * axis.size for axis in self.type.axes]
-        window = tuple(
-            slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True)
-        )
-        piece = np.asarray(self.array[window], dtype=self.type.dtype)
+        piece = np.asarray(self.array[self.type.tile_window(key)], dtype=self.type.dtype)
         if isinstance(self.array, np.ndarray):
             piece = piece.view()
         piece.setflags(write=False)
@@ -84,7 +80,12 @@ class TilesSource:
 
 
 def source_id(kind: str) -> str:
-    """A new id, unique in this process."""
+    """A new id, unique in this process.
+
+    Example:
+        >>> source_id("array") == source_id("array")
+        False
+    """
     return f"{kind}-{next(_ids)}"
 
 
@@ -130,27 +131,10 @@ def default_names(n: int) -> list[str]:
     return [DEFAULT_NAMES[p] if p < len(DEFAULT_NAMES) else f"k{p}" for p in range(n)]
 
 
-def key_names(keys: Sequence[str] | str) -> tuple[str, ...]:
-    """Key names as a tuple; one name may stand alone.
-
-    Example:
-        >>> key_names("row"), key_names(["i", "j"])
-        (('row',), ('i', 'j'))
-
-    Raises:
-        SchemaError: a name is not a string.
-    """
-    names = (keys,) if isinstance(keys, str) else tuple(keys)
-    wrong = next((name for name in names if not isinstance(name, str)), None)
-    if wrong is not None:
-        raise SchemaError(f"key names are strings; got {wrong!r}")
-    return names
-
-
 def _tile_sizes(tile: Sequence[int] | int | None, shape: Sequence[int], n_keys: int) -> list[int]:
     if tile is None:
         return [max(size, 1) for size in default_tile(shape)]
-    sizes = [tile] * n_keys if isinstance(tile, (int, np.integer)) else list(tile)
+    sizes: list[Any] = [tile] * n_keys if isinstance(tile, (float, int, np.number)) else given_list(tile)
     if len(sizes) not in (n_keys, len(shape)):
         raise SchemaError(f"tile={tuple(sizes)} has {len(sizes)} sizes for {n_keys} keys")
     if any(not isinstance(size, (int, np.integer)) or size < 1 for size in sizes):
@@ -178,12 +162,19 @@ def array_source(
     """
     dtype = _dtype_of(array)
     if dtype is None:
-        array = np.asarray(array)
+        array = _as_array(array)
         dtype = array.dtype
-    check_dtype(dtype)
+    _check_dtype(dtype)
     type_ = tensor_type(array.shape, dtype.newbyteorder("="), keys, tile)
     id_ = source_id("array")
     return Source(type_, id_, "0", name or id_.replace("-", "_")), ArraySource(array, type_)
+
+
+def _as_array(value: Any) -> Tile:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # nested lists of different lengths
+        raise SchemaError(f"an array has rows of one length; {error}") from None
 
 
 def _dtype_of(array: Any) -> np.dtype[Any] | None:
@@ -197,7 +188,7 @@ def _dtype_of(array: Any) -> np.dtype[Any] | None:
     return dtype
 
 
-def check_dtype(dtype: np.dtype[Any]) -> None:
+def _check_dtype(dtype: np.dtype[Any]) -> None:
     """Checks that elements are booleans or numbers, or pairs of a value and an index.
 
     Raises:
@@ -224,6 +215,11 @@ def tiles_source(
     Raises:
         SchemaError: keys, shapes or dtypes do not fit together; the message names the key.
     """
+    if not isinstance(tiles, Mapping):
+        raise SchemaError(
+            f"from_tiles takes tiles by key, as in {{(0, 1): array}}; got {type(tiles).__name__}, "
+            "and tra.from_array makes a relation of an array"
+        )
     held = {_as_key(key): _native(np.asarray(tile)) for key, tile in tiles.items()}
     type_ = tiles_type(held, key_names(keys), axes, domain)
     for key, tile in held.items():
@@ -253,7 +249,6 @@ __all__ = [
     "TileSource",
     "TilesSource",
     "array_source",
-    "check_dtype",
     "fresh_name",
     "key_names",
     "source_id",

@@ -6,12 +6,15 @@ Each rule says three things: the keys, the axes with their links, and the live k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from tra.algebra import live_rules
+from tra.algebra.arguments import given_integer, key_names
 from tra.algebra.image import image
-from tra.algebra.kernel import Kernel, result_dtype
+from tra.algebra.kernel import Kernel
+from tra.algebra.kernel_result import tile_dtype
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, variables
 from tra.algebra.links import eliminate, rekeyed
 from tra.algebra.live import is_dense
@@ -43,6 +46,12 @@ def resolve_key(type_: RelType, key: KeyRef, what: str = "relation") -> str:
             near = near_name(key, type_.names)
             raise SchemaError(f"unknown key {key!r}: the keys of {what} {type_} are {names}{near}")
         return key
+    place: Any = key
+    if not isinstance(place, SupportsIndex):
+        names = ", ".join(type_.names) or "none"
+        raise SchemaError(
+            f"a key is a name or a place; got {key!r}, and the keys of {what} {type_} are {names}"
+        )
     if not -len(type_.keys) <= key < len(type_.keys):
         raise SchemaError(f"there is no key {key}: {what} {type_} has {len(type_.keys)} keys, counted from 0")
     return type_.names[key]
@@ -59,6 +68,7 @@ def resolve_axis(type_: RelType, axis: int) -> int:
     Raises:
         SchemaError: there is no such axis.
     """
+    axis = given_integer(axis, "an axis")
     if not -len(type_.axes) <= axis < len(type_.axes):
         raise SchemaError(
             f"there is no axis {axis}: {type_} has tiles of {len(type_.axes)} axes, counted from 0"
@@ -66,18 +76,24 @@ def resolve_axis(type_: RelType, axis: int) -> int:
     return axis % len(type_.axes)
 
 
-def check_new_key(type_: RelType, key: str) -> None:
+def _check_new_key(type_: RelType, key: str) -> None:
     """Checks that a key name is free.
 
     Raises:
         SchemaError: a key of this name exists.
     """
+    (key,) = key_names(key)
     if key in type_.names:
         raise SchemaError(f"the key {key!r} exists already in {type_}")
 
 
 def distinct(names: Sequence[str], operator: str) -> None:
     """Checks that no key is named twice.
+
+    Example:
+        >>> distinct(["i", "j", "i"], "rekey")
+        Traceback (most recent call last):
+        tra.errors.SchemaError: rekey names a key twice: i, j, i
 
     Raises:
         SchemaError: names the keys.
@@ -112,7 +128,7 @@ def aggregate_type(
         raise KernelError(
             f"cannot aggregate with {fold}: an aggregation is associative and commutative, like add or max"
         )
-    dtype = result_dtype(fold, (type_.dtype, type_.dtype))
+    dtype = tile_dtype(fold, (type_.dtype, type_.dtype))
     if dtype != type_.dtype:
         raise KernelError(
             f"cannot aggregate {type_} with {fold}: it turns {type_.dtype} into {dtype}; cast first"
@@ -150,12 +166,12 @@ def rekey_type(type_: RelType, function: KeyFunction, names: tuple[str, ...]) ->
                 f"({', '.join(names)})"
             )
         for expr in function:
-            check_variables(type_, expr)
+            _check_variables(type_, expr)
     keys, live = image(type_, function, names)
     return live_rules.with_live(RelType(keys, rekeyed(type_, function, keys), type_.dtype, Box(())), live)
 
 
-def check_variables(type_: RelType, expr: KeyExpr) -> None:
+def _check_variables(type_: RelType, expr: KeyExpr) -> None:
     """Checks that an expression reads only keys that there are.
 
     Raises:
@@ -178,7 +194,7 @@ def filter_type(type_: RelType, predicate: KeyExpr | Opaque) -> RelType:
         SchemaError: the predicate reads an unknown key, or fails on a key.
     """
     if not isinstance(predicate, Opaque):
-        check_variables(type_, predicate)
+        _check_variables(type_, predicate)
     return live_rules.with_live(type_, live_rules.filtered(type_, predicate))
 
 
@@ -199,7 +215,7 @@ def transform_type(type_: RelType, apply: Kernel) -> RelType:
             f"cannot transform with {apply}: it takes {apply.arity} operands; join two relations with it"
         )
     axes = bind_axes(apply.signature, (type_,), type_, dict(apply.sizes), str(apply))
-    dtype = result_dtype(apply, (type_.dtype,))
+    dtype = tile_dtype(apply, (type_.dtype,))
     live = live_rules.kept(type_, set(axes) >= {axis for axis in type_.axes if axis.link})
     return live_rules.with_live(RelType(type_.keys, axes, dtype, Box(())), live)
 
@@ -216,7 +232,7 @@ def tile_type(type_: RelType, place: int, size: int, key: str) -> RelType:
         SchemaError: the key exists, the size is not positive, or the axis is cut already and `size` does not
             divide its tiles.
     """
-    check_new_key(type_, key)
+    _check_new_key(type_, key)
     if size < 1:
         raise SchemaError(f"a tile size is at least 1; got {size}")
     old = type_.axes[place]
@@ -262,6 +278,6 @@ def stack_type(types: Sequence[RelType], key: str) -> RelType:
     for other in types[1:]:
         if (other.keys, other.axes, other.dtype) != (first.keys, first.axes, first.dtype):
             raise SchemaError(f"cannot stack relations of different types\n  first {first}\n  other {other}")
-    check_new_key(first, key)
+    _check_new_key(first, key)
     result = RelType((Key(key, len(types)), *first.keys), first.axes, first.dtype, Box(()))
     return live_rules.with_live(result, live_rules.stacked(types))

@@ -11,7 +11,7 @@ Questions about live keys are answered in `live`; what the operators make of typ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -195,6 +195,28 @@ class RelType:
         n = len(keys)
         lengths = [axis.lengths(columns, n) for axis in self.axes]
         return np.stack(lengths, axis=1) if lengths else np.zeros((n, 0), dtype=np.int64)
+
+    def tile_starts(self, key: Sequence[int]) -> tuple[int, ...]:
+        """Where the tile at `key` begins in the whole tensor, in elements along each axis.
+
+        Example:
+            >>> axes = (Axis(4, (("i", 1),), 10), Axis(7, (), 7))
+            >>> RelType((Key("i", 3),), axes, np.dtype("f4"), Box(((0, 3),))).tile_starts((2,))
+            (8, 0)
+        """
+        columns = dict(zip(self.names, map(int, key), strict=True))
+        return tuple(int(axis.offset(columns)) * axis.size for axis in self.axes)
+
+    def tile_window(self, key: Sequence[int]) -> tuple[slice, ...]:
+        """The place of the tile at `key` in the whole tensor, clipped by the extents.
+
+        Example:
+            >>> axes = (Axis(4, (("i", 1),), 10), Axis(7, (), 7))
+            >>> RelType((Key("i", 3),), axes, np.dtype("f4"), Box(((0, 3),))).tile_window((2,))
+            (slice(8, 10, None), slice(0, 7, None))
+        """
+        starts = zip(self.tile_starts(key), self.axes, strict=True)
+        return tuple(slice(start, min(start + axis.size, axis.extent)) for start, axis in starts)
 
     def __str__(self) -> str:
         keys = ", ".join(map(str, self.keys))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tra.algebra.arguments import given_integer
 from tra.algebra.key_function import Var
 from tra.algebra.nodes import Cut, Expr
 from tra.algebra.operators import concat, rekey, resolve_axis, tile, transform
@@ -71,7 +72,14 @@ def whole_form(expr: Expr) -> Expr:
 
 
 def axis_order(expr: Expr) -> Expr:
-    """The keys in the order of the axes they cut."""
+    """The keys in the order of the axes they cut.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, keys=("i", "k"), tile=2)
+        >>> axis_order(A.rekey(lambda i, k: (k, i), keys=("k", "i")).expr).type.names
+        ('i', 'k')
+    """
     type_ = expr.type
     order = [name for p in range(len(type_.axes)) if (name := axis_key(type_, p)) is not None]
     order = [name for name in type_.names if name not in order] + order
@@ -207,7 +215,7 @@ def retiled(expr: Expr, sizes: Sequence[int | None]) -> Expr:
         if size is not None and name is None:
             name = fresh_name(f"k{place}", taken)
             taken.append(name)
-        cuts.append(Cut() if size is None else Cut(size, name))
+        cuts.append(Cut() if size is None else Cut(given_integer(size, "a tile size"), name))
     return axis_order(retile([whole], cuts))
 
 

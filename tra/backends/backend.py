@@ -81,7 +81,15 @@ class Backend(Protocol):
 
 
 def shares_of(program: Program, held: Sequence[Sequence[Any]]) -> tuple[tuple[Share, ...], ...]:
-    """The shares of a program's results, from what each site holds of each root."""
+    """The shares of a program's results, from what each site holds of each root.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> from tra.optimizer.stages import program
+        >>> (upper, lower), = shares_of(program((scan(),)), [["upper half", "lower half"]])
+        >>> lower
+        Share(held='lower half', nbytes=64)
+    """
     return tuple(
         tuple(
             Share(h, n_bytes(root.type, box_of(root.type, root.placement, site)))
@@ -109,7 +117,18 @@ def result_sites(placement: Placement) -> list[int]:
 
 
 def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[tuple[TileKey, Tile]]:
-    """The tiles of a result, one by one, each once, however many copies there are."""
+    """The tiles of a result, one by one, each once, however many copies there are.
+
+    Example:
+        >>> import numpy as np
+        >>> from tra.backends.local import LocalBackend
+        >>> from tra.optimizer.plan import Broadcast
+        >>> from tra.optimizer.rules.examples import everywhere, scan
+        >>> at_both = Broadcast(scan().type, everywhere(), scan())
+        >>> share = Share(Tiles(np.array([[0, 1]]), [np.ones((2, 2))]), 32)
+        >>> [key for key, _ in result_tiles(LocalBackend(), at_both, [share, share])]
+        [(0, 1)]
+    """
     for tiles in backend.fetch([shares[site] for site in result_sites(root.placement)]):
         yield from tiles
 

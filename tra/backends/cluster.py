@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, rpc
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import get_backend
+from distributed.security import Security
 
 from tra.backends import probe
 from tra.errors import CatalogError, PlanError
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0  # for a connection to a scheduler
+ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for
 USABLE = 0.6  # part of a worker's memory that plans may fill; Dask spills above it
 
 
@@ -26,8 +32,14 @@ def open_client(
     Returns:
         The client, and what has to be closed with the session (nothing that was given).
 
+    Example:
+        >>> open_client("head-node", threads=None, sites=None, memory_limit=None)
+        Traceback (most recent call last):
+        tra.errors.PlanError: 'head-node' is no address of a Dask scheduler: it needs a host and the number
+        of a port; write one like tcp://host:8786, tls://host:8786 or host:8786
+
     Raises:
-        PlanError: nothing answers at the address.
+        PlanError: the address cannot be one, or no scheduler answers there.
     """
     if isinstance(scheduler, Client):
         return scheduler, []
@@ -39,11 +51,87 @@ def open_client(
             cluster.close()
             raise
         return client, [client, cluster]
+    if isinstance(scheduler, str):
+        check_address(scheduler)
+        _check_answer(scheduler)
     try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Client(scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise PlanError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     return client, [client]
+
+
+def check_address(address: str) -> None:
+    """Makes sure that an address has the form of one, before anything waits for an answer.
+
+    Example:
+        >>> check_address("tls://head-node:8786")
+        >>> check_address("http://head-node:8787")
+        Traceback (most recent call last):
+        tra.errors.PlanError: 'http://head-node:8787' is no address of a Dask scheduler: unknown address
+        scheme 'http' ...; write one like tcp://host:8786, tls://host:8786 or host:8786
+
+    Raises:
+        PlanError: it has no port, or begins with a scheme that Dask does not know.
+    """
+    fault = _fault(*parse_address(address))
+    if fault:
+        raise PlanError(
+            f"{address!r} is no address of a Dask scheduler: {fault}; "
+            "write one like tcp://host:8786, tls://host:8786 or host:8786"
+        )
+
+
+def _fault(scheme: str, place: str) -> str | None:
+    try:
+        transport = get_backend(scheme)
+    except ValueError as error:
+        return str(error)
+    try:
+        host, port = transport.get_address_host_port(place)
+    except NotImplementedError:  # within this process, or with names of its own
+        return None
+    except ValueError:
+        host, port = "", 0
+    return None if host and 0 < port < 1 << 16 else "it needs a host and the number of a port"
+
+
+def _check_answer(address: str) -> None:
+    """Asks who is at an address: a Client that meets something else there is never done with it.
+
+    The question is asked on a thread of its own: this one may run an event loop, as it does in a notebook.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            found = pool.submit(asyncio.run, _identity(address)).result()
+        except Exception as error:  # other protocols are misread in many ways
+            raise PlanError(f"no Dask scheduler answers at {address}: {_reason(error)}") from None
+    if "workers" not in found:
+        raise PlanError(f"no Dask scheduler answers at {address}: a {found.get('type')} is there")
+
+
+async def _identity(address: str) -> dict[str, Any]:
+    """What a server of Dask says of itself."""
+    secrets = Security().get_connection_args("client")
+    async with (
+        asyncio.timeout(ANSWER_SECONDS),
+        rpc(address, timeout=CONNECT_SECONDS, connection_args=secrets) as remote,
+    ):
+        found: dict[str, Any] = await remote.identity()
+        return found
+
+
+def _reason(error: BaseException) -> str:
+    """Why there was no answer, in a few words."""
+    if isinstance(error, TimeoutError):  # after a connection: one that fails is another OSError
+        return f"something listens, but said nothing in {ANSWER_SECONDS:g} s (is it the dashboard's port?)"
+    if isinstance(error, MemoryError):  # text that was read as a length
+        return "what is there does not speak Dask's protocol (is it the dashboard's port?)"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, TimeoutError):
+        return f"no connection in {CONNECT_SECONDS:g} s"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @contextmanager
@@ -84,12 +172,19 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
 def worker_addresses(client: Client, sites: int | None) -> list[str]:
     """The workers that are the sites, in a fixed order.
 
+    Example:
+        >>> from types import SimpleNamespace
+        >>> workers = {"tcp://10.0.0.1:4001": {"name": 1}, "tcp://10.0.0.2:4001": {"name": 0}}
+        >>> client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+        >>> worker_addresses(client, sites=None)
+        ['tcp://10.0.0.2:4001', 'tcp://10.0.0.1:4001']
+
     Raises:
         PlanError: there are no workers, or fewer than the sites asked for.
     """
     if sites:
         try:
-            client.wait_for_workers(sites, timeout=CONNECT_SECONDS)
+            client.wait_for_workers(sites, timeout=ANSWER_SECONDS)
         except TimeoutError:
             n = len(client.scheduler_info(n_workers=-1)["workers"])
             raise PlanError(f"{sites} sites asked for, but the cluster has {n} workers") from None
@@ -102,6 +197,16 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
 
 def check_versions(client: Client, workers: Iterable[str], version: str) -> None:
     """Makes sure that every worker and the scheduler have this version of tra.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> old, new = ("0.9", "3.11.9"), ("1.0", "3.11.9")
+        >>> client = SimpleNamespace(run=lambda *_, workers: {w: old for w in workers},
+        ...                          run_on_scheduler=lambda *_: new)
+        >>> check_versions(client, ["tcp://10.0.0.1:4001"], "1.0")
+        Traceback (most recent call last):
+        tra.errors.PlanError: all parts of a cluster need one version of tra: here it is 1.0, but
+        tcp://10.0.0.1:4001 has 0.9
 
     Raises:
         PlanError: names the workers that lack tra or have another version.
@@ -127,6 +232,14 @@ def check_versions(client: Client, workers: Iterable[str], version: str) -> None
 
 def check_paths(client: Client, workers: Iterable[str], paths: list[str]) -> None:
     """Makes sure that every worker sees the files of a query.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> client = SimpleNamespace(run=lambda unseen, paths, workers: {w: unseen(paths) for w in workers})
+        >>> check_paths(client, ["tcp://10.0.0.1:4001"], ["/", "/no/such/file.npy"])
+        Traceback (most recent call last):
+        tra.errors.CatalogError: worker tcp://10.0.0.1:4001 cannot see /no/such/file.npy; put the file on
+        storage that all workers share, or load it here and pass it as an array
 
     Raises:
         CatalogError: names the worker and the path.

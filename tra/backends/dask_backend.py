@@ -109,7 +109,7 @@ class DaskBackend:
         if failed is not None:
             error = failed.exception()
             assert error is not None
-            raise error
+            raise error.with_traceback(failed.traceback())  # with the lines that ran on the worker
         lost = next((future for future in futures if future.status != "finished"), None)
         if lost is not None:
             raise PlanError(f"the cluster gave up on task {lost.key}: {lost.status}")

@@ -18,7 +18,7 @@ from tra.backends.tiles import Tiles
 from tra.backends.worker import Arriving, Local, cut_task, pick_task, stage_task
 from tra.optimizer.placement import box_of
 from tra.optimizer.plan import Plan, Scan, plan_order
-from tra.optimizer.stages import Output, Program, Task
+from tra.optimizer.stages import Output, Program, Task, sites_of
 
 TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
@@ -86,7 +86,7 @@ class Graph:
         """Futures of the given sources: stored ones are there, the others are sent to their sites now."""
         for site, worker in enumerate(self.workers):
             batch: dict[Output, Tiles] = {}
-            for scan in self.program.given:
+            for scan in (scan for scan in self.program.given if site < sites_of(scan)):
                 output, source = Output(None, site, scan.digest), self.sources[scan.id]
                 if isinstance(source, StoredSource):
                     self._given[output] = source.share(site).held

@@ -187,7 +187,16 @@ def contract_local(
     by: Sequence[str],
     fold: Kernel,
 ) -> Tiles:
-    """Σᴸ∘⋈ᴸ: for each result tile, pairs in the order of the joined keys, folded as they come."""
+    """Σᴸ∘⋈ᴸ: for each result tile, pairs in the order of the joined keys, folded as they come.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.algebra.sources import tensor_type
+        >>> t = tensor_type((2,), "f8", ("i",), 1)
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.full(1, 2.0), np.full(1, 3.0)])
+        >>> contract_local(tiles, tiles, t, t, ["i"], [("i", "i")], kernel("mul"), (), kernel("add")).arrays
+        [array([13.])]
+    """
     pairs = _pairs(left, right, lt, rt, on).sorted()
     if not len(pairs.keys):
         return no_tiles(len(by))

@@ -116,6 +116,19 @@ def _along(
 def assemble(node: Repartition, received: Sequence[Fragments], site: int) -> Tiles:
     """The new tiles at a site, filled with the fragments that arrived.
 
+    Example:
+        >>> from tra.algebra.nodes import Cut
+        >>> from tra.algebra.retiling import full_windows
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.placement import Placement
+        >>> from tra.optimizer.plan import Scan
+        >>> old, new = (tensor_type((3,), "f8", ("i",), size) for size in (1, 2))
+        >>> scan = Scan(old, Placement((), ()), "A", "0", "A")
+        >>> node = Repartition(new, scan.placement, (scan,), 0, (full_windows(old),), (Cut(2, "i"),))
+        >>> tiles = Tiles(np.array([[0], [1], [2]]), [np.full(1, n) for n in (0.0, 1.0, 2.0)])
+        >>> [(key, tile.tolist()) for key, tile in assemble(node, [fragments(node, 0, tiles, 0)], 0)]
+        [((0,), [0.0, 1.0]), ((1,), [2.0])]
+
     Raises:
         SchemaError: elements are missing, which was not known before the run.
     """

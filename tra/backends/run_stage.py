@@ -52,6 +52,16 @@ def run_stage(
 
     Returns:
         The stage's outputs, in their order.
+
+    Example:
+        >>> import numpy as np
+        >>> from tra.optimizer.rules.examples import scan
+        >>> from tra.optimizer.stages import cut_stages
+        >>> file = Tiles(np.array([[0, 0], [1, 1]]), [np.zeros((2, 2)), np.ones((2, 2))])
+        >>> stage, = cut_stages((scan(),))
+        >>> lower, = run_stage(stage, 1, {}, {}, lambda node, box: file.within(box), threads=1)
+        >>> lower.keys.tolist()
+        [[1, 1]]
     """
     token = THREADS.set(threads)
     try:
@@ -115,6 +125,12 @@ def take(nodes: Mapping[str, Plan], output: Output, tiles: Tiles) -> Piece:
 
     Nothing is copied: what crosses between processes is brought into memory of its own by `Tiles.owned` and
     `Fragments.owned`.
+
+    Example:
+        >>> import numpy as np
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.zeros(1), np.ones(1)])
+        >>> take({}, Output(stage=0, site=0, digest="A", box=((1, 2),)), tiles).keys.tolist()
+        [[1]]
     """
     if output.repartition is not None:
         digest, operand, target = output.repartition

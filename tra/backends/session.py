@@ -20,7 +20,8 @@ from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
 from tra.backends.storage import save
 from tra.errors import MemoryLimitError, PlanError, TraError
-from tra.optimizer.explain import Explanation, explain_plan, readable
+from tra.optimizer.explain import Explanation, explain_plan
+from tra.optimizer.figures import readable
 from tra.optimizer.placement import ALL, Placement, Role, Split
 from tra.optimizer.planner import Planned, plan_query
 from tra.optimizer.search import Context
@@ -63,7 +64,15 @@ class Session:
         return f"Session({self.backend.name}, {state})"
 
     def close(self) -> None:
-        """Frees persisted relations and what the session started; the session before is in force again."""
+        """Frees persisted relations and what the session started; the session before is in force again.
+
+        Example:
+            >>> import tra
+            >>> session = tra.connect("local", threads=1)
+            >>> session.close()
+            >>> session
+            Session(local, closed)
+        """
         if self._closed:
             return
         self._closed = True
@@ -179,6 +188,13 @@ class Session:
 
     def save(self, relation: Relation, path: Any) -> None:
         """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
+
+        Example:
+            >>> import tempfile, tra
+            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1) as session:
+            ...     session.save(tra.from_array([1.0, 2.0]) * 2, f"{folder}/twice.npy")
+            ...     np.load(f"{folder}/twice.npy")
+            array([2., 4.])
 
         Raises:
             CatalogError: the suffix is unknown, or the file must not be overwritten.

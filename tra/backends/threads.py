@@ -29,7 +29,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @lru_cache(maxsize=1)
 def blas() -> ThreadpoolController:
-    """The BLAS libraries of this process."""
+    """The BLAS libraries of this process, looked up once.
+
+    Example:
+        >>> blas() is blas()
+        True
+    """
     return ThreadpoolController()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,17 @@ from tra.optimizer.plan import Plan, Scan
 from tra.optimizer.stages import Output, Stage
 
 _KEPT = 16
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Claims that a worker's log says more than the error the client raises: no task of ours failed."""
+    key = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+    name = key[0] if isinstance(key, tuple) else key
+    return not (str(record.msg).startswith("Compute Failed") and str(name).startswith("tra-"))
+
+
+# Dask logs every failed try of a task with its traceback, in the user's terminal where a worker shares it.
+logging.getLogger("distributed.worker").addFilter(_is_news)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ _ledgers: OrderedDict[str, Ledger] = OrderedDict()
 _ledgers_lock = threading.Lock()
 
 
-def ledger(token: str) -> Ledger:
+def _ledger(token: str) -> Ledger:
     """The ledger of a run; those of the last runs are kept."""
     with _ledgers_lock:
         found = _ledgers.setdefault(token, Ledger())
@@ -70,7 +82,18 @@ def stage_task(
     slots: Sequence[Local | Arriving],
     *values: Any,
 ) -> Any:
-    """One stage at one site; `slots` say what each of the values is. Returns one output, or a tuple."""
+    """One stage at one site; `slots` say what each of the values is. Returns one output, or a tuple.
+
+    Example:
+        >>> import numpy as np
+        >>> from tra.algebra.sources import ArraySource
+        >>> from tra.optimizer.rules.examples import scan
+        >>> from tra.optimizer.stages import cut_stages
+        >>> stage, = cut_stages((scan(),))
+        >>> source = ArraySource(np.eye(4), scan().type)
+        >>> stage_task("run", stage, 1, 1, {"A": source}, ()).keys.tolist()
+        [[1, 0], [1, 1]]
+    """
     made: dict[str, Tiles] = {}
     nodes = {node.digest: node for node in stage.nodes}
     received: dict[tuple[str, int], list[Piece]] = {
@@ -89,19 +112,33 @@ def stage_task(
 
     with BlasThreads(1):
         outputs = run_stage(stage, site, made, received, scan, threads)
-    note(token, sum(tiles.nbytes for tiles in made.values()))
+    _note(token, sum(tiles.nbytes for tiles in made.values()))
     return outputs[0] if len(outputs) == 1 else outputs
 
 
 def cut_task(token: str, nodes: Mapping[str, Plan], output: Output, index: int | None, value: Any) -> Piece:
-    """A piece of an output for another site, in memory of its own."""
-    note(token, 0)
+    """A piece of an output for another site, in memory of its own.
+
+    Example:
+        >>> import numpy as np
+        >>> tiles = Tiles(np.array([[0], [1]]), [np.zeros(1), np.ones(1)])
+        >>> cut_task("run", {}, Output(stage=0, site=0, digest="A", box=((1, 2),)), None, tiles).keys.tolist()
+        [[1]]
+    """
+    _note(token, 0)
     return take(nodes, output, one_of(value, index)).owned()
 
 
 def pick_task(token: str, index: int, value: Sequence[Tiles]) -> Tiles:
-    """One result of a stage that returns several."""
-    note(token, 0)
+    """One result of a stage that returns several.
+
+    Example:
+        >>> import numpy as np
+        >>> first, second = (Tiles(np.array([[0]]), [np.ones(n)]) for n in (1, 2))
+        >>> pick_task("run", 1, (first, second)) is second
+        True
+    """
+    _note(token, 0)
     return value[index]
 
 
@@ -118,9 +155,9 @@ def one_of(value: Any, index: int | None) -> Tiles:
     return tiles
 
 
-def note(token: str, held: int) -> None:
+def _note(token: str, held: int) -> None:
     """Enters a task into the ledger of its run."""
-    found = ledger(token)
+    found = _ledger(token)
     with found.lock:
         found.tasks += 1
         found.peak = max(found.peak, held)
@@ -132,24 +169,37 @@ def rows_task(tiles: Tiles, start: int, stop: int) -> Tiles:
     Example:
         >>> import numpy as np
         >>> share = Tiles(np.array([[0], [1], [2]]), [np.ones(n) for n in (1, 2, 3)])
-        >>> rows_task(share, 1, 3).keys.tolist(), sizes_task(share)
-        ([[1], [2]], [8, 16, 24])
+        >>> rows_task(share, 1, 3).keys.tolist()
+        [[1], [2]]
     """
     return Tiles(tiles.keys[start:stop], tiles.arrays[start:stop], is_sorted=True).owned()
 
 
 def sizes_task(tiles: Tiles) -> list[int]:
-    """The bytes of each tile of a share."""
+    """The bytes of each tile of a share.
+
+    Example:
+        >>> import numpy as np
+        >>> sizes_task(Tiles(np.array([[0], [1]]), [np.ones(1), np.ones(2)]))
+        [8, 16]
+    """
     return [array.nbytes for array in tiles.arrays]
 
 
 def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[str, int]]:
-    """Tasks run, peak bytes, and bytes received from other workers by key, for one run on this worker."""
+    """Tasks run, peak bytes, and bytes received from other workers by key, for one run on this worker.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> log = [{"keys": {("tra-send-5f1e", 0): 64}}, {"keys": {("tra-send-of-another", 0): 32}}]
+        >>> measured_here("5f1e", dask_worker=SimpleNamespace(transfer_incoming_log=log))
+        (0, 0, {"('tra-send-5f1e', 0)": 64})
+    """
     incoming: dict[str, int] = {}
     for transfer in dask_worker.transfer_incoming_log:
         for key, size in transfer["keys"].items():
             name = key[0] if isinstance(key, tuple) else key
             if isinstance(name, str) and name.endswith(token):
                 incoming[repr(key)] = incoming.get(repr(key), 0) + size
-    found = ledger(token)
+    found = _ledger(token)
     return found.tasks, found.peak, incoming

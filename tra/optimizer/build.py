@@ -105,7 +105,7 @@ def _exchange(plan: Plan, have: Placement, need: Placement) -> Plan:
     broadcast = all(role == ALL for role in need.roles)
     moved: Plan = Broadcast(plan.type, need, plan) if broadcast else Shuffle(plan.type, need, plan)
     fold = have.fold_kernel()
-    gone = [d for d in have.parts if need.roles[d] != have.roles[d]]
+    gone = [d for d in have.parts if have.mesh != need.mesh or need.roles[d] != have.roles[d]]
     if fold is None or not gone:
         return moved
     return LocalAggregate(plan.type, need, moved, plan.type.names, fold)

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+import numpy as np
+
 from tra.algebra.live import frontier
 from tra.algebra.nodes import Retile
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes, n_elements
 from tra.optimizer.exchange import exchange_bytes, paper_elements, received
+from tra.optimizer.operators import Operator
 from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites
 from tra.optimizer.repartition import repartition_received
-from tra.optimizer.strategies import Choice
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,10 @@ class CostModel:
 
     Attributes:
         bandwidth: bytes per second that one site receives.
-        flop_rate: floating-point operations per second of one site.
+        flop_rate: operations per second of one site in products of large float64 tiles.
+        half_edge: the edge of a tile at which products run at half that rate.
+        single_speedup: how much faster they are for numbers of half the size.
+        element_rate: operations per second of one site in all other kernels.
         memory_bandwidth: bytes per second that one site reads and writes in memory.
         latency: seconds for one exchange, whatever its size.
         upload: bytes per second from the client to the sites; 0 when data is in the same process.
@@ -31,6 +36,9 @@ class CostModel:
 
     bandwidth: float = 1.0e9
     flop_rate: float = 5.0e10
+    half_edge: float = 0.0
+    single_speedup: float = 1.0
+    element_rate: float = 5.0e10
     memory_bandwidth: float = 5.0e9
     latency: float = 4.0e-3
     upload: float = 0.0
@@ -58,11 +66,20 @@ class CostModel:
         types = tuple(o.type for o in expr.operands)
         return self._seconds(repartition_received(types, have, expr.type, need, expr.along, expr.windows))
 
-    def work(self, choice: Choice) -> float:
-        """Seconds of computing on the slowest site."""
+    def work(self, operator: Operator) -> float:
+        """Seconds that one site would take for all of an operator."""
         if self.paper:
             return 0.0
-        return choice.share * (choice.flops / self.flop_rate + choice.bytes_touched / self.memory_bandwidth)
+        return operator.flops / self.rate(operator) + operator.bytes_touched / self.memory_bandwidth
+
+    def rate(self, operator: Operator) -> float:
+        """Operations per second of one site, by class of kernel, size of tiles and of numbers."""
+        if not operator.is_product:
+            return self.element_rate
+        edge = max(float(operator.flops_per_call / 2) ** (1 / 3), 1.0)
+        speedup = self.single_speedup if operator.type.dtype in (np.float32, np.complex64) else 1.0
+        rate: float = self.flop_rate * speedup * edge / (edge + self.half_edge)
+        return rate
 
     def load(self, type_: RelType, placement: Placement, uploads: bool) -> float:
         """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy."""
@@ -98,7 +115,7 @@ def route(type_: RelType, have: Placement, need: Placement) -> tuple[tuple[Place
         ['split(i) on 4', 'all on 4']
     """
     straight = ((have, need),)
-    if not have.parts or not all(need.roles[d] == ALL for d in have.parts):
+    if have.mesh != need.mesh or not have.parts or not all(need.roles[d] == ALL for d in have.parts):
         return straight
     found: list[tuple[tuple[Placement, Placement], ...]] = [straight]
     for name, extent in zip(type_.names, frontier(type_), strict=True):
@@ -117,4 +134,6 @@ def is_legal(have: Placement, need: Placement) -> bool:
         True
     """
     fixed = (Parts, Scattered)
+    if have.mesh != need.mesh:
+        return not any(isinstance(role, fixed) for role in need.roles)
     return all(h == n for h, n in zip(have.roles, need.roles, strict=True) if isinstance(n, fixed))

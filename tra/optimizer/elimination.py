@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from math import prod
 from typing import TypeAlias
 
@@ -48,25 +49,68 @@ def eliminate(
         >>> eliminate({"a": 2, "b": 2}, [Factor(("a",), one), Factor(("a", "b"), both)])
         {'a': 0, 'b': 0}
     """
-    left = list(factors)
-    near = {name: {other for f in left if name in f.scope for other in f.scope} - {name} for name in sizes}
+    waiting = _Scopes(sizes, factors)
     steps: list[tuple[str, tuple[str, ...], NDArray[np.int64]]] = []
-    while near:
-        name = min(near, key=lambda n: prod(sizes[other] for other in near[n]))
-        scope = tuple(sorted(near[name]))
+    while (found := waiting.cheapest()) is not None:
+        name, scope = found
         if sizes[name] * prod(sizes[other] for other in scope) > limit:
             return None
-        own = [factor for factor in left if name in factor.scope]
-        left = [factor for factor in left if name not in factor.scope]
-        total = _added(own, (*scope, name), sizes)
+        total = _added(waiting.take(name), (*scope, name), sizes)
         steps.append((name, scope, np.argmin(total, axis=-1)))
-        left.append(Factor(scope, np.min(total, axis=-1)))
-        for other in near.pop(name):
-            near[other] = (near[other] | set(scope)) - {name, other}
+        waiting.give(Factor(scope, np.min(total, axis=-1)))
     values: dict[str, int] = {}
     for name, scope, best in reversed(steps):
         values[name] = int(best[tuple(values[other] for other in scope)])
     return {name: values[name] for name in sizes}
+
+
+class _Scopes:
+    """The tables still to be added up, and which variables stand beside each other in them."""
+
+    def __init__(self, sizes: Mapping[str, int], factors: Sequence[Factor]) -> None:
+        self.sizes = sizes
+        self.order = {name: place for place, name in enumerate(sizes)}
+        self.tables: dict[str, dict[int, Factor]] = {name: {} for name in sizes}
+        self.near: dict[str, set[str]] = {name: set() for name in sizes}
+        self.n_given = 0
+        for factor in factors:
+            self.give(factor)
+        self.heap = [(self._size(name), place, name) for name, place in self.order.items()]
+        heapify(self.heap)
+
+    def _size(self, name: str) -> int:
+        """Entries of the table that is left when a variable goes: the least is eliminated first."""
+        return prod(self.sizes[other] for other in self.near[name])
+
+    def give(self, factor: Factor) -> None:
+        """Adds a table."""
+        self.n_given += 1
+        for name in factor.scope:
+            self.tables[name][self.n_given] = factor
+            self.near[name].update(factor.scope)
+            self.near[name].discard(name)
+
+    def take(self, name: str) -> list[Factor]:
+        """The tables of a variable, in the order they were given, which are gone afterwards, and so is it."""
+        own = self.tables.pop(name)
+        for number, factor in own.items():
+            for other in factor.scope:
+                if other != name:
+                    self.tables[other].pop(number, None)
+        around = self.near.pop(name)
+        for other in around:
+            self.near[other] = (self.near[other] | around) - {name, other}
+        for other in around:
+            heappush(self.heap, (self._size(other), self.order[other], other))
+        return list(own.values())
+
+    def cheapest(self) -> tuple[str, tuple[str, ...]] | None:
+        """The variable that leaves the smallest table, with those beside it; None when all are gone."""
+        while self.heap:
+            size, _, name = heappop(self.heap)
+            if name in self.near and size == self._size(name):
+                return name, tuple(sorted(self.near[name]))
+        return None
 
 
 def _added(factors: Sequence[Factor], scope: tuple[str, ...], sizes: Mapping[str, int]) -> Costs:

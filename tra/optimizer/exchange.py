@@ -7,7 +7,7 @@ that holds one. Repartition, which works in elements because its tiles do not li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -19,6 +19,7 @@ from tra.optimizer.placement import (
     Placement,
     Ranges,
     Replicated,
+    Role,
     Scattered,
     box_of,
     boxes_of,
@@ -69,13 +70,22 @@ def senders(have: Placement, need: Placement, target: int) -> list[int]:
         >>> senders(have, need, 3)
         [2, 3]
     """
-    own = site_coordinates(have.mesh, target)
     choices: list[Sequence[int]] = []
-    for g, role, wanted, c in zip(have.mesh, have.roles, need.roles, own, strict=True):
+    for g, role, wanted, c in _along(have, need, target):
         stays = isinstance(role, Replicated) or (isinstance(role, Parts | Scattered) and role == wanted)
         choices.append([c] if stays else range(g))
     sites = sorted(site_number(have.mesh, coords) for coords in product(*choices))
     return [site for site in sites if holds_part(have, site)]
+
+
+def _along(have: Placement, need: Placement, target: int) -> Iterator[tuple[int, Role, Role | None, int]]:
+    """For each mesh dimension of the source its size and role, the role wanted, and where the target stands.
+
+    A target on another mesh stands beside the source site of its number, or of a number that is left.
+    """
+    wanted: Sequence[Role | None] = need.roles if have.mesh == need.mesh else [None] * len(have.roles)
+    own = site_coordinates(have.mesh, target % n_sites(have.mesh))
+    return zip(have.mesh, have.roles, wanted, own, strict=True)
 
 
 def _intersect(a: Ranges, b: Ranges) -> Ranges:
@@ -96,9 +106,12 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
         (16, 8)
     """
     volume, plain = _volumes(type_), not have.parts and not have.is_scattered
+    held = boxes_of(type_, have)
     totals = []
-    for site, (wanted, held) in enumerate(zip(boxes_of(type_, need), boxes_of(type_, have), strict=True)):
-        own = volume(_intersect(wanted, held)) if plain or holds_part(have, site) else 0
+    for site, wanted in enumerate(boxes_of(type_, need)):
+        own = 0
+        if site < len(held) and (plain or holds_part(have, site)):
+            own = volume(_intersect(wanted, held[site]))
         total = (1 if plain else n_tellers(have, need, site)) * volume(wanted) - own
         totals.append(round(total / have.scatter) * type_.dtype.itemsize)
     return tuple(totals)
@@ -127,9 +140,8 @@ def n_tellers(have: Placement, need: Placement, target: int) -> int:
         >>> n_tellers(Placement((3, 2), (Parts(ADD), ALL)), Placement((3, 2), (ALL, ALL)), 0)
         3
     """
-    own = site_coordinates(have.mesh, target)
     choices: list[Sequence[int]] = []
-    for g, role, wanted, c in zip(have.mesh, have.roles, need.roles, own, strict=True):
+    for g, role, wanted, c in _along(have, need, target):
         choices.append(range(g) if isinstance(role, Parts | Scattered) and role != wanted else [c])
     return sum(holds_part(have, site_number(have.mesh, coords)) for coords in product(*choices))
 

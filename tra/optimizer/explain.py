@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tra.optimizer.figures import readable
 from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
 from tra.optimizer.plan import is_exchange
@@ -64,7 +65,7 @@ class Explanation:
                 "operator": operator_name(operator),
                 "strategy": assignment.chosen[digest].rule,
                 "placement": str(assignment.chosen[digest].output),
-                "alternatives": {a.rule: a.seconds for a in assignment.alternatives[digest]},
+                "alternatives": {a.rule: a.seconds for a in self.planned.alternatives[digest]},
             }
             for digest, operator in assignment.operators.items()
         ]
@@ -122,24 +123,6 @@ def explain_plan(planned: Planned, backend: str, measured: Any, query: str | Non
     if measured is not None:
         figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
     return Explanation(planned, backend, figures, measured.exchanges if measured is not None else {}, query)
-
-
-def readable(name: str, value: float) -> str:
-    """A figure with its unit.
-
-    Example:
-        >>> readable("bytes_moved", 2_500_000), readable("seconds", 0.0123)
-        ('2.5 MB', '12.3 ms')
-    """
-    if name == "seconds":
-        return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
-    if name == "tasks":
-        return str(int(value))
-    unit = "B" if "bytes" in name else "flop"
-    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{value / scale:.3g} {prefix}{unit}"
-    return f"{value:.0f} {unit}"
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -21,9 +21,11 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.pricing import Pricing
 from tra.optimizer.strategies import Choice
 
-MAX_TABLE = 1 << 14
+MAX_TABLE, MAX_LINKED = 1 << 14, 1 << 20
+_SMALL = 16  # operators: so few may have large tables
 _FORBIDDEN = 1e18  # seconds: stands for infinity, so that sums and differences stay numbers
 Options = Mapping[str, Sequence[Choice]]
+Needs = tuple[Placement, ...]
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ class Factors:
     """All tables of a query on one mesh.
 
     Attributes:
-        tables: the factors, whose variables are digests of operators.
+        tables: the factors, whose variables are operators by digest, and how users need their results.
+        sizes: how many values each variable has.
         is_exact: claims that their sum is the price of every assignment.
     """
 
     tables: tuple[Factor, ...]
+    sizes: Mapping[str, int]
     is_exact: bool
 
 
@@ -56,28 +60,50 @@ def price_factors(prices: Pricing, options: Options) -> Factors:
     """
     tables: list[Factor] = []
     exact = True
+    sizes = {digest: len(found) for digest, found in options.items()}
+    most = MAX_LINKED if len(options) <= _SMALL else MAX_LINKED >> 4
     for digest, found in options.items():
         tables.append(Factor((digest,), np.array([prices.own_price(digest, choice) for choice in found])))
         users = list(dict.fromkeys(user for user, _ in prices.users[digest]))
+        wanted = {user: [_needs(prices, digest, user, choice) for choice in options[user]] for user in users}
         if prod(len(options[name]) for name in (digest, *users)) <= MAX_TABLE:
-            tables.append(_conversions(prices, options, digest, users, final=True))
+            tables.append(_conversions(prices, options, digest, wanted, final=True))
+        elif prod((len(found), *(len(set(w)) for w in wanted.values()))) <= most:
+            by_need = {_link(digest, user): list(dict.fromkeys(w)) for user, w in wanted.items()}
+            sizes |= {name: len(needs) for name, needs in by_need.items()}
+            tables.append(_conversions(prices, options, digest, by_need, final=True))
+            tables += [_linked(digest, user, w) for user, w in wanted.items()]
         else:
             exact = False
-            tables.append(_conversions(prices, options, digest, [], final=True))
-            tables += [_conversions(prices, options, digest, [user], final=False) for user in users]
+            tables.append(_conversions(prices, options, digest, {}, final=True))
+            tables += [_conversions(prices, options, digest, {u: w}, final=False) for u, w in wanted.items()]
         repartition, whole = _repartition(prices, options, digest)
         tables += repartition
         exact = exact and whole
-    return Factors(tuple(tables), exact)
+    return Factors(tuple(tables), sizes, exact)
 
 
-def _conversions(prices: Pricing, options: Options, digest: str, users: Sequence[str], final: bool) -> Factor:
+def _link(digest: str, user: str) -> str:
+    """The variable that says how a user needs a result, where many of its choices need it alike."""
+    return f"{digest} for {user}"
+
+
+def _linked(digest: str, user: str, wanted: Sequence[Needs]) -> Factor:
+    """Ties that variable to the choice of the user."""
+    every = list(dict.fromkeys(wanted))
+    allowed = np.array([[need == one for one in every] for need in wanted])
+    return Factor((user, _link(digest, user)), np.where(allowed, 0.0, _FORBIDDEN))
+
+
+def _conversions(
+    prices: Pricing, options: Options, digest: str, users: Mapping[str, Sequence[Needs]], final: bool
+) -> Factor:
     """Each placement that the result is needed in is paid for once, whoever needs it."""
     own = options[digest]
     ends = [prices.final(digest, choice) if final else None for choice in own]
-    wanted = [[_needs(prices, digest, user, choice) for choice in options[user]] for user in users]
+    wanted = list(users.values())
     every = dict.fromkeys([*(need for row in wanted for needs in row for need in needs), *ends])
-    total: Costs = np.zeros(tuple(len(options[name]) for name in (digest, *users)))
+    total: Costs = np.zeros((len(own), *map(len, wanted)))
     for need in every:
         if need is None:
             continue
@@ -91,9 +117,9 @@ def _conversions(prices: Pricing, options: Options, digest: str, users: Sequence
     return Factor((digest, *users), total)
 
 
-def _needs(prices: Pricing, digest: str, user: str, choice: Choice) -> list[Placement]:
+def _needs(prices: Pricing, digest: str, user: str, choice: Choice) -> Needs:
     found = (choice.inputs[position] for name, position in prices.users[digest] if name == user)
-    return [need for need in found if need is not None]
+    return tuple(need for need in found if need is not None)
 
 
 def _repartition(prices: Pricing, options: Options, digest: str) -> tuple[list[Factor], bool]:

@@ -105,15 +105,31 @@ class Operator:
     def flops(self) -> float:
         """Floating-point operations over all sites, from mean tile sizes."""
         match self.join or self.expr:
-            case Join(left=left, right=right, kernel=kernel, type=type_):
+            case Join(type=type_):
                 folded = _fold_flops(type_, self.type) if self.join is not None else 0.0
-                return n_live(type_) * _call_flops(kernel, [left.type, right.type]) + folded
-            case Transform(child=child, kernel=kernel):
-                return n_live(child.type) * _call_flops(kernel, [child.type])
+                return n_live(type_) * self.flops_per_call + folded
+            case Transform(child=child):
+                return n_live(child.type) * self.flops_per_call
             case Aggregate(child=child):
                 return _fold_flops(child.type, self.type)
             case _:
                 return 0.0
+
+    @property
+    def is_product(self) -> bool:
+        """Claims that the kernel multiplies and sums, so that it runs at the speed of matrix products."""
+        kernel = self.kernel
+        if kernel is None or not kernel.laws.contraction:
+            return False
+        return len({d for core in kernel.signature.inputs for d in core}) > len(kernel.signature.output)
+
+    @cached_property
+    def flops_per_call(self) -> float:
+        """Floating-point operations of the kernel on tiles of mean size."""
+        node = self.join or self.expr
+        if not isinstance(node, Join | Transform):
+            return 0.0
+        return _call_flops(node.kernel, [child.type for child in node.children])
 
     @cached_property
     def bytes_touched(self) -> int:

@@ -6,16 +6,18 @@ place). The paper's ALL is replication in every dimension, its PART(D) a split b
 
 A key that several mesh dimensions split is cut into as many ranges as those dimensions have sites together;
 cuts are even ranges of the key's domain, so that two placements agree exactly when roles and domains do.
+A mesh may have fewer sites than the cluster: the last ones are idle, because a number of sites that is a
+product of small factors moves less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import product
-from math import prod
-from typing import TypeAlias
+from itertools import permutations, product
+from math import isqrt, prod
+from typing import Any, TypeAlias
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.live import ranges
@@ -23,6 +25,8 @@ from tra.algebra.types import RelType
 
 Mesh: TypeAlias = tuple[int, ...]
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
+MAX_IDLE = 0.15  # of the sites
+MAX_ORDERED = 16  # sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ ALL = Replicated()
 SCATTERED = Scattered()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Placement:
     """One role per dimension of the mesh.
 
@@ -102,6 +106,16 @@ class Placement:
 
     mesh: Mesh
     roles: tuple[Role, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.mesh, self.roles)))  # searches look placements up
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Placement, (self.mesh, self.roles)  # texts hash differently elsewhere
 
     def __str__(self) -> str:
         if not self.roles:
@@ -133,17 +147,46 @@ def replicated(mesh: Mesh) -> Placement:
     return Placement(mesh, (ALL,) * len(mesh))
 
 
-def meshes(n_sites: int) -> list[Mesh]:
-    """The meshes of all sites: one dimension, and every way to write the number as two factors.
+def meshes(n_sites: int, ordered: bool = True) -> list[Mesh]:
+    """The meshes worth planning for: one to three dimensions, at most `MAX_IDLE` of the sites idle.
+
+    A mesh that is no larger than another in any dimension is left out: its sites would have more to do and
+    more to receive.
+
+    Args:
+        n_sites: how many sites there are.
+        ordered: tells orders of the dimensions of small meshes apart, which matters where relations lie on
+            the sites already.
 
     Example:
-        >>> meshes(4), meshes(5), meshes(1)
-        ([(4,), (2, 2)], [(5,)], [()])
+        >>> meshes(4), meshes(5), meshes(1), meshes(6)
+        ([(4,), (2, 2)], [(5,)], [()], [(6,), (3, 2), (2, 3)])
+        >>> meshes(7), meshes(8, ordered=False)
+        ([(7,), (3, 2), (2, 3)], [(8,), (4, 2), (2, 2, 2)])
     """
     if n_sites == 1:
         return [()]
-    factors = [(a, n_sites // a) for a in range(2, n_sites) if n_sites % a == 0]
-    return [(n_sites,), *factors]
+    least = -int(-n_sites * (1 - MAX_IDLE) // 1)
+    shapes = [shape for q in range(n_sites, least - 1, -1) for shape in _factorisations(q)]
+    best = [shape for shape in shapes if not any(_covers(other, shape) for other in shapes)]
+    found = sorted((tuple(g for g in shape if g > 1) for shape in best), key=lambda m: (len(m), -prod(m)))
+    if not ordered or n_sites > MAX_ORDERED:
+        return found
+    return [order for mesh in found for order in sorted(set(permutations(mesh)), reverse=True)]
+
+
+def _factorisations(n: int) -> Iterator[tuple[int, int, int]]:
+    """Every way to write a number as three factors, largest first."""
+    for c in range(1, round(n ** (1 / 3)) + 1):
+        if n % c == 0:
+            rest = n // c
+            for b in range(c, isqrt(rest) + 1):
+                if rest % b == 0:
+                    yield rest // b, b, c
+
+
+def _covers(large: tuple[int, int, int], small: tuple[int, int, int]) -> bool:
+    return large != small and all(a >= b for a, b in zip(large, small, strict=True))
 
 
 def n_sites(mesh: Mesh) -> int:
@@ -289,11 +332,13 @@ def is_satisfied(have: Placement, need: Placement) -> bool:
 def on_mesh(placement: Placement, mesh: Mesh) -> Placement:
     """A placement on one mesh dimension, said on another mesh of as many sites: the same ranges at each.
 
+    On a mesh of other sites it cannot be said, and stays as it is.
+
     Example:
         >>> str(on_mesh(Placement((4,), (Split("i"),)), (2, 2)))
         'split(i)×split(i) on 2×2'
     """
-    if placement.mesh == mesh:
+    if placement.mesh == mesh or n_sites(placement.mesh) != n_sites(mesh):
         return placement
     role = placement.roles[0] if placement.roles else ALL
     return Placement(mesh, (role,) * len(mesh))

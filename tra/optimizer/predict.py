@@ -11,7 +11,7 @@ from tra.optimizer.placement import box_of
 from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
 from tra.optimizer.repartition import repartition_received
 from tra.optimizer.search import Assignment
-from tra.optimizer.stages import Program, Stage
+from tra.optimizer.stages import Program, Stage, sites_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def predict(program: Program, assignment: Assignment) -> Prediction:
     return Prediction(
         bytes_moved=sum(moved(node) for node in nodes),
         paper_bytes=sum(_paper(node) for node in nodes if is_exchange(node)),
-        flops=sum(choice.flops * choice.copies for choice in assignment.chosen.values()),
+        flops=sum(op.flops * assignment.chosen[digest].copies for digest, op in assignment.operators.items()),
         peak_bytes_per_site=peak_bytes(program),
         tasks=program.n_tasks,
         seconds=assignment.seconds,
@@ -96,7 +96,7 @@ def peak_bytes(program: Program) -> int:
     """
     held = {node.digest: node for node in plan_order(*program.roots)}
     sites = range(program.n_sites)
-    given = [sum(n_bytes(n.type, box_of(n.type, n.placement, site)) for n in program.given) for site in sites]
+    given = [sum(_held(n, site) for n in program.given) for site in sites]
     stages = [_working_set(stage, site, held) for stage in program.stages for site in sites]
     return max(*given, *stages, 0)
 
@@ -107,6 +107,8 @@ def _working_set(stage: Stage, site: int, held: Mapping[str, Plan]) -> int:
 
 def _held(node: Plan, site: int) -> int:
     """Bytes of a node's tiles at a site; an exchange of parts leaves a bag, each part with its bytes."""
+    if site >= sites_of(node):
+        return 0
     match node:
         case Broadcast(child=child) | Shuffle(child=child):
             arriving = pieces(child.type, child.placement, node.placement)

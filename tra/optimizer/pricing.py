@@ -10,13 +10,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tra.algebra.live import frontier
-from tra.algebra.nodes import Expr, Retile, Source
+from tra.algebra.nodes import Expr, Filter, ReKey, Retile, Source, Transform
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
 from tra.optimizer.cost import CostModel, is_legal
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import ALL, Mesh, Parts, Placement, Role, Split, box_of, n_sites, on_mesh
 from tra.optimizer.strategies import Choice
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A strategy that an operator must have.
+
+    Attributes:
+        expr: the result; the hint is for the topmost operator in it that combines or folds tiles.
+        strategy: the name of a strategy, with or without what comes after its comma; None for any.
+        split: the key that each mesh dimension splits, None for one that splits nothing; None for any.
+    """
+
+    expr: Expr
+    strategy: str | None = None
+    split: tuple[str | None, ...] | None = None
+
+    @property
+    def operator(self) -> Expr:
+        """The operator meant: re-keys, filters and transforms above it follow the result."""
+        node = self.expr
+        while isinstance(node, ReKey | Filter | Transform):
+            node = node.child
+        return node
+
+    def allows(self, choice: Choice) -> bool:
+        """Claims that a choice is as the hint wants it."""
+        named = self.strategy in (None, choice.rule, choice.rule.partition(",")[0])
+        return named and self.split in (None, choice.vector)
 
 
 @dataclass(frozen=True)
@@ -29,8 +57,9 @@ class Context:
         placed: placements of stored relations, by source id.
         uploads: source ids whose tiles the client has to send.
         targets: placements that results must end in, by digest.
-        memory_limit: bytes that one site may use, or None.
+        memory_limit: bytes that one operator may use at one site, or None.
         without: names of rules that are switched off.
+        hints: what the user asks of operators, and not the cost.
     """
 
     n_sites: int = 1
@@ -40,6 +69,7 @@ class Context:
     targets: Mapping[str, Placement] = field(default_factory=dict)
     memory_limit: int | None = None
     without: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 def settled(type_: RelType, placement: Placement) -> Placement:
@@ -96,6 +126,7 @@ class Pricing:
         for digest, operator in graph.items():
             for position, child in enumerate(operator.children):
                 self.users[child.digest].append((digest, position))
+        self._work: dict[str, float] = {}
         self._transfers: dict[tuple[str, Placement, Placement], float] = {}
 
     def total(self) -> float:
@@ -121,7 +152,9 @@ class Pricing:
         operator, model = self.graph[digest], self.context.model
         if isinstance(operator.expr, Source):
             return model.load(operator.type, choice.output, operator.expr.id in self.context.uploads)
-        return model.work(choice)
+        if digest not in self._work:
+            self._work[digest] = model.work(operator)
+        return choice.share * self._work[digest]
 
     def conversions(self, digest: str) -> float:
         """Seconds to bring a result to each placement that users need it in, and to its final one."""

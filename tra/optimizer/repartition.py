@@ -178,10 +178,11 @@ def repartition_received(
         for operand, (old, placed) in enumerate(zip(types, have, strict=True)):
             offsets = _offsets(windows, along, operand)
             everything = tuple((0, key.domain) for key in old.keys)
-            all_, own = (
-                _n_shared(old, box, type_, wanted, windows[operand], offsets)
-                for box in (everything, box_of(old, placed, site))
-            )
+            all_ = _n_shared(old, everything, type_, wanted, windows[operand], offsets)
+            own = 0
+            if site < n_sites(placed.mesh):
+                held = box_of(old, placed, site)
+                own = _n_shared(old, held, type_, wanted, windows[operand], offsets)
             total += (n_tellers(placed, need, site) * all_ - own) / placed.scatter
         totals.append(round(total) * type_.dtype.itemsize)
     return tuple(totals)

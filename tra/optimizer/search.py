@@ -3,8 +3,8 @@
 On each mesh the price of a plan is a sum of small tables, and variable elimination finds the choices that
 make it least. Where a query shares results so widely that tables would be too large, they are replaced by
 simpler ones, and the result is no longer proven best: it is *bounded*. Operators are then reconsidered one at
-a time, each against all its neighbours, until nothing improves, and so is a first guess from a sweep over the
-query, operands first: no change of a single operator is cheaper than what comes out.
+a time, each against all its neighbours, until nothing improves; in small queries so is a guess from a sweep
+over the query, operands first. No change of a single operator is cheaper than what comes out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from tra.algebra.nodes import Expr, Source
 from tra.optimizer.elimination import eliminate
 from tra.optimizer.factors import price_factors
 from tra.optimizer.operators import Operator, is_leaf, operator_graph
-from tra.optimizer.placement import Mesh, Placement, meshes, on_mesh
+from tra.optimizer.placement import Mesh, meshes, on_mesh
 from tra.optimizer.pricing import Context, Pricing, working_set
 from tra.optimizer.strategies import Choice, choices
 
 _MAX_SWEEPS = 64
+_MAX_GUESSED = 64  # operators: beyond, a second start is not worth its time
 _NEGLIGIBLE = 1e-12  # seconds: less is rounding
 
 
@@ -42,7 +43,6 @@ class Assignment:
         operators: what was placed, by digest.
         chosen: the strategy of each.
         seconds: the price of the whole.
-        alternatives: for each operator the price of every strategy, the rest of the plan staying as it is.
         is_optimal: claims that no other choices on these meshes are cheaper; otherwise the plan is *bounded*.
     """
 
@@ -50,17 +50,17 @@ class Assignment:
     operators: Mapping[str, Operator]
     chosen: Mapping[str, Choice]
     seconds: float
-    alternatives: Mapping[str, tuple[Alternative, ...]]
     is_optimal: bool = False
 
 
-def search(roots: tuple[Expr, ...], context: Context, frugal: bool = False) -> Assignment:
-    """The cheapest assignment over all meshes; ties go to the first mesh.
+def search(roots: tuple[Expr, ...], context: Context) -> Assignment | None:
+    """The cheapest assignment over all meshes, or None where none keeps to the memory limit.
+
+    Ties go to the first mesh.
 
     Args:
         roots: the results wanted.
         context: the cluster, and where stored relations lie.
-        frugal: takes for each operator only choices that need the least memory.
 
     Example:
         >>> from tra.optimizer.rules.examples import product
@@ -69,23 +69,47 @@ def search(roots: tuple[Expr, ...], context: Context, frugal: bool = False) -> A
         ((2, 2), ['split', 'split', '2-D split'])
     """
     graph = operator_graph(*roots)
-    found = [_Search(graph, roots, mesh, context, frugal).run() for mesh in meshes(context.n_sites)]
+    ordered = bool(context.placed or context.targets)
+    tried = (_Search(graph, roots, mesh, context) for mesh in meshes(context.n_sites, ordered))
+    found = [one.run() for one in tried if all(one.options.values())]
+    if not found:
+        return None
     best = min(found, key=lambda a: a.seconds)
     return replace(best, is_optimal=all(a.is_optimal for a in found))
 
 
-def options_of(operator: Operator, mesh: Mesh, placed: Mapping[str, Placement]) -> list[Choice]:
-    """The choices for an operator; a stored relation has the placement it is stored in.
+def alternatives(
+    found: Assignment, roots: tuple[Expr, ...], context: Context
+) -> dict[str, tuple[Alternative, ...]]:
+    """For each operator the whole plan's price with every strategy, the rest of it staying as it is.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import product
+        >>> roots, context = (product(2000),), Context(n_sites=2)
+        >>> listed = list(alternatives(search(roots, context), roots, context).values())[-1]
+        >>> [alternative.rule for alternative in listed]
+        ['broadcast right', 'broadcast left', 'co-partition, aggregate before shuffle', 'compute everywhere']
+    """
+    return _Search(found.operators, roots, found.mesh, context).alternatives(found.chosen)
+
+
+def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]:
+    """The choices for an operator that keep to the memory limit; a stored relation lies where it is stored.
 
     Example:
         >>> import tra
         >>> A = tra.from_array([1.0, 2.0], tile=1, name="A")
-        >>> len(options_of(Operator(A.expr), (2,), {}))
+        >>> len(options_of(Operator(A.expr), (2,), Context(n_sites=2)))
         2
     """
-    if isinstance(operator.expr, Source) and operator.expr.id in placed:
-        return choices(operator, mesh, on_mesh(placed[operator.expr.id], mesh))
-    return choices(operator, mesh)
+    if isinstance(operator.expr, Source) and operator.expr.id in context.placed:
+        return choices(operator, mesh, on_mesh(context.placed[operator.expr.id], mesh))
+    found = choices(operator, mesh)
+    for hint in context.hints:
+        if hint.operator.digest == operator.digest:
+            found = [option for option in found if hint.allows(option)]
+    limit = context.memory_limit
+    return found if limit is None else [o for o in found if working_set(operator, o) <= limit]
 
 
 class _Search:
@@ -97,37 +121,39 @@ class _Search:
         roots: tuple[Expr, ...],
         mesh: Mesh,
         context: Context,
-        frugal: bool,
     ) -> None:
         self.graph, self.mesh = graph, mesh
         self.prices = Pricing(graph, roots, mesh, context)
-        self.options = {digest: options_of(op, mesh, context.placed) for digest, op in graph.items()}
-        if frugal:
-            self.options = {digest: _least(graph[digest], found) for digest, found in self.options.items()}
+        self.options = {digest: options_of(op, mesh, context) for digest, op in graph.items()}
 
     def run(self) -> Assignment:
         prices = self.prices
-        for digest in self.graph:
-            prices.chosen.update(self._best(digest)[1])
-        self._settle()
-        guess, seconds = dict(prices.chosen), prices.total()
         is_optimal = self._eliminate()
+        if not is_optimal:
+            self._settle()
+            if len(self.graph) <= _MAX_GUESSED:
+                self._guess()
+        return Assignment(self.mesh, self.graph, dict(prices.chosen), prices.total(), is_optimal)
+
+    def _guess(self) -> None:
+        """Takes a sweep over the query, operands first, where that leads to a cheaper plan."""
+        found, seconds = dict(self.prices.chosen), self.prices.total()
+        self.prices.chosen.clear()
+        for digest in self.graph:
+            self.prices.chosen.update(self._best(digest)[1])
         self._settle()
-        if prices.total() > seconds:
-            prices.chosen.update(guess)
-        chosen = dict(prices.chosen)
-        return Assignment(self.mesh, self.graph, chosen, prices.total(), self._alternatives(), is_optimal)
+        if self.prices.total() >= seconds:
+            self.prices.chosen.update(found)
 
     def _eliminate(self) -> bool:
         """Chooses by variable elimination; claims that the choices are the best there are."""
         factors = price_factors(self.prices, self.options)
-        sizes = {digest: len(found) for digest, found in self.options.items()}
-        values = eliminate(sizes, factors.tables)
-        if values is not None:
-            self.prices.chosen.update(
-                {digest: self.options[digest][value] for digest, value in values.items()}
-            )
-        return factors.is_exact and values is not None
+        values = eliminate(factors.sizes, factors.tables)
+        if values is None:
+            self.prices.chosen.update({digest: found[0] for digest, found in self.options.items()})
+            return False
+        self.prices.chosen.update({digest: found[values[digest]] for digest, found in self.options.items()})
+        return factors.is_exact
 
     def _settle(self) -> None:
         """Reconsiders operators one at a time until nothing improves."""
@@ -182,8 +208,9 @@ class _Search:
         self.prices.chosen[source] = option
         return self.prices.around(source)
 
-    def _alternatives(self) -> dict[str, tuple[Alternative, ...]]:
+    def alternatives(self, chosen: Mapping[str, Choice]) -> dict[str, tuple[Alternative, ...]]:
         """For each operator the price of every strategy, the rest of the plan staying as it is."""
+        self.prices.chosen.update(chosen)
         total, listed = self.prices.total(), {}
         for digest, options in self.options.items():
             here = self.prices.around(digest)
@@ -194,11 +221,6 @@ class _Search:
                     best[option.rule] = Alternative(option.rule, option.vector, seconds)
             listed[digest] = tuple(sorted(best.values(), key=lambda a: a.seconds))
         return listed
-
-
-def _least(operator: Operator, options: list[Choice]) -> list[Choice]:
-    sizes = [working_set(operator, option) for option in options]
-    return [option for option, size in zip(options, sizes, strict=True) if size == min(sizes)]
 
 
 __all__ = ["Alternative", "Assignment", "Context", "options_of", "search"]

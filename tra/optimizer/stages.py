@@ -120,8 +120,9 @@ class Program:
     def results(self) -> tuple[tuple[Output, ...], ...]:
         """For each root, what each site holds of it."""
         home = _homes(self.stages)
-        sites = range(self.n_sites)
-        return tuple(tuple(Output(home.get(r.digest), s, r.digest) for s in sites) for r in self.roots)
+        return tuple(
+            tuple(Output(home.get(r.digest), s, r.digest) for s in range(sites_of(r))) for r in self.roots
+        )
 
     def needs_cut(self, output: Output) -> bool:
         """Claims that the output is not all that a task of this program returns."""
@@ -138,8 +139,19 @@ class Program:
 
     @property
     def n_sites(self) -> int:
-        """Sites of the mesh."""
-        return n_sites(self.roots[0].placement.mesh)
+        """Sites that have anything to do or to hold."""
+        return max(sites_of(node) for node in (*self.roots, *self.given, *(s.nodes[0] for s in self.stages)))
+
+
+def sites_of(node: Plan) -> int:
+    """How many sites hold the result of a node; a stage runs at the sites of its nodes, which have one mesh.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> sites_of(scan())
+        2
+    """
+    return n_sites(node.placement.mesh)
 
 
 def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
@@ -158,8 +170,7 @@ def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
     held = {node.digest: node for node in plan_order(*roots) if isinstance(node, Scan) and node.id in given}
     stages = cut_stages(roots, held)
     home = _homes(stages)
-    sites = range(n_sites(roots[0].placement.mesh))
-    tasks = tuple(_task(stage, site, home) for stage in stages for site in sites)
+    tasks = tuple(_task(stage, site, home) for stage in stages for site in range(sites_of(stage.nodes[0])))
     return Program(roots, tuple(held.values()), stages, tasks)
 
 

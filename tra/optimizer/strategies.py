@@ -45,8 +45,6 @@ class Choice:
         output: the placement of the result.
         rule: the name of the strategy.
         share: the part of the work that the slowest site does.
-        flops: operations of the operator, each counted once.
-        bytes_touched: bytes read and written, each counted once.
     """
 
     vector: Vector
@@ -54,8 +52,6 @@ class Choice:
     output: Placement
     rule: str
     share: float
-    flops: float
-    bytes_touched: int
 
     @property
     def copies(self) -> int:
@@ -74,7 +70,7 @@ def choices(operator: Operator, mesh: Mesh, fixed: Placement | None = None) -> l
         ['broadcast right', 'co-partition, aggregate before shuffle', 'broadcast left', 'compute everywhere']
     """
     if fixed is not None:
-        return [_choice(operator, (None,) * len(mesh), (), fixed, "stored")]
+        return [_choice(operator, (None,) * len(fixed.mesh), (), fixed, "stored")]
     return [*_vectors(operator, mesh), *_parts_through(operator, mesh)]
 
 
@@ -173,7 +169,7 @@ def _choice(
     for label, n in parts.items():
         domain = type_.domain(label)
         share *= max(b - a for a, b in (cut(domain, n, p) for p in range(n))) / max(domain, 1)
-    return Choice(vector, inputs, output, rule, share, operator.flops, operator.bytes_touched)
+    return Choice(vector, inputs, output, rule, share)
 
 
 def _rule(operator: Operator, vector: Vector) -> str:
@@ -214,5 +210,7 @@ def _join_rule(sides: set[str]) -> str:
             return "broadcast left"
         case ("left", "right"):
             return "2-D split"
+        case ("both", "left", "right"):
+            return "replicate (3-D)"
         case _:
             return "replicate (mixed split)"

@@ -34,6 +34,13 @@ def define(statement: s.Load | s.Let | s.View, scope: Scope, base: Path | None =
 
     Raises:
         Problem: a name is not known, a file not there, or the algebra refuses what is asked.
+
+    Example:
+        >>> from tra.sql.parser import parse_text
+        >>> scope = Scope({"x": [1.0, 2.0]})
+        >>> define(parse_text("LET y[i] = 2 * x[i]")[0], scope)
+        >>> scope.relations["y"]
+        [i:1] of 2 float64
     """
     name = statement.name.text
     match statement:
@@ -67,6 +74,14 @@ def bind_query(query: s.Query, scope: Scope) -> Relation:
 
     Raises:
         Problem: a name is not known, or the algebra refuses what is asked.
+
+    Example:
+        >>> import tra
+        >>> from tra.sql.parser import parse_text
+        >>> (statement,) = parse_text("SELECT A.i, SUM(A.tile) FROM A GROUP BY A.i")
+        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], keys=("i", "j"), tile=1)
+        >>> bind_query(statement.query, Scope({"A": A}))
+        [i:2] of 1/2×1 float64
     """
     if isinstance(query, s.Table):
         return scope.find(query.name)

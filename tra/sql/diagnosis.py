@@ -9,35 +9,25 @@ from difflib import get_close_matches
 
 from lark import Token
 
+from tra.sql.habits import habit
 from tra.sql.numerals import span_of_token
 from tra.sql.problems import Problem, Span
 from tra.sql.vocabulary import KEYWORDS, QUERY_STARTS, RESERVED, STATEMENT_STARTS, STATEMENTS, expected
 
 _CLOSES = {"RPAR": "LPAR", "RSQB": "LSQB"}
 _LATER = ("TRAIN", "INITIALIZE")  # statements that are planned
-_OPERATORS = ("PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "PERCENT")
+# Operators, and the functions that do the same to tiles.
+_OPERATORS = {
+    "PLUS": "ADD", "MINUS": "SUB", "STAR": "MUL", "SLASH": "DIV", "CIRCUMFLEX": "POW", "PERCENT": "MOD",
+}  # fmt: skip
 _LONGEST_SHOWN = 30
 
-# Two tokens in a row that are a habit from elsewhere.
+# Two tokens in a row of which the second is too much.
 _PAIRS = {
-    ("EQUAL", "EQUAL"): "equality is written =",
-    ("STAR", "STAR"): "a power is written ^",
-    ("SLASH", "SLASH"): "comments begin with --",
-    ("SLASH", "STAR"): "comments begin with --",
-    ("COLON", "EQUAL"): "LET assigns with =",
     ("EQUAL", "SELECT"): "a query is named by CREATE VIEW name AS SELECT ...",
     ("LSQB", "RSQB"): "what has no indices is written without brackets",
     ("SEMICOLON", "SEMICOLON"): "remove the second",
-}
-_CHARACTERS = {
-    "@": "a matrix product is SUM(A[i, k] * B[k, j]), in a SELECT SUM(MATMUL(A.tile, B.tile))",
-    "&": "conditions are joined by AND",
-    "|": "conditions are joined by OR",
-    "!": "a condition is negated by NOT, inequality is <>",
-    "#": "comments begin with --",
-    **dict.fromkeys("‘’“”", "quotes are straight: 'text', \"name\""),
-    "−": "the minus sign is the hyphen -",
-    "×": "products are written *",
+    ("SELECT", "STAR"): "name the keys and the tile: SELECT A.i, A.j, A.tile FROM A",
 }
 
 
@@ -57,6 +47,11 @@ class Situation:
     before: Token | None = None
     brackets: list[Token] = field(default_factory=list)
 
+    @property
+    def is_let(self) -> bool:
+        """Claims that the statement is a LET."""
+        return self.first is not None and self.first.type == "LET"
+
     def read(self, token: Token) -> None:
         """Takes in the next token."""
         kind = token.type
@@ -70,7 +65,13 @@ class Situation:
 
 
 def unexpected_token(token: Token, accepts: Set[str], situation: Situation) -> Problem:
-    """The problem that `token` may not stand where it does."""
+    """The problem that `token` may not stand where it does.
+
+    Example:
+        >>> problem = unexpected_token(Token("NAME", "FRM"), {"FROM"}, Situation())
+        >>> problem.message, problem.hint
+        ("expected FROM, found 'FRM'", 'did you mean FROM?')
+    """
     misspelt = _unknown_start(token, accepts, situation)
     if misspelt:
         return misspelt
@@ -87,10 +88,15 @@ def unexpected_token(token: Token, accepts: Set[str], situation: Situation) -> P
 
 
 def unexpected_character(text: str, position: int, accepts: Set[str], situation: Situation) -> Problem:
-    """The problem that no token at all begins at `position`."""
+    """The problem that no token at all begins at `position`.
+
+    Example:
+        >>> problem = unexpected_character("a @ b", 2, {"SEMICOLON", "$END"}, Situation())
+        >>> problem.message, problem.span
+        ("expected ';', found '@'", Span(start=2, end=3))
+    """
     char = text[position]
     line = text[position : position + 1000].split("\n", 1)[0]
-    span = Span(position, position + 1)
     if char == "'":
         return Problem(Span(position, position + len(line)), "this string is not closed: a ' is missing")
     if line.startswith('""'):
@@ -104,8 +110,10 @@ def unexpected_character(text: str, position: int, accepts: Set[str], situation:
             f"'{_shortened(number.group())}' is no number",
             "a product is written with *, such as 3 * x" if number.group().isalnum() else None,
         )
-    shown = f"'{char}'" if char.isprintable() else f"U+{ord(char):04X}"
-    return Problem(span, f"expected {expected(accepts)}, found {shown}", _CHARACTERS.get(char))
+    sign = (re.match(r"&&|\|\|", line) or [char])[0]
+    shown = f"'{sign}'" if char.isprintable() else f"U+{ord(char):04X}"
+    span = Span(position, position + len(sign))
+    return Problem(span, f"expected {expected(accepts)}, found {shown}", habit(sign, situation.is_let))
 
 
 def _unknown_start(token: Token, accepts: Set[str], situation: Situation) -> Problem | None:
@@ -147,13 +155,47 @@ def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
     last = situation.last.type if situation.last else ""
     if (last, kind) in _PAIRS:
         return _PAIRS[last, kind]
+    known = _tile_hint(kind, last, accepts) or _habit_hint(token, accepts, situation)
+    if known:
+        return known
     if kind in STATEMENT_STARTS and "SEMICOLON" in accepts:
         return "statements end with ;"
     if last == "COMMA" and kind in RESERVED:
         return "remove the comma before it"
     if kind in RESERVED and "NAME" in accepts:
         return f'{kind} is a reserved word: as a name it is written "{token}"'
-    return _bracket_hint(kind, accepts, situation) or _operator_hint(kind, last, accepts)
+    return (
+        _index_hint(kind, situation)
+        or _bracket_hint(kind, accepts, situation)
+        or _place_hint(kind, last, accepts, situation)
+    )
+
+
+def _habit_hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
+    """What to write for the token, or for the sign that it makes with the one before it."""
+    last = situation.last
+    if last is not None and last.end_pos is not None and last.end_pos == token.start_pos:
+        known = habit(f"{last}{token}", situation.is_let)
+        if known:
+            return known
+    is_word = token.type == "NAME" or token.type in RESERVED
+    if is_word and not {"STAR", "FLOAT", "COMMA", "AND", "ON"} & accepts:  # a name is asked for
+        return None
+    return habit(token, situation.is_let) if token.type not in ("STRING", "QUOTED") else None
+
+
+def _tile_hint(kind: str, last: str, accepts: Set[str]) -> str | None:
+    if kind in _OPERATORS and last in ("TILE", "RPAR") and {"STAR", "NAME"}.isdisjoint(accepts):
+        return f"tiles are combined by functions, such as {_OPERATORS[kind]}(A.tile, B.tile)"
+    return None
+
+
+def _index_hint(kind: str, situation: Situation) -> str | None:
+    """What to write for a place, a range or a shift among indices."""
+    is_index = situation.is_let and situation.brackets and situation.brackets[-1].type == "LSQB"
+    if is_index and kind in (*_OPERATORS, "INT", "COLON"):
+        return "an index is a name; a part of a tensor is RETILE A[0:2, *] TO (...)"
+    return None
 
 
 def _bracket_hint(kind: str, accepts: Set[str], situation: Situation) -> str | None:
@@ -167,11 +209,17 @@ def _bracket_hint(kind: str, accepts: Set[str], situation: Situation) -> str | N
     return None
 
 
-def _operator_hint(kind: str, last: str, accepts: Set[str]) -> str | None:
+def _place_hint(kind: str, last: str, accepts: Set[str], situation: Situation) -> str | None:
     if kind in ("COMPARATOR", "EQUAL") and "STAR" in accepts:
         return "conditions on keys follow WHERE" if "FROM" in accepts else "comparisons do not chain"
-    if kind in _OPERATORS and last in ("TILE", "RPAR") and {"STAR", "NAME"}.isdisjoint(accepts):
-        return "tiles are combined by functions, such as ADD(A.tile, B.tile)"
+    if kind == "COLON" and accepts <= {"EQUAL", "LSQB"}:
+        return "LET assigns with ="
+    if kind == "LPAR" and situation.is_let and accepts == {"EQUAL", "LSQB"}:
+        return "indices stand in brackets, such as C[i, j]"
+    if accepts == {"VIEW"}:
+        return "a query is named by CREATE VIEW name AS ..., also one that has a name"
+    if kind == "NAME" and {"AS", "JOIN"} <= accepts:
+        return "another name of a table follows AS"
     return None
 
 

@@ -30,6 +30,11 @@ def element_kernel(call: s.Call, also: Iterable[str]) -> Kernel:
 
     Raises:
         Problem: there is no such kernel, or it works on whole tiles.
+
+    Example:
+        >>> call = s.Call(s.Name("relu"), None, (s.Tensor(s.Name("x")),))
+        >>> element_kernel(call, also=()).name
+        'relu'
     """
     by = find_kernel(call.function, call.options, also)
     name = call.function.text.upper()
@@ -60,6 +65,14 @@ def apply_to_elements(
 
     Raises:
         Problem: the tensors do not fit together.
+
+    Example:
+        >>> import tra
+        >>> x, y = (Labelled(tra.from_array([1.0, 2.0]).expr, (label,)) for label in "ij")
+        >>> apply_to_elements(kernel("add"), [x, y], ("j", "i"), s.Literal(0)).labels
+        ('j', 'i')
+        >>> apply_to_elements(kernel("add"), [2, 3], (), s.Literal(0))
+        5
     """
     numbers = {place: value for place, value in enumerate(values) if not isinstance(value, Labelled)}
     tensors = [value for value in values if isinstance(value, Labelled)]
@@ -95,6 +108,12 @@ def pairwise(by: Kernel, one: Labelled, other: Labelled, left: Sequence[str]) ->
 
     Raises:
         SchemaError: extents differ, or an operand has holes that the kernel cannot skip.
+
+    Example:
+        >>> import tra
+        >>> x, y = (Labelled(tra.from_array([1.0, 2.0], keys=(key,)).expr, (key,)) for key in "ij")
+        >>> print(pairwise(kernel("mul"), x, y, left=("j", "i")).type)
+        [j:1, i:1] of 2×2 float64
     """
     order = _order(one, other, left)
     holed = {place for place, operand in enumerate((one, other)) if not is_dense(operand.type)}

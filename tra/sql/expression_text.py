@@ -40,24 +40,44 @@ def name_text(name: s.Name) -> str:
 
 
 def key_name_text(name: s.Name) -> str:
-    """A key's name in a SELECT, where a bare ``tile`` is the tile."""
+    """A key's name in a SELECT, where a bare ``tile`` is the tile.
+
+    Example:
+        >>> key_name_text(s.Name("i")), key_name_text(s.Name("tile"))
+        ('i', '"tile"')
+    """
     return f'"{name.text}"' if re.fullmatch("tile", name.text, re.IGNORECASE) else name_text(name)
 
 
 def names_text(names: tuple[s.Name, ...]) -> str:
-    """Names with commas between them."""
+    """Names with commas between them.
+
+    Example:
+        >>> names_text((s.Name("i"), s.Name("from")))
+        'i, "from"'
+    """
     return ", ".join(map(name_text, names))
 
 
 def function_text(name: s.Name) -> str:
-    """A function's name, in upper case where it is the same function."""
+    """A function's name, in upper case where it is the same function.
+
+    Example:
+        >>> function_text(s.Name("relu")), function_text(s.Name("größe"))
+        ('RELU', 'größe')
+    """
     if name.text.lower() == "where":
         return "WHERE"
     return name_text(s.Name(name.text.upper())) if name.text.isascii() else name_text(name)
 
 
 def string_text(value: str) -> str:
-    """A string in single quotes."""
+    """A string in single quotes.
+
+    Example:
+        >>> string_text("it's")
+        "'it''s'"
+    """
     if "\n" in value:
         raise QueryError(f"{value!r} cannot be written as a string: it has a line break")
     return "'" + value.replace("'", "''") + "'"
@@ -141,7 +161,12 @@ def expr_text(expr: s.Expr, asked: int = _COMPARISON) -> str:
 
 
 def bracketed(indices: tuple[s.Name, ...] | None) -> str:
-    """Indices in brackets, nothing for None."""
+    """Indices in brackets, nothing for None.
+
+    Example:
+        >>> bracketed((s.Name("i"), s.Name("j"))), bracketed(None)
+        ('[i, j]', '')
+    """
     return "" if indices is None else f"[{names_text(indices)}]"
 
 

@@ -29,6 +29,12 @@ def bind_generated(query: s.Constant | s.Iota | s.Random) -> Expr:
 
     Raises:
         Problem: its keys, axes or dtype do not fit together.
+
+    Example:
+        >>> from tra.sql.parser import parse_text
+        >>> (statement,) = parse_text("IOTA (i: 3) AXES (10 BY i TO 25) ALONG 0 TYPE int64")
+        >>> print(bind_generated(statement.query).type)
+        [i:3] of 10/25 int64
     """
     type_ = _type(query)
     with at(query.span):
@@ -38,7 +44,7 @@ def bind_generated(query: s.Constant | s.Iota | s.Random) -> Expr:
 def _maker(query: s.Constant | s.Iota | s.Random) -> Maker:
     match query:
         case s.Constant(value=s.Literal(value)):
-            _check_value(query.value, dtype_of(query.dtype))
+            _check_value(query.value, _dtype_of(query.dtype))
             return Constant(value)
         case s.Iota(axis=axis):
             return Iota(axis.value)
@@ -68,7 +74,7 @@ def _type(query: s.Constant | s.Iota | s.Random) -> RelType:
             raise Problem(domain.span, f"two keys are called {domain.key.text}")
         keys.append(Key(domain.key.text, domain.size.value))
     axes = tuple(_axis(axis, keys) for axis in query.layout.axes)
-    type_ = RelType(tuple(keys), axes, dtype_of(query.dtype), Box(()))
+    type_ = RelType(tuple(keys), axes, _dtype_of(query.dtype), Box(()))
     live = full_box(type_) if query.live is None else _live(query.live, type_)
     return RelType(type_.keys, axes, type_.dtype, live)
 
@@ -122,7 +128,7 @@ def _ranges(written: Sequence[int | s.Range], live: s.Live, type_: RelType) -> t
 # --- dtypes ----------------------------------------------------------------------------------------
 
 
-def dtype_of(name: s.Name) -> np.dtype[Any]:
+def _dtype_of(name: s.Name) -> np.dtype[Any]:
     """The dtype of a name; a pair of value and index is called ``"pair(float64, int64)"``.
 
     Raises:
@@ -130,7 +136,7 @@ def dtype_of(name: s.Name) -> np.dtype[Any]:
     """
     pair = _PAIR.fullmatch(name.text)
     if pair:
-        parts = [dtype_of(s.Name(text, span=name.span)) for text in pair.groups()]
+        parts = [_dtype_of(s.Name(text, span=name.span)) for text in pair.groups()]
         return np.dtype([("value", parts[0]), ("index", parts[1])])
     try:
         found = np.dtype(name.text)

@@ -20,6 +20,12 @@ def generated_syntax(node: Generated) -> s.Constant | s.Iota | s.Random:
 
     Raises:
         QueryError: a number in it cannot be written, or its keys are known only when it runs.
+
+    Example:
+        >>> from tra.sql.generated_text import generated_text
+        >>> type_ = RelType((), (Axis(5, (), 5),), np.dtype("int64"), Box(()))
+        >>> generated_text(generated_syntax(Generated(type_, Iota(0))))
+        'IOTA () AXES (5) ALONG 0 TYPE int64'
     """
     layout, dtype, live = _layout(node.type), dtype_name(node.type.dtype), _live_syntax(node.type)
     match node.maker:
@@ -37,6 +43,10 @@ def literal(value: Any) -> s.Literal:
 
     Raises:
         QueryError: it is nothing that text can say.
+
+    Example:
+        >>> literal((1, -2.0))
+        Literal(value=(1, -2.0))
     """
     if not _has_text(value):
         raise QueryError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from tra.algebra.kernel import kernel
+from tra.algebra.kernel import kernel, kernel_names
 from tra.algebra.key_function import Var
 from tra.algebra.labelled import Labelled, labelled, renamed_keys, transposed
 from tra.algebra.nodes import Expr, ReKey
@@ -19,6 +19,7 @@ from tra.algebra.relation import Relation
 from tra.sql import syntax as s
 from tra.sql.element_form import Value, apply_to_elements, element_kernel
 from tra.sql.index_use import IndexUse, factors
+from tra.sql.kernel_form import check_function
 from tra.sql.number_form import folded
 from tra.sql.problems import Problem
 from tra.sql.reduction_form import FUNCTIONS, KEEPING, along_index, is_reduction, reduced
@@ -35,6 +36,13 @@ def bind_let(let: s.Let, scope: Scope) -> Result:
 
     Raises:
         Problem: a name is not known, indices do not fit, or the algebra refuses what is asked.
+
+    Example:
+        >>> import numpy as np
+        >>> from tra.sql.parser import parse_text
+        >>> (let,) = parse_text("LET C[i, k] = SUM(A[i, j] * B[j, k])")
+        >>> bind_let(let, Scope({"A": np.ones((2, 3)), "B": np.ones((3, 4))}))
+        [i:1, k:1] of 2×4 float64
     """
     match let:
         case s.Let(indices=None, value=s.Tensor(name=name, indices=None)):
@@ -110,6 +118,8 @@ class _IndexForm:
             expr: the part.
             outside: the indices used outside of it, which a reduction within it may not bind by itself.
         """
+        if isinstance(expr, s.Call):
+            self._check_called(expr)
         parts = _parts(expr)
         values = []
         for place, part in enumerate(parts):
@@ -146,8 +156,22 @@ class _IndexForm:
             return along_index(call, values)
         return apply_to_elements(element_kernel(call, FUNCTIONS), values, self.left, call, self.new)
 
+    def _check_called(self, call: s.Call) -> None:
+        """Checks that there is such a function; which a tensor is not."""
+        tensor = next((name for name in self.scope.relations if name.lower() == call.function.text), None)
+        try:
+            check_function(call.function, FUNCTIONS)
+        except Problem as problem:
+            if tensor is None:
+                raise
+            hint = f"indices stand in brackets{_example(tensor, self.scope.relations[tensor])}"
+            raise Problem(problem.span, f"{tensor} is a tensor and no function", hint) from None
+
     def _tensor(self, tensor: s.Tensor) -> Value:
         name = tensor.name.text
+        if name not in self.scope.relations and name.lower() in {*FUNCTIONS, *kernel_names()}:
+            hint = f"such as {name.upper()}(...)"
+            raise Problem(tensor.span, f"{name} is a function, and nothing in parentheses follows it", hint)
         relation = self.scope.find(tensor.name)
         if tensor.indices is None and name in self.scope.numbers:
             return self.scope.numbers[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel, kernel_names
 from tra.errors import TraError, near_name
@@ -12,6 +12,14 @@ from tra.sql.scope import at
 
 # What SQL calls aggregations, and the kernels they are; a kernel of the user's with such a name goes first.
 AGGREGATIONS = {"sum": "add", "prod": "mul", "any": "logical_or", "all": "logical_and"}
+
+# What functions are called elsewhere, or would be if they did what they do here.
+_ELSEWHERE = {
+    "average": "mean", "avg": "mean", "ceiling": "ceil", "if": "where", "iif": "where", "ln": "log",
+    "maximum": "max", "minimum": "min", "power": "pow", "remainder": "mod", "stddev": "std", "total": "sum",
+    "variance": "var",
+}  # fmt: skip
+_OF_INDICES = ("mean", "var", "std", "argmin", "argmax")  # what the index form has beside kernels
 
 
 def find_kernel(
@@ -26,9 +34,13 @@ def find_kernel(
 
     Raises:
         Problem: there is no such kernel, or it does not take these parameters.
+
+    Example:
+        >>> print(find_kernel(s.Name("softmax"), (s.Option(s.Name("axis"), s.Literal(-1)),)))
+        softmax(axis=-1)
     """
     if not is_registered(function.text):
-        raise _unknown(function, sorted({*kernel_names(), *also}))
+        raise _unknown(function, {*kernel_names(), *also})
     params = {option.name.text: option.value.value for option in options}
     if "name" in params:
         raise Problem(function.span, f"kernel {function.text} has no parameter called name")
@@ -43,13 +55,39 @@ def find_kernel(
         ) from error
 
 
-def _unknown(function: s.Name, there: list[str]) -> Problem:
-    names = [name.upper() for name in there]
+def check_function(function: s.Name, also: Iterable[str] = AGGREGATIONS) -> None:
+    """Checks that there is a function of a name: a kernel, or one of `also`.
+
+    Raises:
+        Problem: there is none; with a near name, or all names.
+
+    Example:
+        >>> check_function(s.Name("avg"), also=("mean",))
+        Traceback (most recent call last):
+        tra.sql.problems.Problem: no function AVG; did you mean 'MEAN'?
+    """
+    there = {*kernel_names(), *also}
+    if function.text not in there:
+        raise _unknown(function, there)
+
+
+def _unknown(function: s.Name, there: Set[str]) -> Problem:
+    name = function.text.upper()
     if function.text in there:
-        return Problem(function.span, f"{function.text.upper()} takes one argument, which is no constant")
-    near = near_name(function.text.upper(), names)
-    hint = None if near else f"the functions are {', '.join(names)}"
-    return Problem(function.span, f"no function {function.text.upper()}{near}", hint)
+        return Problem(function.span, f"{name} takes one argument, which is no constant")
+    meant = _ELSEWHERE.get(function.text, function.text)
+    if meant in there:
+        return Problem(function.span, f"no function {name}; did you mean {meant.upper()!r}?")
+    if function.text == "count":
+        return Problem(function.span, "no function COUNT", "the sum of a condition counts: SUM[i](A[i] > 0)")
+    if meant in _OF_INDICES:
+        hint = f"the index form has {meant.upper()}: LET m[i] = {meant.upper()}[j](A[i, j])"
+        return Problem(function.span, f"no function {name} of tiles", hint)
+    names = [other.upper() for other in sorted(there)]
+    near = near_name(name, names)
+    return Problem(
+        function.span, f"no function {name}{near}", None if near else f"the functions are {', '.join(names)}"
+    )
 
 
 def with_literals(by: Kernel, literals: Mapping[int, s.LiteralValue], call: s.Node) -> Kernel:
@@ -57,6 +95,10 @@ def with_literals(by: Kernel, literals: Mapping[int, s.LiteralValue], call: s.No
 
     Raises:
         Problem: it takes none there.
+
+    Example:
+        >>> with_literals(kernel("sub"), {0: 1.0}, s.Name("sub")).literals
+        ((0, 1.0),)
     """
     with at(call.span):
         for position, value in literals.items():

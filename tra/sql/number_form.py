@@ -64,6 +64,11 @@ def evaluated(by: Kernel, values: Sequence[Number], span: Span) -> Number:
 
     Raises:
         Problem: the kernel does not take them.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> evaluated(kernel("sqrt"), [9.0], Span(0, 0))
+        3.0
     """
     try:
         with np.errstate(all="ignore"):

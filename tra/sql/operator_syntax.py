@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from tra.algebra.key_function import Opaque
 from tra.algebra.nodes import Concat, Cut, Expr, ReKey, Retile, Stack, Tile, Window
@@ -11,29 +12,34 @@ from tra.errors import QueryError
 from tra.sql import syntax as s
 from tra.sql.key_form import key_syntax
 
-
-def tile_syntax(node: Tile, operand: s.Table) -> s.Tile:
-    """A Tile."""
-    return s.Tile(operand, s.Integer(node.axis), s.Integer(node.size), s.Name(node.key))
+Operator: TypeAlias = Tile | Concat | Stack | ReKey | Retile
 
 
-def concat_syntax(node: Concat, operand: s.Table) -> s.Concat:
-    """A Concat."""
-    return s.Concat(operand, s.Name(node.key), s.Integer(node.axis))
-
-
-def stack_syntax(node: Stack, operands: Sequence[s.Table]) -> s.Stack:
-    """A Stack."""
-    return s.Stack(tuple(operands), s.Name(node.key))
-
-
-def rekey_syntax(node: ReKey, operand: s.Table) -> s.ReKey:
-    """A ReKey, also of keys by themselves.
+def operator_syntax(node: Operator, operands: Sequence[s.Table]) -> s.Query:
+    """The query of one operator over operands that have names.
 
     Raises:
-        QueryError: its function could not be traced.
+        QueryError: a function of keys could not be traced.
+
+    Example:
+        >>> import tra
+        >>> from tra.sql.query_text import query_lines
+        >>> columns = tra.from_array([[1.0, 2.0], [3.0, 4.0]], keys=("i", "j")).tile(1, 1, "c")
+        >>> query_lines(operator_syntax(columns.expr, [s.Table(s.Name("A"))]), room=80)
+        ['TILE A AXIS 1 SIZE 1 KEY c']
     """
-    return s.ReKey(operand, key_items(node, lambda name: s.KeyRef(operand.name, s.Name(name))))
+    match node:
+        case Tile():
+            return s.Tile(operands[0], s.Integer(node.axis), s.Integer(node.size), s.Name(node.key))
+        case Concat():
+            return s.Concat(operands[0], s.Name(node.key), s.Integer(node.axis))
+        case Stack():
+            return s.Stack(tuple(operands), s.Name(node.key))
+        case ReKey():
+            table = operands[0].name
+            return s.ReKey(operands[0], key_items(node, lambda name: s.KeyRef(table, s.Name(name))))
+        case Retile():
+            return _retile(node, operands)
 
 
 def key_items(node: ReKey, reference: Callable[[str], s.KeyRef]) -> tuple[s.KeyItem, ...]:
@@ -41,6 +47,13 @@ def key_items(node: ReKey, reference: Callable[[str], s.KeyRef]) -> tuple[s.KeyI
 
     Raises:
         QueryError: its function could not be traced.
+
+    Example:
+        >>> import tra
+        >>> moved = tra.from_array([1.0, 2.0], keys=("i",), tile=1).rekey(lambda i: i + 1, keys=("place",))
+        >>> (item,) = key_items(moved.expr, lambda name: s.KeyRef(None, s.Name(name)))
+        >>> item.alias
+        Name(text='place')
     """
     if isinstance(node.function, Opaque):
         raise untraced(f"the ReKey to ({', '.join(node.keys)})")
@@ -53,15 +66,20 @@ def key_items(node: ReKey, reference: Callable[[str], s.KeyRef]) -> tuple[s.KeyI
 
 
 def untraced(what: str) -> QueryError:
-    """The error that a function of keys cannot be printed."""
+    """The error that a function of keys cannot be printed.
+
+    Example:
+        >>> print(untraced("a filter"))
+        a filter has no text: its function could not be traced; write it with arithmetic and ...
+    """
     return QueryError(
         f"{what} has no text: its function could not be traced; write it with arithmetic and comparisons "
         "of keys, with & and | and ~ for and, or and not"
     )
 
 
-def retile_syntax(node: Retile, operands: Sequence[s.Table]) -> s.Retile:
-    """A Retile: windows only where they leave something out."""
+def _retile(node: Retile, operands: Sequence[s.Table]) -> s.Retile:
+    """Windows only where they leave something out."""
     parts = []
     for operand, child, windows in zip(operands, node.operands, node.windows, strict=True):
         parts.append(s.Windowed(operand, _windows(child, windows)))

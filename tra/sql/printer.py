@@ -30,7 +30,7 @@ from tra.algebra.whole_tensor import fresh_name
 from tra.sql import syntax as s
 from tra.sql.format import format_statement
 from tra.sql.generated_syntax import generated_syntax
-from tra.sql.operator_syntax import concat_syntax, rekey_syntax, retile_syntax, stack_syntax, tile_syntax
+from tra.sql.operator_syntax import operator_syntax
 from tra.sql.select_syntax import Layers, is_identity, layers, select_syntax
 from tra.sql.source_syntax import SourceNames, head_comment
 
@@ -116,17 +116,6 @@ def _query(operator: Operator, names: dict[str, str]) -> s.Query:
         case Generated():
             return generated_syntax(operator)
         case _:
-            operands = [s.Table(s.Name(names[child.digest])) for child in operator.children]
-    match operator:
-        case Tile():
-            return tile_syntax(operator, operands[0])
-        case Concat():
-            return concat_syntax(operator, operands[0])
-        case ReKey():
-            return rekey_syntax(operator, operands[0])
-        case Stack():
-            return stack_syntax(operator, operands)
-        case Retile():
-            return retile_syntax(operator, operands)
-        case _:
-            assert_never(operator)
+            return operator_syntax(
+                operator, [s.Table(s.Name(names[child.digest])) for child in operator.children]
+            )

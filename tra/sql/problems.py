@@ -35,7 +35,12 @@ class Problem(QueryError):
 
 
 def too_deep(span: Span) -> Problem:
-    """What to raise where brackets, operators or queries nest deeper than any walk over them could follow."""
+    """What to raise where brackets, operators or queries nest deeper than any walk over them could follow.
+
+    Example:
+        >>> too_deep(Span(0, 1)).message
+        'this nests more than 200 deep'
+    """
     return Problem(
         span, f"this nests more than {MAX_HEIGHT} deep", "name a part of it with LET or CREATE VIEW"
     )

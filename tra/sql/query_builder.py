@@ -44,7 +44,12 @@ class QueryBuilder(Transformer[Token, Any]):
         keys = tuple(item for item in items.value if isinstance(item, s.KeyItem))
         tiles = [item for item in items.value if not isinstance(item, s.KeyItem)]
         if not tiles:
-            raise Problem(items.span, "no tile among the items of SELECT", "add it, such as A.tile")
+            computed = any(not isinstance(item.value, s.KeyRef) for item in keys)
+            raise Problem(
+                items.span,
+                "no tile among the items of SELECT",
+                "add it, such as " + ("MUL(A.tile, 2.0): functions combine tiles" if computed else "A.tile"),
+            )
         if len(tiles) > 1:
             raise Problem(tiles[1].span, "a second tile among the items of SELECT: there must be one")
         keys_of_groups = value_of(group_by) or ()

@@ -162,5 +162,10 @@ def _cut(cut: s.Cut) -> str:
 
 
 def sizes_text(sizes: tuple[s.Integer, ...]) -> str:
-    """Sizes in parentheses."""
+    """Sizes in parentheses.
+
+    Example:
+        >>> sizes_text((s.Integer(2), s.Integer(3)))
+        '(2, 3)'
+    """
     return f"({', '.join([str(size.value) for size in sizes])})"

@@ -55,6 +55,14 @@ def reduced(call: s.Call, values: Sequence[Value], left: Sequence[str], outside:
 
     Raises:
         Problem: there is nothing to reduce, or it is not there.
+
+    Example:
+        >>> import tra
+        >>> from tra.algebra.labelled import labelled
+        >>> x = labelled(tra.from_array([[1.0, 2.0]]).expr, ["i", "j"])
+        >>> call = s.Call(s.Name("max"), None, (s.Tensor(s.Name("x")),))
+        >>> reduced(call, [x], left=["i"], outside=frozenset()).labels
+        ('i',)
     """
     _check_shape(call)
     tensors = [value for value in values if isinstance(value, Labelled)]
@@ -97,9 +105,7 @@ def _bound(call: s.Call, labels: list[str], left: Sequence[str], outside: frozen
     else:
         bound = [label for label in labels if label not in left and label not in outside]
     if not bound:
-        what = f"{', '.join(labels)} on the left or outside of it too" if labels else "it has no indices"
-        hint = f"name what it reduces: {name}[{labels[-1]}](...)" if labels else None
-        raise Problem(call.span, f"{name} has nothing to reduce: {what}", hint)
+        raise _nothing_to_reduce(call, labels, left)
     if name in ("ARGMIN", "ARGMAX") and len(bound) > 1:
         raise Problem(
             call.span,
@@ -107,6 +113,26 @@ def _bound(call: s.Call, labels: list[str], left: Sequence[str], outside: frozen
             f"name the one: {name}[{bound[0]}](...)",
         )
     return bound
+
+
+def _nothing_to_reduce(call: s.Call, labels: list[str], left: Sequence[str]) -> Problem:
+    """The problem that the indices of an argument are all used outside of it."""
+    name = call.function.text.upper()
+    if not labels:
+        return Problem(call.span, f"{name} has nothing to reduce: its argument has no indices")
+    there = [label for label in labels if label in left]
+    others = [label for label in labels if label not in left]
+    reasons = []
+    if there:
+        reasons.append(f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} on the left")
+    if others:
+        reasons.append(f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} used outside of it too")
+    named = ", ".join(others) or labels[-1]
+    return Problem(
+        call.span,
+        f"{name} has nothing to reduce: {' and '.join(reasons)}",
+        f"name what it reduces: {name}[{named}](...)",
+    )
 
 
 def _check_named(call: s.Call, labels: Sequence[str]) -> None:
@@ -130,6 +156,14 @@ def along_index(call: s.Call, values: Sequence[Any]) -> Labelled:
 
     Raises:
         Problem: it names none, or one that the argument does not have.
+
+    Example:
+        >>> import tra
+        >>> from tra.algebra.labelled import labelled
+        >>> x = labelled(tra.from_array([[1.0, 2.0]]).expr, ["i", "j"])
+        >>> call = s.Call(s.Name("softmax"), (s.Name("j"),), (s.Tensor(s.Name("x")),))
+        >>> along_index(call, [x]).labels
+        ('i', 'j')
     """
     _check_shape(call)
     name = call.function.text.upper()

@@ -1,4 +1,8 @@
-"""Running query text: its statements one after the other, in a session."""
+"""Running query text in a session: its statements are bound, and then run one after the other.
+
+A mistake in a name, an index or a shape so shows before anything has run. Only what stands from a LOAD on
+whose file an earlier SAVE writes is bound when that has run.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from tra.algebra.relation import Relation
 from tra.backends.session import Session
-from tra.errors import TraError
+from tra.backends.storage.location import locate
+from tra.errors import CatalogError, TraError
 from tra.sql import syntax as s
 from tra.sql.binder import bind_query, define
 from tra.sql.carets import caret_error
@@ -52,12 +57,22 @@ def run_text(
 ) -> Result:
     """Runs query text in a session; what `Session.sql` does.
 
+    All statements are bound before the first one runs, so that a mistake in a later one shows before an
+    earlier one has saved anything; only a LOAD of a file that the text saves waits until it is there.
+
     The options are those of `Options`. A relation that is called as one of them cannot be passed here by
     name; it can in `tra.sql`, which has none of them.
 
     Raises:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
         TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
+
+    Example:
+        >>> import tra
+        >>> with tra.connect("local", threads=1) as session:
+        ...     result = run_text(session, "LET y[i] = 2 * x[i];", x=[1.0, 2.0])
+        >>> result.relation
+        [i:1] of 2 float64
     """
     return run_statements(session, text, relations, Options(origin, base, echo, execute))
 
@@ -76,9 +91,11 @@ def run_statements(
         [2. 4.]
     """
     run = _Run(session, text, relations, options or Options())
-    for statement in run.statements:
-        run.step(statement)
+    run.all()
     return run.result
+
+
+_Bound: TypeAlias = tuple[s.Statement, Callable[[], Any]]  # a statement and what it does when it runs
 
 
 class _Run:
@@ -90,18 +107,44 @@ class _Run:
         self._options = options
         self._scope = Scope(relations)
         self._base = None if options.base is None else Path(options.base)
-        self.statements = parse_text(text, options.origin)
+        self._statements = parse_text(text, options.origin)
+        self._waiting: list[_Bound] = []
+        self._saved: list[Path] = []
         self.result = Result(None, self._scope.relations, [])
 
-    def step(self, statement: s.Statement) -> None:
-        """Binds a statement, and runs it where it asks for that."""
+    def all(self) -> None:
+        """Binds and runs all statements."""
+        for statement in self._statements:
+            if isinstance(statement, s.Load) and self._will_be_saved(statement.path.value):
+                self._run_waiting()
+            self._bind(statement)
+        self._run_waiting()
+
+    def _will_be_saved(self, path: str) -> bool:
+        """Claims that a SAVE which has not run yet writes to a path."""
         try:
-            self._step(statement)
+            place = Path(locate(path, self._base).path).resolve()
+        except CatalogError:
+            return False
+        return any(place.is_relative_to(saved) or saved.is_relative_to(place) for saved in self._saved)
+
+    def _run_waiting(self) -> None:
+        """Runs what is bound and has not run yet."""
+        waiting, self._waiting, self._saved = self._waiting, [], []
+        for statement, action in waiting:
+            with self._located(statement):
+                action()
+
+    # --- binding ----------------------------------------------------------------------------------
+
+    def _bind(self, statement: s.Statement) -> None:
+        try:
+            self._define_or_wait(statement)
         except Problem as problem:
             error = caret_error(self._text, problem.span, problem.message, problem.hint, self._options.origin)
             raise error from problem.__cause__
 
-    def _step(self, statement: s.Statement) -> None:
+    def _define_or_wait(self, statement: s.Statement) -> None:
         match statement:
             case s.Load():
                 define(statement, self._scope, self._base)
@@ -109,17 +152,21 @@ class _Run:
                 define(statement, self._scope)
                 self.result.relation = self._scope.find(statement.name)
             case s.Save(name, path):
-                self._save(statement, self._scope.find(name), path.value)
+                relation = self._scope.find(name)
+                with self._located(statement):
+                    place = locate(path.value, self._base)
+                self._wait(statement, lambda: self._session.save(relation, place))
+                self._saved.append(Path(place.path).resolve())
             case s.Show(query):
-                self._show(statement, query)
+                self._wait_to_show(statement, query)
             case s.Explain(query, analyze):
                 relation = self._bound(query)
-                with self._running(statement) as runs:
-                    if runs:
-                        self._put(str(self._session.explain(relation, analyze=analyze)))
+                self._wait(
+                    statement, lambda: self._put(str(self._session.explain(relation, analyze=analyze)))
+                )
             case s.Run(query):
-                if statement is self.statements[-1] and self._options.echo is not None:
-                    self._show(statement, query)
+                if statement is self._statements[-1] and self._options.echo is not None:
+                    self._wait_to_show(statement, query)
                 else:
                     self._bound(query)
             case _:
@@ -129,18 +176,17 @@ class _Run:
         self.result.relation = bind_query(query, self._scope)
         return self.result.relation
 
-    def _show(self, statement: s.Statement, query: s.Query) -> None:
+    def _wait(self, statement: s.Statement, action: Callable[[], Any]) -> None:
+        if self._options.execute:
+            self._waiting.append((statement, action))
+
+    def _wait_to_show(self, statement: s.Statement, query: s.Query) -> None:
         relation = self._bound(query)
         name = query.name.text if isinstance(query, s.Table) else ""
-        with self._running(statement) as runs:
-            if runs:
-                self._put(f"{name}{relation.expr.type}\n{values_text(self._session, relation)}")
+        heading = f"{name}{relation.expr.type}"
+        self._wait(statement, lambda: self._put(f"{heading}\n{values_text(self._session, relation)}"))
 
-    def _save(self, statement: s.Save, relation: Relation, path: str) -> None:
-        place = path if self._base is None else os.path.join(self._base, path)  # noqa: PTH118 - may name a member
-        with self._running(statement) as runs:
-            if runs:
-                self._session.save(relation, place)
+    # --- running ----------------------------------------------------------------------------------
 
     def _put(self, output: str) -> None:
         self.result.outputs.append(output)
@@ -148,10 +194,10 @@ class _Run:
             self._options.echo(output)
 
     @contextmanager
-    def _running(self, statement: s.Statement) -> Iterator[bool]:
-        """Gives errors of a run their place in the text; says whether to run at all."""
+    def _located(self, statement: s.Statement) -> Iterator[None]:
+        """Gives errors of a run their place in the text."""
         try:
-            yield self._options.execute
+            yield
         except TraError as error:
             located = caret_error(self._text, statement.span, str(error), origin=self._options.origin)
             raise type(error)(str(located)) from error

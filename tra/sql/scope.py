@@ -27,6 +27,14 @@ def at(span: s.Span, schema: s.Span | None = None, hint: str | None = None) -> I
 
     Raises:
         Problem: with the message of the error, and a hint where one is given.
+
+    Example:
+        >>> try:
+        ...     with at(s.Span(3, 5)):
+        ...         raise SchemaError("extents differ")
+        ... except Problem as problem:
+        ...     print(problem.span, problem.message)
+        Span(start=3, end=5) extents differ
     """
     try:
         yield
@@ -96,7 +104,7 @@ class Scope:
         Raises:
             SchemaError: it is an integer that no dtype holds.
         """
-        relation = Relation(constant_scalar(value), {})
+        relation = Relation(_constant_scalar(value), {})
         self.define(name, relation)
         self.numbers[name] = value
 
@@ -129,7 +137,7 @@ class Scope:
         return self._needed[root.digest]
 
 
-def constant_scalar(value: Number) -> Expr:
+def _constant_scalar(value: Number) -> Expr:
     """A number as a relation without keys.
 
     Raises:

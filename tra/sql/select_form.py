@@ -15,7 +15,7 @@ from tra.algebra.nodes import Expr
 from tra.algebra.operators import aggregate, filter_keys, rekey
 from tra.algebra.whole_tensor import fresh_name
 from tra.sql import syntax as s
-from tra.sql.kernel_form import aggregation, find_kernel
+from tra.sql.kernel_form import aggregation, check_function, find_kernel
 from tra.sql.key_form import bind_key
 from tra.sql.problems import Problem
 from tra.sql.scope import at
@@ -28,6 +28,14 @@ def bind_rekey(query: s.ReKey, child: Expr) -> Expr:
 
     Raises:
         Problem: a key is not known, two keys would collide, or a computed key has no name.
+
+    Example:
+        >>> import tra
+        >>> from tra.sql.parser import parse_text
+        >>> (statement,) = parse_text("REKEY x TO (i + 1 AS place)")
+        >>> x = tra.from_array([1.0, 2.0, 3.0], keys=("i",), tile=(2,)).expr
+        >>> bind_rekey(statement.query, x).type.names
+        ('place',)
     """
     table = s.TableRef(query.operand)
     tables = Tables(s.Select((), s.TileRef(None), table), lambda _: child)
@@ -41,7 +49,16 @@ def bind_select(select: s.Select, relation_of: Callable[[s.Query], Expr]) -> Exp
 
     Raises:
         Problem: a table, key or kernel is not known, or the algebra refuses what is asked.
+
+    Example:
+        >>> import tra
+        >>> from tra.sql.parser import parse_text
+        >>> (statement,) = parse_text("SELECT i, EXP(tile) FROM x WHERE i > 0")
+        >>> x = tra.from_array([1.0, 2.0, 3.0], keys=("i",), tile=(2,)).expr
+        >>> print(bind_select(statement.query, lambda table: x).type)
+        [i:2] of 2/3 float64
     """
+    _check_functions(select.tile)
     tables = Tables(select, relation_of)
     outer, fold, inner = _layers(select.tile)
     part = bind_tile(inner, tables)
@@ -68,6 +85,16 @@ def _layers(tile: s.TileRef | s.TileCall) -> tuple[list[s.TileCall], s.TileCall 
         outer.append(inner)
         inner = operands[0]
     return outer, None, inner
+
+
+def _check_functions(tile: s.TileExpr) -> None:
+    """Checks that there is each function that is called: where one is not, the rest makes no sense either."""
+    waiting = [tile]
+    while waiting:
+        call = waiting.pop()
+        if isinstance(call, s.TileCall):
+            check_function(call.function)
+            waiting += reversed(call.arguments)
 
 
 def _filtered(part: Part, where: s.KeyExpr, tables: Tables) -> Part:

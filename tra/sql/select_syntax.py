@@ -38,13 +38,31 @@ class Layers:
 
 
 def is_identity(node: ReKey) -> bool:
-    """Claims that a ReKey changes nothing, which SELECT would leave out."""
+    """Claims that a ReKey changes nothing, which SELECT would leave out.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0]], keys=("i", "j"))
+        >>> is_identity(A.rekey(lambda i, j: (i, j), keys=("i", "j")).expr)
+        True
+        >>> is_identity(A.rekey(lambda i, j: (j, i), keys=("j", "i")).expr)
+        False
+    """
     names = node.child.type.names
     return node.keys == names and node.function == tuple(map(Var, names))
 
 
 def layers(root: Expr, uses: Counter[str]) -> Layers:
-    """The operators from `root` down that one SELECT says, none of them used elsewhere too."""
+    """The operators from `root` down that one SELECT says, none of them used elsewhere too.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0, 2.0]], keys=("i", "j"))
+        >>> root = A.aggregate(by=("i",), kernel="add").transform("relu").expr
+        >>> found = layers(root, Counter(child.digest for child in root.children))
+        >>> [by.kernel.name for by in found.outer], found.keys.by, found.join
+        (['relu'], ('i',), None)
+    """
     descent = _Descent(root, uses)
     outer = descent.transforms()
     keys = descent.take(Aggregate, ReKey)
@@ -89,6 +107,14 @@ def select_syntax(parts: Layers, names: Sequence[str]) -> s.Select:
 
     Raises:
         QueryError: a function of keys could not be traced, or a kernel is not registered.
+
+    Example:
+        >>> import tra
+        >>> from tra.sql.query_text import query_lines
+        >>> A = tra.from_array([[1.0, 2.0]], keys=("i", "j"))
+        >>> parts = layers(A.aggregate(by=("i",), kernel="max").expr, Counter())
+        >>> query_lines(select_syntax(parts, ["A"]), room=80)
+        ['SELECT A.i, MAX(A.tile) AS tile FROM A GROUP BY A.i']
     """
     tables = _tables(names)
     columns = _columns(parts, tables)

@@ -64,7 +64,14 @@ class SourceNames:
 
 
 def head_comment(expr: Expr, sources: SourceNames) -> list[str]:
-    """Comments that say what the text needs from outside: tensors to pass in, kernels to register."""
+    """Comments that say what the text needs from outside: tensors to pass in, kernels to register.
+
+    Example:
+        >>> import tra
+        >>> x = tra.from_array([1.0, 2.0], keys=("i",), name="x")
+        >>> head_comment(x.expr, SourceNames(x.expr, x.sources))
+        ['-- pass by name: x, [i:1] of 2 float64']
+    """
     lines = [f"-- pass by name: {sources.names[node.digest]}, {node.type}" for node in sources.passed]
     users = {
         node.kernel.name

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from tra.algebra.nodes import Expr
 from tra.sql import syntax as s
+from tra.sql.expression_text import key_name_text, name_text
 from tra.sql.problems import Problem
 from tra.sql.scope import unknown
 
@@ -37,6 +38,7 @@ class Tables:
 
     Attributes:
         equations: what ON says, of all joins.
+        filtered: the equalities of keys of two tables in WHERE.
         truncated: the tables that are joined with TRUNCATE.
     """
 
@@ -48,6 +50,7 @@ class Tables:
         joins = list(enumerate(select.joins, start=1))
         self.truncated = frozenset(number for number, join in joins if join.truncate)
         self.equations = [self._equation(on, number) for number, join in joins for on in join.on]
+        self.filtered = list(self._filtered(select.where))
 
     def _check_names(self) -> None:
         for number, name in enumerate(self._names):
@@ -68,6 +71,23 @@ class Tables:
                 equality.span, "both keys are of the same table", "conditions on one table follow WHERE"
             )
         return Equation(left[0], right[0], equality.span)
+
+    def _filtered(self, where: s.KeyExpr | None) -> Iterator[Equation]:
+        for part in where.operands if isinstance(where, s.And) else (where,):
+            match part:
+                case s.KeyCompare("=", s.KeyRef() as left, s.KeyRef() as right):
+                    one, other = (self._columns(ref, len(self._refs) - 1) for ref in (left, right))
+                    if len(one) == len(other) == 1 and one[0][0] != other[0][0]:
+                        yield Equation(one[0], other[0], part.span)
+
+    def name(self, number: int) -> str:
+        """How a table is written."""
+        name = self._names[number]
+        return "(...)" if name is None else name_text(s.Name(name))
+
+    def key_text(self, column: Column) -> str:
+        """How a key is written with its table."""
+        return f"{self.name(column[0])}.{key_name_text(s.Name(column[1]))}"
 
     # --- references -------------------------------------------------------------------------------
 

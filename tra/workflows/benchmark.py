@@ -136,7 +136,7 @@ def read_sizes(load: Workload, text: str | None) -> dict[str, int]:
     return {**sizes, **given}
 
 
-def inputs(load: Workload, sizes: dict[str, int]) -> Arrays:
+def _inputs(load: Workload, sizes: dict[str, int]) -> Arrays:
     """Random float32 inputs, scaled so that results stay of size one."""
     rng = np.random.default_rng(0)
     shapes = load.shapes(**sizes)
@@ -151,8 +151,15 @@ def run_benchmark(
     Returns:
         One line for tra and one for each peer; medians over the repeats. Bytes and tasks are those of the
         workload's first result.
+
+    Example:
+        >>> import tra
+        >>> with tra.connect("local", sites=2, threads=1) as session:
+        ...     rows = run_benchmark(session, workload("matmul"), {"n": 8, "k": 8, "m": 8}, peers=False)
+        >>> [(row.who, row.bytes_moved, row.tasks) for row in rows]
+        [('tra', 0, 2)]
     """
-    arrays = inputs(load, sizes)
+    arrays = _inputs(load, sizes)
     keyed = enumerate(zip(arrays, load.keys, strict=True))
     stored = session.persist(*(from_array(array, keys, name=f"I{n}") for n, (array, keys) in keyed))
     query = load.query(*stored)
@@ -227,5 +234,10 @@ def table(rows: Sequence[Timing]) -> str:
 
 
 def as_dicts(rows: Sequence[Timing]) -> list[dict[str, Any]]:
-    """The timings as plain data."""
+    """The timings as plain data.
+
+    Example:
+        >>> as_dicts([Timing("numpy", 0.5, 4.0, None, None)])
+        [{'who': 'numpy', 'seconds': 0.5, 'gflops_per_second': 4.0, 'bytes_moved': None, 'tasks': None}]
+    """
     return [asdict(row) for row in rows]

@@ -11,7 +11,8 @@ from tra.algebra.kernel import Kernel, Laws, TileFunction, make_kernel, register
 from tra.algebra.types import Tile
 from tra.errors import KernelError
 
-_BILINEAR = Laws(linear=frozenset([0, 1]), zero_preserving=True)
+_BILINEAR = Laws(linear=frozenset([0, 1]), zero_preserving=True, contraction=True)
+_LINEAR = Laws(linear=frozenset([0]), zero_preserving=True, contraction=True)
 
 
 def canonical_spec(spec: str) -> str:
@@ -52,7 +53,7 @@ def _einsum_kernel(spec: str) -> Kernel:
         raise KernelError(f"{spec!r} is not an einsum of one or two operands with distinct output labels")
     signature = ",".join(f"({','.join(o)})" for o in operands) + f"->({','.join(output)})"
     labels = set(spec) - set(",->")
-    laws = _BILINEAR if len(operands) == 2 else Laws(linear=frozenset([0]), zero_preserving=True)
+    laws = _BILINEAR if len(operands) == 2 else _LINEAR
     return make_kernel(
         "einsum", signature, _einsum_function(operands, output), params={"spec": spec}, laws=laws,
         flops=lambda dims: float(len(operands)) * prod(dims.get(label, 1) for label in labels),

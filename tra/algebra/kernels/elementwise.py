@@ -52,7 +52,7 @@ _FIRST, _SECOND, _BOTH = frozenset([0]), frozenset([1]), frozenset([0, 1])
 _FOLD = {"associative": True, "commutative": True}
 _ORDERED = {"distributes_over": frozenset(["max", "min"]), "monotone": True, "zero_preserving": True}
 
-_fixed("neg", UNARY, np.negative, 1.0, linear=_FIRST, zero_preserving=True)
+_fixed("neg", UNARY, np.negative, 1.0, linear=_FIRST, zero_preserving=True, coefficients=(-1.0,))
 _fixed("conj", UNARY, np.conjugate, 1.0, zero_preserving=True)
 _fixed("real", UNARY, np.real, 1.0, zero_preserving=True)
 _fixed("imag", UNARY, np.imag, 1.0, zero_preserving=True)
@@ -74,11 +74,17 @@ _fixed("floor", UNARY, np.floor, 1.0, zero_preserving=True, monotone=True)
 _fixed("ceil", UNARY, np.ceil, 1.0, zero_preserving=True, monotone=True)
 _fixed("logical_not", UNARY, np.logical_not, 1.0)
 _fixed("is_nan", UNARY, np.isnan, 1.0, zero_preserving=True)
-_fixed("identity", UNARY, _identity, 0.0, linear=_FIRST, zero_preserving=True, monotone=True)
+_fixed(
+    "identity", UNARY, _identity, 0.0,
+    linear=_FIRST, zero_preserving=True, monotone=True, contraction=True, coefficients=(1.0,),
+)  # fmt: skip
 
-_fixed("add", BINARY, np.add, 1.0, identity=0.0, **_FOLD, **_ORDERED)
-_fixed("sub", BINARY, np.subtract, 1.0, zero_preserving=True)
-_fixed("mul", BINARY, np.multiply, 1.0, identity=1.0, linear=_BOTH, zero_preserving=True, **_FOLD)
+_fixed("add", BINARY, np.add, 1.0, identity=0.0, coefficients=(1.0, 1.0), **_FOLD, **_ORDERED)
+_fixed("sub", BINARY, np.subtract, 1.0, zero_preserving=True, coefficients=(1.0, -1.0))
+_fixed(
+    "mul", BINARY, np.multiply, 1.0,
+    identity=1.0, linear=_BOTH, zero_preserving=True, contraction=True, **_FOLD,
+)  # fmt: skip
 _fixed("div", BINARY, np.true_divide, 1.0, linear=_FIRST)
 _fixed("floor_div", BINARY, np.floor_divide, 1.0)
 _fixed("mod", BINARY, np.remainder, 1.0)

@@ -11,6 +11,7 @@ from tra.algebra.types import Tile
 from tra.errors import KernelError
 
 _LAWS = Laws(linear=frozenset([0]), zero_preserving=True)
+_PICKS = Laws(linear=frozenset([0]), zero_preserving=True, contraction=True)
 
 
 def _dims(n: int) -> list[str]:
@@ -30,7 +31,7 @@ def _transpose(axes: Sequence[int] = (1, 0)) -> Kernel:
 
     signature = f"({','.join(dims)})->({','.join(dims[a] for a in axes)})"
     return make_kernel(
-        "transpose", signature, function, params={"axes": axes}, laws=_LAWS, flops=lambda dims: 0.0
+        "transpose", signature, function, params={"axes": axes}, laws=_PICKS, flops=lambda dims: 0.0
     )
 
 
@@ -63,7 +64,7 @@ def _squeeze(axis: int = -1) -> Kernel:
 
 
 _DIAG = make_kernel(
-    "diag", "(n,n)->(n)", lambda x: np.einsum("...aa->...a", x), laws=_LAWS, flops=lambda dims: 0.0
+    "diag", "(n,n)->(n)", lambda x: np.einsum("...aa->...a", x), laws=_PICKS, flops=lambda dims: 0.0
 )
 
 register("transpose", _transpose)

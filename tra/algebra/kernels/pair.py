@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.kernel import Kernel, Laws, make_kernel, register
+from tra.algebra.kernel import Kernel, Laws, TileFunction, make_kernel, register
 from tra.algebra.kernels.reduction import _signature
 from tra.algebra.types import Tile
 
@@ -67,16 +67,16 @@ def _along(name: str, largest: bool) -> None:
     register(name, definition)
 
 
-for _name, _function, _signature_text, _laws in [
-    ("pair", _pair, "(),()->()", Laws(elementwise=True, zero_preserving=True)),
-    ("value_of", lambda x: x["value"].copy(), "()->()", Laws(elementwise=True, zero_preserving=True)),
-    ("index_of", lambda x: x["index"].astype(np.int64), "()->()", Laws(elementwise=True)),
-    ("choose", lambda c, x: np.where(c, x["value"], x["index"]), "(),()->()", Laws(elementwise=True)),
-    ("arg_min", _arg(False), "(),()->()", _ARG_LAWS),
-    ("arg_max", _arg(True), "(),()->()", _ARG_LAWS),
-]:
-    _made = make_kernel(_name, _signature_text, _function, laws=_laws, flops=lambda dims: 1.0)
-    register(_name, lambda made=_made: made)
+def _fixed(name: str, function: TileFunction, signature: str, laws: Laws) -> None:
+    made = make_kernel(name, signature, function, laws=laws, flops=lambda dims: 1.0)
+    register(name, lambda: made)
 
+
+_fixed("pair", _pair, "(),()->()", Laws(elementwise=True, zero_preserving=True))
+_fixed("value_of", lambda x: x["value"].copy(), "()->()", Laws(elementwise=True, zero_preserving=True))
+_fixed("index_of", lambda x: x["index"].astype(np.int64), "()->()", Laws(elementwise=True))
+_fixed("choose", lambda c, x: np.where(c, x["value"], x["index"]), "(),()->()", Laws(elementwise=True))
+_fixed("arg_min", _arg(False), "(),()->()", _ARG_LAWS)
+_fixed("arg_max", _arg(True), "(),()->()", _ARG_LAWS)
 _along("reduce_arg_min", False)
 _along("reduce_arg_max", True)

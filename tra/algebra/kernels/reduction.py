@@ -56,7 +56,10 @@ def logsumexp(x: Tile, axis: int) -> Tile:
 
 
 _along(
-    "reduce_sum", lambda x, axis: np.sum(x, axis=axis), Laws(linear=frozenset([0]), zero_preserving=True), 1.0
+    "reduce_sum",
+    lambda x, axis: np.sum(x, axis=axis),
+    Laws(linear=frozenset([0]), zero_preserving=True, contraction=True),
+    1.0,
 )
 _along("reduce_prod", lambda x, axis: np.prod(x, axis=axis), Laws(), 1.0)
 _along("reduce_max", lambda x, axis: np.max(x, axis=axis), Laws(monotone=True, zero_preserving=True), 1.0)

@@ -32,7 +32,14 @@ def reading(location: Location, key: TileKey | None = None) -> Iterator[None]:
 
 @contextmanager
 def writing(location: Location, key: TileKey | None = None) -> Iterator[None]:
-    """Turns every failure inside into a CatalogError that says what could not be written."""
+    """Turns every failure inside into a CatalogError that says what could not be written.
+
+    Example:
+        >>> with writing(Location("/srv/A.npy", ".npy")):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        tra.errors.CatalogError: cannot write /srv/A.npy: no space left on device
+    """
     tile = "" if key is None else f"the tile at key {key} to "
     with _failing(f"cannot write {tile}{location}", location):
         yield

@@ -30,14 +30,30 @@ PADDING = 0xD935  # the kind of extra field that zipalign pads with
 
 
 def open_npy(location: Location) -> Tile:
-    """The array of a `.npy` file, mapped."""
+    """The array of a `.npy` file, mapped.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/x.npy", np.arange(3))
+        ...     open_npy(Location(f"{folder}/x.npy", ".npy"))
+        memmap([0, 1, 2])
+    """
     path = Path(location.path)
     with path.open("rb") as file:
         return _mapped(path, file, path.stat().st_size)
 
 
 def open_npz(location: Location) -> Tile:
-    """An array of an `.npz` archive: mapped where it was stored, read where it was compressed."""
+    """An array of an `.npz` archive: mapped where it was stored, read where it was compressed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/a.npz", x=np.arange(3), y=np.ones(2))
+        ...     open_npz(Location(f"{folder}/a.npz", ".npz", member="y"))
+        memmap([1., 1.])
+    """
     with zipfile.ZipFile(location.path) as archive:
         names = _members(archive)
         if location.member not in names:
@@ -52,6 +68,13 @@ def open_npz(location: Location) -> Tile:
 
 def with_member(location: Location) -> Location:
     """The location with the member it means: the only one, where none is named.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/a.npz", x=np.arange(3))
+        ...     with_member(Location(f"{folder}/a.npz", ".npz")).member
+        'x'
 
     Raises:
         CatalogError: the archive has several members, or none.

@@ -36,6 +36,13 @@ def opened(
         open_: makes the reader.
         version: the version that a source was made for.
 
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        ...     where = Location(file.name, ".npy")
+        ...     opened(where, open_=lambda _: object())[0] is opened(where, open_=lambda _: object())[0]
+        True
+
     Raises:
         ValueError: the file is not of that version any more.
     """

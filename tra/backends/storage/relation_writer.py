@@ -46,7 +46,7 @@ class RelationWriter(TileWriter):
         self._column = fresh_name("tile", self.type.names)
 
     def is_own(self) -> bool:
-        return is_relation(self.target)
+        return _is_relation(self.target)
 
     def begin(self) -> None:
         self.temporary.mkdir()
@@ -116,7 +116,7 @@ class _PartWriter:
         self._sink.close()
 
 
-def is_relation(path: Path) -> bool:
+def _is_relation(path: Path) -> bool:
     """Claims that a folder is a relation of the native format, of any version and in any state."""
     try:
         data = json.loads((path / MANIFEST).read_bytes())

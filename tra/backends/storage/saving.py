@@ -28,6 +28,16 @@ def tile_writer(
 ) -> TileWriter:
     """A writer for tiles that come one by one; use it as a context manager.
 
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from tra.algebra.sources import tensor_type
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with tile_writer("A.npy", tensor_type((3,), "f8", tile=2), base=Path(folder)) as out:
+        ...         out.write((1,), np.full(1, 7.0))
+        ...         out.write((0,), np.zeros(2))
+        ...     np.load(f"{folder}/A.npy")
+        array([0., 0., 7.])
+
     Raises:
         CatalogError: the suffix is of no known format.
         SchemaError: the relation has holes and the format holds whole tensors only.

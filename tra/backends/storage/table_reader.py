@@ -125,6 +125,12 @@ class TableReader(ABC):
 
 
 def column_rows(table: Any, names: tuple[str, ...]) -> KeyArray:
-    """Key columns of a batch or table as one array, a key per row."""
+    """Key columns of a batch or table as one array, a key per row.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> column_rows(pa.table({"i": [0, 0], "j": [4, 5], "tile": [0.5, 1.5]}), ("i", "j")).tolist()
+        [[0, 4], [0, 5]]
+    """
     columns = [np.asarray(table.column(name).to_numpy(), dtype=np.int64) for name in names]
     return np.stack(columns, axis=1) if columns else np.zeros((table.num_rows, 0), np.int64)

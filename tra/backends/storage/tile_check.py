@@ -29,21 +29,42 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def shape_at(type_: RelType, key: TileKey) -> tuple[int, ...]:
-    """The shape of the tile at a key."""
+    """The shape of the tile at a key.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> shape_at(tensor_type((5, 4), "f8", tile=(2, 4)), (2, 0))
+        (1, 4)
+    """
     columns = dict(zip(type_.names, key, strict=True))
     lengths = (axis.extent - axis.size * int(axis.offset(columns)) for axis in type_.axes)
     return tuple(min(max(n, 0), axis.size) for n, axis in zip(lengths, type_.axes, strict=True))
 
 
 def holds_exactly(type_: RelType, keys: KeyArray) -> bool:
-    """Claims that the live keys of the type are these (sorted); trusted where they cannot be listed."""
+    """Claims that the live keys of the type are these (sorted); trusted where they cannot be listed.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> two_tiles = tensor_type((3,), "f8", tile=2)
+        >>> holds_exactly(two_tiles, np.array([[0], [1]])), holds_exactly(two_tiles, np.array([[1]]))
+        (True, False)
+    """
     if is_listable(type_):
         return np.array_equal(live_keys(type_), keys)
     return not is_plain(type_) or len(keys) == n_live(type_)
 
 
 def with_keys(type_: RelType, keys: KeyArray) -> RelType:
-    """The type of a relation of exactly these (sorted) keys: dense when they are all that is required."""
+    """The type of a relation of exactly these (sorted) keys: dense when they are all that is required.
+
+    Example:
+        >>> from tra.algebra.live import is_dense
+        >>> from tra.algebra.sources import tensor_type
+        >>> two_tiles = tensor_type((3,), "f8", tile=2)
+        >>> [is_dense(with_keys(two_tiles, np.array(keys))) for keys in ([[0], [1]], [[1]])]
+        [True, False]
+    """
     whole = required(type_)
     if (is_listable(whole) or is_plain(whole)) and holds_exactly(whole, keys):
         return whole
@@ -116,5 +137,12 @@ class TileCheck:
 
 
 def is_listed(type_: RelType) -> bool:
-    """Claims that the live keys have to be read from the file: no range says them."""
+    """Claims that the live keys have to be read from the file: no range says them.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> dense = tensor_type((3,), "f8", tile=1)
+        >>> is_listed(dense), is_listed(with_keys(dense, np.array([[0], [2]])))
+        (False, True)
+    """
     return not isinstance(type_.live, Box)

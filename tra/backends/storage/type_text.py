@@ -32,7 +32,16 @@ def type_to_json(type_: RelType) -> dict[str, Any]:
 
 
 def type_from_json(data: dict[str, Any]) -> RelType:
-    """The type back; a listed live set comes back as `AtMost`, for the reader to fill in."""
+    """The type back; a listed live set comes back as `AtMost`, for the reader to fill in.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> type_ = tensor_type((10,), "f4", keys=("i",), tile=4)
+        >>> type_from_json(type_to_json(type_)) == type_
+        True
+        >>> type_from_json({**type_to_json(type_), "live": "listed"}).live
+        AtMost(ranges=((0, 3),))
+    """
     keys = tuple(Key(str(key["name"]), int(key["domain"])) for key in data["keys"])
     axes = tuple(Axis(int(a["size"]), as_link(a["link"]), int(a["extent"])) for a in data["axes"])
     live: Live
@@ -44,7 +53,12 @@ def type_from_json(data: dict[str, Any]) -> RelType:
 
 
 def seal(data: dict[str, Any]) -> str:
-    """The data as JSON with its format, version and checksum."""
+    """The data as JSON with its format, version and checksum.
+
+    Example:
+        >>> seal({"rows": 3})
+        '{"format": "tra relation", "version": 1, "rows": 3, "crc32": ...}'
+    """
     data = {"format": FORMAT, "version": VERSION, **data}
     return json.dumps({**data, "crc32": _checksum(data)})
 

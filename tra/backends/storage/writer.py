@@ -94,7 +94,7 @@ class TileWriter(ABC):
                 self._check_target()
                 with writing(self.location):
                     self.finish()
-                    put_in_place(self.temporary, self.target)
+                    _put_in_place(self.temporary, self.target)
         finally:
             self._discard()
 
@@ -119,7 +119,7 @@ class TileWriter(ABC):
             self.temporary.unlink(missing_ok=True)
 
 
-def put_in_place(temporary: Path, target: Path) -> None:
+def _put_in_place(temporary: Path, target: Path) -> None:
     """Renames a finished file or folder to its name; what had the name is gone."""
     if not (temporary.is_dir() and target.exists()):
         temporary.replace(target)

@@ -18,7 +18,7 @@ from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, SchemaError
 
 
-def zarr_module() -> ModuleType:
+def _zarr_module() -> ModuleType:
     """The zarr package.
 
     Raises:
@@ -27,18 +27,28 @@ def zarr_module() -> ModuleType:
     try:
         import zarr
     except ImportError as error:
-        raise CatalogError(".zarr files need the package zarr: pip install 'tra-engine[peers]'") from error
+        raise CatalogError(
+            ".zarr files need the package zarr: pip install 'tra-engine[peers]', or '.[peers]' in a checkout"
+        ) from error
     return zarr
 
 
 def open_zarr(location: Location) -> Any:
-    """The zarr array of a folder."""
-    zarr = zarr_module()
+    """The zarr array of a folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "zarr.json").write_text('{"codecs": [{"name": "pickle"}]}')
+        ...     open_zarr(Location(folder, ".zarr"))
+        Traceback (most recent call last):
+        ValueError: its chunks are pickled, which is never read
+    """
     metadata = json.loads(location.stamped.read_bytes())
     codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
     if "pickle" in json.dumps(codecs):
         raise ValueError("its chunks are pickled, which is never read")
-    array = zarr.open_array(location.path, mode="r")
+    array = _zarr_module().open_array(location.path, mode="r")
     native(array.dtype)
     return array
 
@@ -52,7 +62,7 @@ class ZarrWriter(TensorWriter):
         return _is_array(self.target)
 
     def begin(self) -> None:
-        zarr = zarr_module()
+        zarr = _zarr_module()
         if self.type.dtype.names is not None:
             raise SchemaError(f"zarr has no stable type for {self.type}; save as .tra or .npy")
         n_free = len(self.type.shape) - len(self.type.axes)

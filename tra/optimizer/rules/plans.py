@@ -97,7 +97,7 @@ def aggregate_shuffle_aggregate_first(node: Plan) -> Plan | None:
             target = sent.placement
             if any(isinstance(role, Split) and role.key not in by for role in target.roles):
                 return None
-            if child.placement.parts:
+            if child.placement.parts or child.placement.mesh != target.mesh:
                 return None
             roles = tuple(_partial(role, child.type, by, kernel) for role in child.placement.roles)
             first = LocalAggregate(node.type, Placement(target.mesh, roles), child, by, kernel)

@@ -1,0 +1,21 @@
+"""Figures with their units, for people."""
+
+from __future__ import annotations
+
+
+def readable(name: str, value: float) -> str:
+    """A figure with its unit.
+
+    Example:
+        >>> readable("bytes_moved", 2_500_000), readable("seconds", 0.0123)
+        ('2.5 MB', '12.3 ms')
+    """
+    if name == "seconds":
+        return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
+    if name == "tasks":
+        return str(int(value))
+    unit = "B" if "bytes" in name else "flop"
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {prefix}{unit}"
+    return f"{value:.0f} {unit}"

@@ -1,0 +1,132 @@
+"""In which order a sum of products multiplies its terms: trees, ranked by the work they are.
+
+Work is what one site would do, from the sizes of labels alone: operations at its flop rate, products written
+and read at its memory bandwidth. Where bytes between sites matter the search decides, among the trees that
+this ranking leaves it.
+
+Source: subset dynamic programming as for join orders, Moerkotte and Neumann, VLDB 2006; Pfeifer, Haegeman,
+Verstraete, Phys. Rev. E 90, 2014 for contractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import combinations
+from math import prod
+
+from tra.algebra.types import RelType
+from tra.optimizer.network import Network, Term, Tree
+
+ALL_TREES = 4  # up to so many terms, every tree is a candidate: 15 of them
+MAX_TERMS = 10
+_KEPT = 6  # candidates of larger networks
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A tree and its work in seconds."""
+
+    work: float
+    tree: Tree
+
+
+def label_sizes(network: Network) -> tuple[dict[int, float], dict[int, float]]:
+    """How many values each label of keys has, and the mean length of each label of axes."""
+    keys: dict[int, float] = {}
+    axes: dict[int, float] = {}
+    for term in network.terms:
+        type_ = term.expr.type
+        keys.update((c, float(f)) for c, f in zip(term.keys, type_.domains, strict=True))
+        axes.update((c, length) for c, length in zip(term.axes, mean_lengths(type_), strict=True))
+    return keys, axes
+
+
+def mean_lengths(type_: RelType) -> list[float]:
+    """The mean length of the tiles along each axis.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> mean_lengths(tensor_type((7, 4), "f8", ("i", "j"), (2, 4)))
+        [1.75, 4.0]
+    """
+    return [axis.extent / axis.n_tiles if axis.link else float(axis.size) for axis in type_.axes]
+
+
+def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) -> tuple[list[Ranked], bool]:
+    """The trees worth planning, least work first, and whether they are all there are.
+
+    Up to `ALL_TREES` terms these are all trees; up to `MAX_TERMS` the best few that a dynamic program over
+    subsets finds; beyond, none.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.network import read_network
+        >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
+        >>> v = tra.from_array([1.0] * 50, name="v")
+        >>> found, complete = ranked_trees(read_network((A @ B @ v).expr, lambda node: False), 1e9, 1e9)
+        >>> [ranked.tree for ranked in found], complete
+        ([(0, (1, 2)), ((0, 1), 2), ((0, 2), 1)], True)
+    """
+    n = len(network.terms)
+    if not 2 < n <= MAX_TERMS:
+        return [], n <= 2
+    sizes = _Sizes(network, flop_rate, memory_bandwidth)
+    kept = None if n <= ALL_TREES else _KEPT
+    best: dict[int, list[Ranked]] = {1 << p: [Ranked(0.0, p)] for p in range(n)}
+    for size in range(2, n + 1):
+        for chosen in combinations(range(n), size):
+            members = sum(1 << p for p in chosen)
+            found = list(_trees(members, best, sizes))
+            best[members] = nsmallest(len(found) if kept is None else kept, found, key=lambda r: r.work)
+    return best[(1 << n) - 1], kept is None
+
+
+def _trees(members: int, best: Mapping[int, list[Ranked]], sizes: _Sizes) -> Iterator[Ranked]:
+    """Every tree over a set of terms whose branches are among those kept; the first term stays left."""
+    first = members & -members
+    rest = members ^ first
+    part = rest
+    while part:
+        part = (part - 1) & rest
+        left, right = first | part, rest ^ part
+        work = sizes.work(left, right)
+        for one in best[left]:
+            for other in best[right]:
+                yield Ranked(one.work + other.work + work, (one.tree, other.tree))
+
+
+class _Sizes:
+    """The work of multiplying two sets of terms."""
+
+    def __init__(self, network: Network, flop_rate: float, memory_bandwidth: float) -> None:
+        self.flop_rate, self.memory_bandwidth = flop_rate, memory_bandwidth
+        keys, axes = label_sizes(network)
+        self.sizes = {("k", c): s for c, s in keys.items()} | {("a", c): s for c, s in axes.items()}
+        self.labels = [_labels(term) for term in network.terms]
+        self.result = frozenset(_labels(network))
+        self.itemsize = network.terms[0].expr.type.dtype.itemsize
+        self._kept: dict[int, frozenset[tuple[str, int]]] = {}
+
+    def kept(self, members: int) -> frozenset[tuple[str, int]]:
+        """The labels that the product of a set of terms keeps: those needed outside of it."""
+        if members not in self._kept:
+            inside, outside = set[tuple[str, int]](), set(self.result)
+            for place, labels in enumerate(self.labels):
+                (inside if members >> place & 1 else outside).update(labels)
+            self._kept[members] = frozenset(inside & outside)
+        return self._kept[members]
+
+    def elements(self, labels: frozenset[tuple[str, int]]) -> float:
+        return prod(self.sizes[c] for c in labels)
+
+    def work(self, left: int, right: int) -> float:
+        one, other, result = self.kept(left), self.kept(right), self.kept(left | right)
+        flops = 2 * self.elements(one | other)
+        touched = sum(map(self.elements, (one, other, result))) * self.itemsize
+        return flops / self.flop_rate + touched / self.memory_bandwidth
+
+
+def _labels(part: Term | Network) -> frozenset[tuple[str, int]]:
+    return frozenset({("k", c) for c in part.keys} | {("a", c) for c in part.axes})

@@ -1,0 +1,171 @@
+"""Where a query leaves the order of its products open: its regions, and the equal expressions for each.
+
+A region is a maximal sum of products between results that are shared or are no products. Each has options:
+as written, every order worth planning, and its sums multiplied out. The search plans them and takes the
+cheapest; every option carries the name of its rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tra.algebra.nodes import Aggregate, Expr, Join, postorder
+from tra.optimizer.cost import CostModel
+from tra.optimizer.expansion import expanded
+from tra.optimizer.network import Network, read_network, write_network
+from tra.optimizer.operators import Operator
+from tra.optimizer.orders import ranked_trees
+from tra.optimizer.rules.registry import with_children
+
+FOLD, ORDER, EXPAND = "layout_contraction_fold", "contraction_reassociate", "sum_product_expand"
+WRITTEN = "as written"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One expression for a region, the rule that made it from the one written, and its work on one site."""
+
+    rule: str
+    expr: Expr
+    work: float = 0.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A node whose expression may be exchanged for others of the same type.
+
+    Attributes:
+        root: the node as written.
+        options: what it may be, as written first.
+        is_complete: claims that these are all orders there are.
+    """
+
+    root: Expr
+    options: tuple[Option, ...]
+    is_complete: bool = True
+
+
+def regions(
+    roots: Sequence[Expr], model: CostModel, without: Sequence[str] = (), fixed: Sequence[Expr] = ()
+) -> list[Region]:
+    """The regions of a query that have more than one option, users before operands.
+
+    Args:
+        roots: the results.
+        model: ranks orders by their work.
+        without: names of rules that are switched off.
+        fixed: nodes that have to stay as they are.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
+        >>> v = tra.from_array([1.0] * 50, name="v")
+        >>> found = regions([(A @ B @ v).expr], CostModel())
+        >>> [[option.rule for option in region.options] for region in found]
+        [['layout_contraction_fold', 'contraction_reassociate', 'contraction_reassociate']]
+    """
+    users = _n_users((*roots, *fixed))
+    found, seen, waiting = [], set[str](), list(reversed(roots))
+    while waiting:
+        node = waiting.pop()
+        if node.digest in seen:
+            continue
+        seen.add(node.digest)
+        network = read_network(node, lambda child: users[child.digest] > 1)
+        if network is None or node in fixed:
+            waiting += reversed(node.children)
+            continue
+        waiting += [term.expr for term in reversed(network.terms)]
+        region = _region(node, network, model, without)
+        if len(region.options) > 1 or not region.is_complete:
+            found.append(region)
+    return found
+
+
+def _region(node: Expr, network: Network, model: CostModel, without: Sequence[str]) -> Region:
+    options = {node.digest: Option(WRITTEN, node)}
+    complete = True
+    if network.n_folded and FOLD not in without:
+        folded = write_network(network, network.tree, node.type)
+        if folded is not None and _n_nodes(folded) < _n_nodes(node):
+            options = {folded.digest: Option(FOLD, folded)}
+    if ORDER not in without:
+        ranked, complete = ranked_trees(network, model.flop_rate, model.memory_bandwidth)
+        for tree in (r.tree for r in ranked):
+            made = write_network(network, tree, node.type)
+            if made is not None:
+                options.setdefault(made.digest, Option(ORDER, made))
+    if EXPAND not in without:
+        made = expanded(network, node.type)
+        if made is not None:
+            options.setdefault(made.digest, Option(EXPAND, made))
+    ends = {term.expr.digest for term in network.terms}
+    return Region(
+        node, tuple(replace(o, work=_work(o.expr, ends, model)) for o in options.values()), complete
+    )
+
+
+def _work(expr: Expr, ends: Collection[str], model: CostModel) -> float:
+    """Seconds that one site would take for the nodes of an option above its terms."""
+    seen, waiting = set(ends), [expr]
+    total = 0.0
+    while waiting:
+        node = waiting.pop()
+        if node.digest in seen:
+            continue
+        seen.add(node.digest)
+        fused = node.child if isinstance(node, Aggregate) and isinstance(node.child, Join) else None
+        total += model.work(Operator(node, fused))
+        waiting += (fused or node).children
+    return total
+
+
+def _n_nodes(expr: Expr) -> int:
+    return sum(1 for _ in postorder(expr))
+
+
+def _n_users(roots: Sequence[Expr]) -> dict[str, int]:
+    """How many users each node has; a result counts as used once more."""
+    users: dict[str, int] = {}
+    for root in roots:
+        users[root.digest] = users.get(root.digest, 0) + 2
+    for node in postorder(*roots):
+        for child in node.children:
+            users[child.digest] = users.get(child.digest, 0) + 1
+    return users
+
+
+def exchanged(roots: Sequence[Expr], chosen: Mapping[str, Expr]) -> tuple[Expr, ...]:
+    """The query with some nodes, by digest, exchanged for equal ones; operands of these are exchanged too.
+
+    Example:
+        >>> import tra
+        >>> A, B, C = (tra.from_array([[1.0]], name=name) for name in "ABC")
+        >>> left, right = (A @ B @ C).expr, (A @ (B @ C)).expr
+        >>> exchanged([tra.exp(A @ B @ C).expr], {left.digest: right}) == (tra.exp(A @ (B @ C)).expr,)
+        True
+    """
+    made: dict[str, Expr] = {}
+    for root in roots:
+        for node in _order(root, chosen, made):
+            new = chosen.get(node.digest, node)
+            made[node.digest] = with_children(new, [made[child.digest] for child in new.children])
+    return tuple(made[root.digest] for root in roots)
+
+
+def _order(root: Expr, chosen: Mapping[str, Expr], made: Mapping[str, Expr]) -> Iterator[Expr]:
+    """Every node to be made anew, the operands of what it is exchanged for first."""
+    stack = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node.digest in made:
+            continue
+        if ready:
+            yield node
+        else:
+            stack.append((node, True))
+            stack += [(child, False) for child in chosen.get(node.digest, node).children]
+
+
+__all__ = ["EXPAND", "FOLD", "ORDER", "WRITTEN", "Option", "Region", "exchanged", "regions"]
