@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tra
 from tra.cli import main
 
 
@@ -79,6 +80,17 @@ def test_errors_are_one_message_and_exit_1(query, capsys, text, parts):
     assert "Traceback" not in err
 
 
+def test_a_kernel_that_fails_is_one_message(query, capsys):
+    @tra.kernel("()->()", name="bad luck", output_dtype="f8")
+    def bad_luck(x):
+        raise RuntimeError("not today")
+
+    assert main(["run", query(LOAD + 'SHOW (SELECT i, j, "bad luck"(tile) FROM A);')]) == 1
+    err = capsys.readouterr().err
+    assert "KernelError" in err and "kernel bad luck failed" in err and "RuntimeError: not today" in err
+    assert "query.tra:2:1" in err and "Traceback" not in err
+
+
 def test_a_missing_query_file(capsys):
     assert main(["run", "nowhere.tra"]) == 1
     assert capsys.readouterr().err == "tra: CatalogError: there is no query file nowhere.tra\n"
@@ -103,6 +115,7 @@ def test_bench_prints_a_table_and_writes_json(capsys, tmp_path, name, size):
     figures = tmp_path / "figures.json"
     assert main(["bench", name, "--size", size, "--peers", "--repeats", "1", "--json", str(figures)]) == 0
     out = capsys.readouterr().out
+    assert "on local, 1 site\n" in out
     assert "GFLOP/s" in out and "numpy" in out and "dask.array" in out
     rows = json.loads(figures.read_text())["rows"]
     assert [row["who"] for row in rows] == ["tra", "numpy", "dask.array"]

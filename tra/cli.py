@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import tra
 from tra.backends.session import Session
 from tra.errors import CatalogError, TraError
+from tra.optimizer.figures import counted
 
 if TYPE_CHECKING:  # the class takes a parameter in stubs only
     Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -151,7 +152,7 @@ def _bench(options: argparse.Namespace) -> None:
     sizes = benchmark.read_sizes(load, options.size)
     with _connect(options) as session:
         rows = benchmark.run_benchmark(session, load, sizes, options.peers, max(options.repeats, 1))
-        where = f"{session.backend.name}, {session.backend.n_sites} sites"
+        where = f"{session.backend.name}, {counted(session.backend.n_sites, 'site')}"
     print(f"{load.name} {', '.join(f'{k}={v}' for k, v in sizes.items())} float32 on {where}")
     print(benchmark.table(rows))
     if options.json:

@@ -117,7 +117,11 @@ def test_errors_of_kernels_are_the_same_as_on_threads(client, A):
     def warm(tile):
         raise TypeError("too warm")
 
-    for query in (A.transform(cold), A.transform(warm)):
+    @tra.kernel("()->()", name="odd", output_dtype="f8")
+    def odd(tile):
+        raise RuntimeError("too odd")
+
+    for query in (A.transform(cold), A.transform(warm), A.transform(odd)):
         errors = []
         with tra.connect("local", threads=1) as session, pytest.raises(TraError) as caught:
             session.compute(query)
@@ -133,6 +137,23 @@ def test_errors_of_kernels_are_the_same_as_on_threads(client, A):
         assert "too" in str(errors[0]) and "kernel" in str(errors[0])
     with tra.connect("dask", scheduler=client, progress=False) as session:
         np.testing.assert_array_equal(session.compute(A)[0], A.compute())
+
+
+@pytest.mark.parametrize(("error", "n"), [(ValueError, 1), (RuntimeError, 1), (MemoryError, 3)])
+def test_only_what_may_pass_is_tried_again(client, tmp_path, error, n):
+    @tra.kernel("(n)->(n)", name="counted", output_dtype="f8")
+    def counted(tile):
+        with (tmp_path / "calls").open("a") as file:
+            file.write("x")
+        raise error("no")
+
+    one = tra.from_array(np.ones(3))
+    with (
+        tra.connect("dask", scheduler=client, sites=1, progress=False) as session,
+        pytest.raises((TraError, MemoryError)),
+    ):
+        session.compute(one.transform(counted))
+    assert (tmp_path / "calls").read_text() == "x" * n
 
 
 def test_failed_tasks_are_raised_with_their_lines_and_not_logged(capfd, A):
@@ -216,7 +237,7 @@ def test_the_memory_error_names_a_limit_that_does(backend, client):
 
 def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
     monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*refused"):
+    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*(refused|no conn)"):
         tra.connect("dask", scheduler="tcp://127.0.0.1:9")
     worker = next(iter(client.scheduler_info()["workers"]))
     with pytest.raises(PlanError, match=f"no Dask scheduler answers at {worker}: a Worker is there"):

@@ -112,6 +112,32 @@ def test_what_a_kernel_refuses_is_said_with_its_name_and_shapes():
         call(kernel("neg"), np.ones(2, dtype=bool))
 
 
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: 1 / 0, "failed on tiles of 2 float64: ZeroDivisionError: division by zero"),
+        (lambda x: x[:1], "gives 1 float64 on tiles of 2 float64, but promises 2 float64"),
+        (lambda x: x > 0, "gives 2 bool on tiles of 2 float64, but promises 2 float64"),
+        (lambda x: None, "gives scalar object on tiles of 2 float64, but promises 2 float64"),
+    ],
+)
+def test_kernels_that_break_their_word_are_named(function, words):
+    broken = tra.kernel("()->()", name="broken", output_dtype="f8", batched=True)(function)
+    with pytest.raises(KernelError, match=f"kernel broken {words}"):
+        call(broken, np.ones(2))
+    A = tra.from_array(np.ones(4), tile=2)
+    with tra.connect("local", threads=1) as session, pytest.raises(KernelError, match="kernel broken "):
+        session.compute(A.transform(broken))
+
+
+def test_promised_shapes_have_loops_and_sizes():
+    pairs = tra.kernel("(m),(n)->(m,2,k)", name="pairs", sizes={"k": 3}, batched=True, output_dtype="f8")
+    found = call(pairs(lambda a, b: np.zeros((4, 5, 7, 2, 3))), np.ones((4, 1, 7)), np.ones((5, 2)))
+    assert found.shape == (4, 5, 7, 2, 3)
+    half = tra.kernel("(m)->(n)", name="half", sizes={"n": 2})(lambda x: x[:2])
+    assert call(half, np.ones(9)).shape == (2,)
+
+
 def test_threads_run_in_order_and_blas_keeps_to_one():
     token = THREADS.set(3)
     try:

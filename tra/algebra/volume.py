@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tra.algebra.live import MAX_LISTED, Ranges, live_keys, ranges
 from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, RelType
@@ -77,6 +78,40 @@ def _count_group(axes: Sequence[Axis], spans: dict[str, tuple[int, int]]) -> int
     places = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape))
     columns = {name: place + low for (name, (low, _)), place in zip(spans.items(), places, strict=True)}
     return int(np.prod([axis.lengths(columns, prod(shape)) for axis in axes], axis=0, dtype=np.int64).sum())
+
+
+def n_elements_each(type_: RelType, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Elements of all live tiles in each of many boxes of keys: `n_elements`, box by box.
+
+    Args:
+        type_: the relation.
+        boxes: (number of boxes, number of keys, 2), lower and upper bounds; empty where upper ≤ lower.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> boxes = np.array([[[0, 1]], [[2, 3]], [[2, 2]]])
+        >>> n_elements_each(tensor_type((10,), "f8", ("i",), 4), boxes).tolist()
+        [4, 2, 0]
+    """
+    plain = isinstance(type_.live, Box) and all(_is_simple(axis) for axis in type_.axes)
+    cut = [axis.link[0][0] for axis in type_.axes if axis.link] if plain else []
+    if not plain or len(set(cut)) < len(cut):
+        return np.array([n_elements(type_, tuple(map(tuple, box))) for box in boxes.tolist()], dtype=np.int64)
+    live = np.array(ranges(type_), dtype=np.int64).reshape(-1, 2)
+    lows, highs = np.maximum(boxes[:, :, 0], live[:, 0]), np.minimum(boxes[:, :, 1], live[:, 1])
+    total = np.full(len(boxes), prod(axis.size for axis in type_.axes if not axis.link), dtype=np.int64)
+    for place, name in enumerate(type_.names):
+        low, high = lows[:, place], highs[:, place]
+        if name in cut:
+            axis = next(axis for axis in type_.axes if axis.link and axis.link[0][0] == name)
+            low, high = (np.minimum(end * axis.size, axis.extent) for end in (low, high))
+        total *= np.maximum(high - low, 0)
+    return total
+
+
+def _is_simple(axis: Axis) -> bool:
+    """Claims that one key alone says which tile of the axis this is."""
+    return not axis.link or (len(axis.link) == 1 and axis.link[0][1] == 1)
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,6 @@ import numpy as np
 from tra.algebra.retiling import free_keys
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.errors import SchemaError
-from tra.optimizer.repartition import tile_starts
 
 
 def assemble_array(type_: RelType, tiles: Iterable[tuple[TileKey, Tile]]) -> Tile:
@@ -28,8 +27,7 @@ def assemble_array(type_: RelType, tiles: Iterable[tuple[TileKey, Tile]]) -> Til
     free = [type_.names.index(key.name) for key in free_keys(type_)]
     filled = 0
     for key, tile in tiles:
-        starts = tile_starts(type_, key)
-        window = [slice(s, s + n) for s, n in zip(starts, tile.shape, strict=True)]
+        window = [slice(s, s + n) for s, n in zip(type_.tile_starts(key), tile.shape, strict=True)]
         place: tuple[int | slice, ...] = (*(key[p] for p in free), *window)
         out[place] = tile
         filled += tile.size

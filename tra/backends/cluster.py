@@ -129,7 +129,7 @@ def _reason(error: BaseException) -> str:
         return "what is there does not speak Dask's protocol (is it the dashboard's port?)"
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | asyncio.CancelledError):
         return f"no connection in {CONNECT_SECONDS:g} s"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 

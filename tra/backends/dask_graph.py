@@ -22,7 +22,6 @@ from tra.optimizer.stages import Output, Program, Task, sites_of
 
 TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
-RETRIES = 2
 
 
 class Graph:
@@ -77,7 +76,7 @@ class Graph:
             if output not in self._given
         }
         pins = self._pinned.__getitem__
-        with dask.annotate(workers=pins, allow_other_workers=False, retries=RETRIES):  # type: ignore[attr-defined]
+        with dask.annotate(workers=pins, allow_other_workers=False):  # type: ignore[attr-defined]
             futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
         found = {**self._given, **dict(zip(keys, futures, strict=True))}
         return [[found[output] for output in shares] for shares in self.program.results]

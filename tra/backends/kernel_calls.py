@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from tra.algebra.kernel import Kernel
-from tra.algebra.types import Tile
+from tra.algebra.kernel import Kernel, result_dtype
+from tra.algebra.types import Tile, dtype_name
 from tra.backends.threads import parallel
 from tra.errors import KernelError, SchemaError, TraError
 
@@ -26,20 +28,56 @@ def call(kernel: Kernel, *tiles: Tile) -> Tile:
 
     Raises:
         SchemaError: the kernel refuses the values or shapes (a maximum of nothing, for instance).
-        KernelError: the kernel refuses the types.
+        KernelError: the kernel refuses the types, fails in another way, or, made by a user, gives no tile of
+            the shape and dtype that it promises.
     """
     try:
-        return np.asarray(kernel.function(*tiles))
-    except TraError:
+        result = np.asarray(kernel.function(*tiles))
+    except (TraError, MemoryError):
         raise
     except (ValueError, IndexError) as error:
         raise SchemaError(f"kernel {kernel} failed on tiles of {_shapes(tiles)}: {error}") from error
     except TypeError as error:
         raise KernelError(f"kernel {kernel} failed on tiles of {_shapes(tiles)}: {error}") from error
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise KernelError(f"kernel {kernel} failed on tiles of {_shapes(tiles)}: {what}") from error
+    return _as_promised(kernel, tiles, result) if kernel.user else result
+
+
+def _as_promised(kernel: Kernel, tiles: Sequence[Tile], result: Tile) -> Tile:
+    """The result, if it is what the signature and the dtype found when the query was built say."""
+    dtype = result_dtype(kernel, tuple(tile.dtype for tile in tiles))
+    shape = _promised_shape(kernel, tuple(tile.shape for tile in tiles))
+    if result.dtype == dtype and shape in (None, result.shape):
+        return result
+    raise KernelError(
+        f"kernel {kernel} gives {_shapes([result])} on tiles of {_shapes(tiles)}, "
+        f"but promises {_shape(shape, dtype)}"
+    )
+
+
+@lru_cache(maxsize=1024)
+def _promised_shape(kernel: Kernel, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...] | None:
+    """The shape that a signature gives for operands; None where it does not say."""
+    lengths, loops = dict(kernel.sizes), []
+    for dims, shape in zip(kernel.signature.inputs, shapes, strict=True):
+        n_loops = len(shape) - len(dims)
+        loops.append(shape[:n_loops])
+        lengths.update(zip(dims, shape[n_loops:], strict=True))
+    output = [int(dim) if dim.isdigit() else lengths.get(dim) for dim in kernel.signature.output]
+    known = [length for length in output if length is not None]
+    return (*np.broadcast_shapes(*loops), *known) if len(known) == len(output) else None
 
 
 def _shapes(tiles: Sequence[Tile]) -> str:
-    return " and ".join(f"{'×'.join(map(str, t.shape)) or 'scalar'} {t.dtype}" for t in tiles)
+    return " and ".join(_shape(tile.shape, tile.dtype) for tile in tiles)
+
+
+def _shape(shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> str:
+    """A shape and a dtype as messages show them; the dtype alone where the shape is not known."""
+    sizes = "" if shape is None else f"{'×'.join(map(str, shape)) or 'scalar'} "
+    return sizes + dtype_name(dtype)
 
 
 def map_tiles(kernel: Kernel, operands: Sequence[Sequence[Tile]]) -> list[Tile]:

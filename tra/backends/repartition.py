@@ -17,7 +17,7 @@ from tra.backends.tiles import Tiles
 from tra.errors import SchemaError
 from tra.optimizer.placement import Ranges, box_of
 from tra.optimizer.plan import Repartition
-from tra.optimizer.repartition import tile_starts, window_slices
+from tra.optimizer.repartition import window_slices
 
 Fragment: TypeAlias = tuple[TileKey, tuple[slice, ...], Tile]
 
@@ -73,7 +73,7 @@ def fragments(node: Repartition, operand: int, tiles: Tiles, site: int) -> Fragm
         if not all(spans[name][0] <= key[column] < spans[name][1] for column, name in free):
             continue
         options = []
-        for axis, (begin, length) in enumerate(zip(tile_starts(old, key), tile.shape, strict=True)):
+        for axis, (begin, length) in enumerate(zip(old.tile_starts(key), tile.shape, strict=True)):
             offset = start if axis == node.along else 0
             window = node.windows[operand][axis]
             options.append(_along(new, axis, window, (begin, begin + length), offset, spans))

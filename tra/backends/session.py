@@ -19,9 +19,9 @@ from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
 from tra.backends.storage import save
-from tra.errors import MemoryLimitError, PlanError, TraError
+from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
-from tra.optimizer.figures import readable
+from tra.optimizer.figures import counted
 from tra.optimizer.placement import ALL, Placement, Role, Split
 from tra.optimizer.planner import Planned, plan_query
 from tra.optimizer.search import Context
@@ -59,8 +59,7 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        n = self.backend.n_sites
-        state = "closed" if self._closed else f"{n} site{'s' * (n > 1)}"
+        state = "closed" if self._closed else counted(self.backend.n_sites, "site")
         return f"Session({self.backend.name}, {state})"
 
     def close(self) -> None:
@@ -260,9 +259,7 @@ class Session:
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)
-        planned = self._plans[key]
-        self._check_memory(planned)
-        return planned
+        return self._plans[key]
 
     def _bindings(
         self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]
@@ -284,14 +281,6 @@ class Session:
             elif not source.remote:
                 uploads.add(node.id)
         return placed, frozenset(uploads)
-
-    def _check_memory(self, planned: Planned) -> None:
-        limit, needed = self.backend.memory_limit, planned.prediction.peak_bytes_per_site
-        if limit is not None and needed > limit:
-            raise MemoryLimitError(
-                f"the plan needs {readable('bytes', needed)} on one site, "
-                f"the limit is {readable('bytes', limit)}; memory_limit={needed} would do"
-            )
 
     def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
         return self.backend.run(planned.program, sources, measure)

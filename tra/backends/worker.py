@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tra.algebra.sources import TileSource
@@ -19,6 +20,7 @@ from tra.optimizer.plan import Plan, Scan
 from tra.optimizer.stages import Output, Stage
 
 _KEPT = 16
+TRIES = 3  # of a task whose trouble may pass
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -94,6 +96,31 @@ def stage_task(
         >>> stage_task("run", stage, 1, 1, {"A": source}, ()).keys.tolist()
         [[1, 0], [1, 1]]
     """
+    run = partial(_run_stage, token, stage, site, threads, sources, slots, values)
+    for _ in range(TRIES - 1):
+        try:
+            return run()
+        except Exception as error:
+            if not _may_pass(error):
+                raise
+    return run()
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Claims that a task that failed so may succeed when it is tried again: files, memory, but no kernel."""
+    return any(isinstance(e, OSError | MemoryError) for e in (error, error.__cause__))
+
+
+def _run_stage(
+    token: str,
+    stage: Stage,
+    site: int,
+    threads: int,
+    sources: Mapping[str, TileSource],
+    slots: Sequence[Local | Arriving],
+    values: Sequence[Any],
+) -> Any:
+    """One try of a stage at one site."""
     made: dict[str, Tiles] = {}
     nodes = {node.digest: node for node in stage.nodes}
     received: dict[tuple[str, int], list[Piece]] = {

@@ -14,7 +14,7 @@ from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes, n_elements
 from tra.optimizer.exchange import exchange_bytes, paper_elements, received
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites
+from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites, splitting
 from tra.optimizer.repartition import repartition_received
 
 
@@ -119,7 +119,7 @@ def route(type_: RelType, have: Placement, need: Placement) -> tuple[tuple[Place
         return straight
     found: list[tuple[tuple[Placement, Placement], ...]] = [straight]
     for name, extent in zip(type_.names, frontier(type_), strict=True):
-        if extent > 1 and Split(name) not in need.roles:
+        if extent > 1 and not splitting(need, name):
             roles = tuple(Split(name) if d in have.parts else r for d, r in enumerate(need.roles))
             middle = Placement(need.mesh, roles)
             found.append(((have, middle), (middle, need)))

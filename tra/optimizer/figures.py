@@ -1,4 +1,4 @@
-"""Figures with their units, for people."""
+"""Figures with their units, and counts, for people."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def readable(name: str, value: float) -> str:
         if value >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.0f} {unit}"
+
+
+def counted(n: int, what: str, plural: str | None = None) -> str:
+    """A number of things.
+
+    Example:
+        >>> counted(1, "index", "indices"), counted(2, "index", "indices"), counted(0, "size")
+        ('1 index', '2 indices', '0 sizes')
+    """
+    return f"{n} {what if n == 1 else plural or what + 's'}"

@@ -12,12 +12,15 @@ product of small factors moves less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import permutations, product
 from math import isqrt, prod
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.live import ranges
@@ -31,12 +34,18 @@ MAX_ORDERED = 16  # sites
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Range split by the key called `key`."""
+    """Range split by the key called `key`.
+
+    Attributes:
+        key: the key.
+        is_minor: cuts the ranges that other dimensions of this key make, also where it comes first.
+    """
 
     key: str
+    is_minor: bool = False
 
     def __str__(self) -> str:
-        return f"split({self.key})"
+        return f"split({self.key}{', minor' * self.is_minor})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,8 @@ class Placement:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if any(isinstance(role, Split) and role.is_minor for role in self.roles):
+            object.__setattr__(self, "roles", _one_form(self.roles))
         object.__setattr__(self, "_hash", hash((self.mesh, self.roles)))  # searches look placements up
 
     def __hash__(self) -> int:
@@ -247,13 +258,35 @@ def cut(domain: int, parts: int, index: int) -> tuple[int, int]:
     return index * domain // parts, (index + 1) * domain // parts
 
 
-def _along(placement: Placement, coords: tuple[int, ...], chosen: tuple[bool, ...]) -> tuple[int, int]:
-    """Into how many ranges the chosen mesh dimensions cut together, and which of them the site has."""
+def _along(placement: Placement, coords: tuple[int, ...], dimensions: Iterable[int]) -> tuple[int, int]:
+    """Into how many ranges some mesh dimensions cut together, coarse ones first, and which the site has."""
     parts, index = 1, 0
-    for g, c, counts in zip(placement.mesh, coords, chosen, strict=True):
-        if counts:
-            parts, index = parts * g, index * g + c
+    for d in dimensions:
+        parts, index = parts * placement.mesh[d], index * placement.mesh[d] + coords[d]
     return parts, index
+
+
+def _one_form(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    """The roles without a minor one that cuts finer for coming later: equal placements are equal."""
+    keys = {role.key for role in roles if isinstance(role, Split)}
+    orders = {key: sorted((r.is_minor, d) for d, r in enumerate(roles) if _splits(r, key)) for key in keys}
+    plain = {key for key, order in orders.items() if order == sorted(order, key=lambda pair: pair[1])}
+    return tuple(Split(r.key) if isinstance(r, Split) and r.key in plain else r for r in roles)
+
+
+def splitting(placement: Placement, key: str) -> list[int]:
+    """The mesh dimensions that split a key: those that cut coarse ranges first.
+
+    Example:
+        >>> splitting(Placement((2, 3, 2), (Split("i", is_minor=True), Split("i"), ALL)), "i")
+        [1, 0]
+    """
+    found = [(role.is_minor, d) for d, role in enumerate(placement.roles) if _splits(role, key)]
+    return [d for _, d in sorted(found)]
+
+
+def _splits(role: Role, key: str) -> TypeGuard[Split]:
+    return isinstance(role, Split) and role.key == key
 
 
 @lru_cache(maxsize=1 << 16)
@@ -268,8 +301,7 @@ def site_box(keys: tuple[tuple[str, int], ...], placement: Placement, site: int)
     coords = site_coordinates(placement.mesh, site)
     box = []
     for name, domain in keys:
-        chosen = tuple(role == Split(name) for role in placement.roles)
-        box.append(cut(domain, *_along(placement, coords, chosen)))
+        box.append(cut(domain, *_along(placement, coords, splitting(placement, name))))
     return tuple(box)
 
 
@@ -301,6 +333,24 @@ def _site_boxes(keys: tuple[tuple[str, int], ...], placement: Placement) -> tupl
 
 
 @lru_cache(maxsize=1 << 12)
+def box_array(keys: tuple[tuple[str, int], ...], placement: Placement) -> NDArray[np.int64]:
+    """The key ranges of all sites as one array: (sites, keys, 2). Who asks gets the same array again.
+
+    Example:
+        >>> box_array((("i", 6),), Placement((2,), (Split("i"),))).tolist()
+        [[[0, 3]], [[3, 6]]]
+    """
+    coords = np.indices(placement.mesh, dtype=np.int64).reshape(len(placement.mesh), -1)
+    result = np.empty((n_sites(placement.mesh), len(keys), 2), dtype=np.int64)
+    for place, (name, domain) in enumerate(keys):
+        parts, index = 1, np.zeros(len(result), dtype=np.int64)
+        for d in splitting(placement, name):
+            parts, index = parts * placement.mesh[d], index * placement.mesh[d] + coords[d]
+        result[:, place, 0], result[:, place, 1] = index * domain // parts, (index + 1) * domain // parts
+    return result
+
+
+@lru_cache(maxsize=1 << 12)
 def holds_part(placement: Placement, site: int) -> bool:
     """Claims that a site holds a part: that its range of each key folded away has live values.
 
@@ -312,11 +362,27 @@ def holds_part(placement: Placement, site: int) -> bool:
     coords = site_coordinates(placement.mesh, site)
     for role in placement.roles:
         if isinstance(role, Parts) and role.key is not None:
-            chosen = tuple(isinstance(r, Parts) and r.key == role.key for r in placement.roles)
-            low, high = cut(role.domain, *_along(placement, coords, chosen))
+            same = (d for d in placement.parts if placement.roles[d] == role)
+            low, high = cut(role.domain, *_along(placement, coords, same))
             if max(low, role.live[0]) >= min(high, role.live[1]):
                 return False
     return True
+
+
+@lru_cache(maxsize=1 << 12)
+def all_hold_parts(placement: Placement) -> bool:
+    """Claims that no site's range of a key folded away is empty.
+
+    Example:
+        >>> from tra.algebra.kernels.elementwise import ADD
+        >>> [all_hold_parts(Placement((3,), (Parts(ADD, "k", n, (0, n)),))) for n in (2, 3)]
+        [False, True]
+    """
+    roles = {role for role in placement.roles if isinstance(role, Parts) and role.key is not None}
+    n_ranges = {
+        role: prod(placement.mesh[d] for d in placement.parts if placement.roles[d] == role) for role in roles
+    }
+    return all(role.live == (0, role.domain) and n <= role.domain for role, n in n_ranges.items())
 
 
 def is_satisfied(have: Placement, need: Placement) -> bool:

@@ -15,7 +15,18 @@ from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
 from tra.optimizer.cost import CostModel, is_legal
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, Mesh, Parts, Placement, Role, Split, box_of, n_sites, on_mesh
+from tra.optimizer.placement import (
+    ALL,
+    Mesh,
+    Parts,
+    Placement,
+    Role,
+    Split,
+    box_of,
+    n_sites,
+    on_mesh,
+    splitting,
+)
 from tra.optimizer.strategies import Choice
 
 
@@ -60,6 +71,8 @@ class Context:
         memory_limit: bytes that one operator may use at one site, or None.
         without: names of rules that are switched off.
         hints: what the user asks of operators, and not the cost.
+        spread: sources lie evenly spread before the query begins, wherever that is best, and copies of them
+            have to be sent.
     """
 
     n_sites: int = 1
@@ -70,11 +83,13 @@ class Context:
     memory_limit: int | None = None
     without: tuple[str, ...] = ()
     hints: tuple[Hint, ...] = ()
+    spread: bool = False
 
 
 def settled(type_: RelType, placement: Placement) -> Placement:
     """The placement once parts are folded: dimensions that held parts split the key of largest frontier.
 
+    They cut finer what other dimensions split by that key, so that no site needs what another will not send.
     Scattered tiles stay where they are; without a key to split, folded tiles are copied.
 
     Example:
@@ -87,7 +102,9 @@ def settled(type_: RelType, placement: Placement) -> Placement:
     if not placement.parts:
         return placement
     extent, name = max(zip(frontier(type_), type_.names, strict=True), default=(0, ""), key=lambda f: f[0])
-    folded: Role = Split(name) if extent > 1 else ALL
+    folded: Role = ALL
+    if extent > 1:
+        folded = Split(name, is_minor=bool(splitting(placement, name)))
     return Placement(placement.mesh, tuple(folded if isinstance(r, Parts) else r for r in placement.roles))
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from tra.algebra.nodes import Expr, Source
 from tra.optimizer.elimination import eliminate
 from tra.optimizer.factors import price_factors
+from tra.optimizer.mesh_choice import meshes_to_search
 from tra.optimizer.operators import Operator, is_leaf, operator_graph
-from tra.optimizer.placement import Mesh, meshes, on_mesh
+from tra.optimizer.placement import ALL, Mesh, on_mesh
 from tra.optimizer.pricing import Context, Pricing, working_set
 from tra.optimizer.strategies import Choice, choices
 
@@ -70,12 +71,13 @@ def search(roots: tuple[Expr, ...], context: Context) -> Assignment | None:
     """
     graph = operator_graph(*roots)
     ordered = bool(context.placed or context.targets)
-    tried = (_Search(graph, roots, mesh, context) for mesh in meshes(context.n_sites, ordered))
+    found_meshes, complete = meshes_to_search(graph, context.n_sites, context.model, ordered)
+    tried = (_Search(graph, roots, mesh, context) for mesh in found_meshes)
     found = [one.run() for one in tried if all(one.options.values())]
     if not found:
         return None
     best = min(found, key=lambda a: a.seconds)
-    return replace(best, is_optimal=all(a.is_optimal for a in found))
+    return replace(best, is_optimal=complete and all(a.is_optimal for a in found))
 
 
 def alternatives(
@@ -108,6 +110,8 @@ def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]
     for hint in context.hints:
         if hint.operator.digest == operator.digest:
             found = [option for option in found if hint.allows(option)]
+    if context.spread and is_leaf(operator):
+        found = [o for o in found if ALL not in o.output.roles] or found
     limit = context.memory_limit
     return found if limit is None else [o for o in found if working_set(operator, o) <= limit]
 

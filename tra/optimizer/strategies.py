@@ -74,8 +74,15 @@ def choices(operator: Operator, mesh: Mesh, fixed: Placement | None = None) -> l
     return [*_vectors(operator, mesh), *_parts_through(operator, mesh)]
 
 
-def _labels(operator: Operator) -> list[str]:
-    """Keys worth splitting: those with more than one value, and known to every operand alike."""
+def split_labels(operator: Operator) -> list[str]:
+    """Keys worth splitting: those with more than one value, and known to every operand alike.
+
+    Example:
+        >>> from tra.optimizer.operators import operator_graph
+        >>> from tra.optimizer.rules.examples import product
+        >>> split_labels(list(operator_graph(product()).values())[-1])
+        ['i', 'j', 'k']
+    """
     type_ = operator.labelled
     known: set[str] = set(type_.names)
     if isinstance(operator.expr, Concat | Stack):
@@ -86,12 +93,22 @@ def _labels(operator: Operator) -> list[str]:
 
 
 def _vectors(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
-    for vector in product([*_labels(operator), None], repeat=len(mesh)):
+    for vector in product([*split_labels(operator), None], repeat=len(mesh)):
         inputs: tuple[Placement | None, ...] = (None,) * len(operator.children)
         if not isinstance(operator.expr, Retile):
             inputs = tuple(Placement(mesh, _input_roles(vector, own)) for own in operator.input_keys)
-        output = Placement(mesh, tuple(_output_role(operator, label) for label in vector))
-        yield _choice(operator, vector, inputs, output, _rule(operator, vector))
+        for roles in _nestings(tuple(_output_role(operator, label) for label in vector), operator):
+            yield _choice(operator, vector, inputs, Placement(mesh, roles), _rule(operator, vector))
+
+
+def _nestings(roles: tuple[Role, ...], operator: Operator) -> Iterator[tuple[Role, ...]]:
+    """A source that two dimensions split by one key may lie either way: the first or the last cuts finer."""
+    yield roles
+    if operator.children:
+        return
+    for first, role in enumerate(roles):
+        if isinstance(role, Split) and role in roles[first + 1 :]:
+            yield (*roles[:first], Split(role.key, is_minor=True), *roles[first + 1 :])
 
 
 def _input_roles(vector: Vector, own: Mapping[str, str]) -> tuple[Role, ...]:
@@ -141,7 +158,7 @@ def _parts_through(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
     if isinstance(operator.expr, Aggregate):
         return
     parts = held_parts(operator.expr)
-    for vector in product([*_labels(operator), None, *parts], repeat=len(mesh)):
+    for vector in product([*split_labels(operator), None, *parts], repeat=len(mesh)):
         plain = tuple(label if isinstance(label, str) else None for label in vector)
         kept = [role for role in vector if isinstance(role, Parts)]
         if not kept:
