@@ -1,6 +1,6 @@
 # make test    lint, types and every test, in a virtual environment made on first use
 # make demo    the digits example on threads, then on a Dask cluster
-# make bench   every benchmark beside its peers; writes docs/benchmarks.md
+# make bench   every benchmark, in about ten minutes; writes docs/benchmarks.md and docs/plots
 # make fmt     format and tidy the code
 # make clean   remove what builds and tests leave behind (and not the virtual environment)
 
@@ -36,7 +36,7 @@ clean:
 
 # Stamps say what a virtual environment holds. What tests need includes what the demo needs.
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[dev,peers,demo]'
+	$(PIP) --editable '.[dev,peers,bench,demo]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python

@@ -1,6 +1,9 @@
-"""Runs every workflow beside its peers, on threads and on a Dask cluster, and writes docs/benchmarks.md.
+"""Runs every benchmark and writes docs/benchmarks.md, with plots and data in docs/plots.
 
-Usage: python benchmarks/report.py [--quick] [--scheduler ADDR] [--out FILE]
+Usage: python benchmarks/report.py [--only SECTION …] [--quick] [--scheduler ADDR] [--out FILE]
+
+With `--only` the other sections of the page stay as they are. With `--quick` sizes are small, and the page
+goes to build/benchmarks unless `--out` says otherwise.
 """
 
 from __future__ import annotations
@@ -8,65 +11,68 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import time
+from collections.abc import Sequence
 from datetime import date
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import tra
-from tra.workflows import benchmark
+from benchmarks.page import Settings, paragraph, read_sections, write_page
 
-QUICK = {"matmul": "1000", "ffnn": "500", "nns": "q=100,x=200,i=16"}
 ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = {
+    "workflows": "Workflows beside NumPy and dask.array",
+    "orders": "Queries as written, beside dask.array",
+    "lower_bound": "Communication of a product against the lower bound",
+    "crossovers": "Where strategies change",
+    "planning": "Planning times",
+    "exchanges": "Predicted and measured bytes",
+    "alternatives": "Predicted and measured seconds",
+}  # by module, in the order of the page
+HEAD = ["# Benchmarks", "", "Written by `make bench`. Compare within a table, not between machines."]
 
 
-HEAD = """# Benchmarks
-
-Written by `make bench`. float32; inputs persisted by each system in its own way first; every runner in turn,
-five rounds after one that warms up, medians. Compare within a table, not between machines. dask.array has
-chunks of 1000. The bytes are those that crossed between workers.
-
-"""
-
-
-def section(backend: str, options: argparse.Namespace) -> list[str]:
-    """The tables of one backend."""
-    cluster = backend == "dask"
-    settings = {"sites": 2, "threads": 1} if cluster and not options.scheduler else {}
-    lines = []
-    with tra.connect(backend, scheduler=options.scheduler if cluster else None, **settings) as session:
-        where = f"{session.backend.n_sites} sites × {session.backend.threads} threads"
-        lines += [f"## {backend}: {where}", ""]
-        for name, load in benchmark.WORKLOADS.items():
-            sizes = benchmark.read_sizes(load, QUICK[name] if options.quick else None)
-            rows = benchmark.run_benchmark(session, load, sizes, peers=True, repeats=5)
-            lines += [f"**{name}** {', '.join(f'{k}={v}' for k, v in sizes.items())}", "", *table(rows), ""]
-            print("\n".join(lines[-len(rows) - 5 :]))
-    return lines
-
-
-def table(rows: list[benchmark.Timing]) -> list[str]:
-    """The timings of one workload as Markdown; the ratio is of the first row's time."""
-    lines = ["| who | seconds | tra / who | GFLOP/s | MB moved | tasks |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        moved = "" if row.bytes_moved is None else f"{row.bytes_moved / 1e6:.2f}"
-        speed = f"{row.seconds:.3f} | {rows[0].seconds / row.seconds:.2f} | {row.gflops_per_second:.1f}"
-        lines.append(f"| {row.who} | {speed} | {moved} | {row.tasks or ''} |")
-    return lines
-
-
-def main() -> None:
-    """Runs the benchmarks and writes the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, under a minute")
-    parser.add_argument("--scheduler", help="address of a Dask scheduler to use for the dask tables")
-    parser.add_argument("--out", default=str(ROOT / "docs" / "benchmarks.md"))
-    options = parser.parse_args()
+def made() -> str:
+    """When and where a section was made."""
     packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "dask", "distributed"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    lines = [HEAD + f"{date.today()}, {machine}, {packages}, tra {tra.__version__}.", ""]
-    for backend in ("local", "dask"):
-        lines += section(backend, options)
-    Path(options.out).write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return f"*{date.today()}, {machine}, {packages}, tra {tra.__version__}.*"
+
+
+def run(names: Sequence[str], settings: Settings, page: Path) -> None:
+    """Runs sections one by one; each is on the page as soon as it is done."""
+    for name in names:
+        start = time.perf_counter()
+        print(f"{name} …", flush=True)
+        lines = import_module(f"benchmarks.{name}").section(settings)
+        print("\n".join(lines), flush=True)
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+        there = read_sections(page.read_text(encoding="utf-8")) if page.exists() else {}
+        there[SECTIONS[name]] = [*paragraph(made()), *lines]
+        kept = {title: there[title] for title in SECTIONS.values() if title in there}
+        write_page(page, {"": HEAD, **kept})
+
+
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    parser.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler for the tables of the workflows")
+    parser.add_argument("--out", type=Path, help="the page")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs what the command line asks for."""
+    options = read_arguments(arguments)
+    folder = ROOT / "build" / "benchmarks" if options.quick else ROOT / "docs"
+    page = options.out or folder / "benchmarks.md"
+    run(options.only, Settings(options.quick, page.parent / "plots", options.scheduler), page)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,21 @@ def test_explain_runs_nothing(query, capsys, tmp_path, arguments):
     assert not (tmp_path / "out.npy").exists()
 
 
+@pytest.mark.parametrize("arguments", [["explain"], ["run", "--analyze"]])
+def test_hints_are_in_force_where_the_result_is_explained(query, capsys, arguments):
+    text = LOAD.replace(";", " TILE (1, 1);") + "LET s[i] = SUM(A[i, j]);\nHINT s 'aggregate in place';\n"
+    assert main([arguments[0], query(text), *arguments[1:], "--sites", "2"]) == 0
+    assert "aggregate in place, as hinted" in capsys.readouterr().out
+
+
+def test_cost_models_and_rules_are_options(query, capsys):
+    path = query(LOAD + "LET s[i] = SUM(A[i, j]);")
+    assert main(["explain", path, "--sites", "2", "--cost-model", "paper"]) == 0
+    assert "elements sent" in capsys.readouterr().out
+    assert main(["explain", path, "--without", "map_map_fuze"]) == 1
+    assert "did you mean 'map_map_fuse'" in capsys.readouterr().err
+
+
 def test_save_is_relative_to_the_query_file(query, tmp_path):
     assert main(["run", query(LOAD + "LET s[j] = SUM(A[i, j]);\nSAVE s TO 'out.npy';\n")]) == 0
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), [3.0, 5.0, 7.0])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import tra
 from tra.backends.session import Session
 from tra.errors import CatalogError, TraError
-from tra.optimizer.figures import counted
+from tra.sql.scope import counted
 
 if TYPE_CHECKING:  # the class takes a parameter in stubs only
     Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -90,6 +90,14 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sites", type=int, metavar="N", help="sites to plan for; workers to start on Dask")
     command.add_argument("--threads", type=int, metavar="N", help="threads of each site")
     command.add_argument("--memory-limit", metavar="SIZE", help="memory of one site, like 2GB")
+    command.add_argument(
+        "--cost-model", choices=("measured", "fixed", "paper"), default="seconds",
+        help="choose plans by seconds, from constants that are measured (default on Dask) or fixed (default "
+        "here), or by the elements they send",
+    )  # fmt: skip
+    command.add_argument(
+        "--without", action="append", default=[], metavar="RULE", help="switch a rule off by its name"
+    )
     command.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -98,7 +106,8 @@ def _connect(options: argparse.Namespace) -> Session:
     progress = False if options.no_progress else None
     return tra.connect(
         backend, scheduler=options.scheduler, sites=options.sites, threads=options.threads,
-        memory_limit=options.memory_limit, progress=progress,
+        memory_limit=options.memory_limit, progress=progress, cost_model=options.cost_model,
+        without=options.without,
     )  # fmt: skip
 
 
@@ -122,7 +131,8 @@ def _run(options: argparse.Namespace) -> None:
     with _connect(options) as session:
         result = session.sql(text, origin=options.file, base=Path(options.file).parent, echo=print)
         if options.analyze and result.relation is not None:
-            print(session.explain(result.relation, analyze=True))
+            with session.hinted(result.hints):
+                print(session.explain(result.relation, analyze=True))
     return None
 
 
@@ -132,7 +142,8 @@ def _explain(options: argparse.Namespace) -> None:
         result = session.sql(text, origin=options.file, base=Path(options.file).parent, execute=False)
         if result.relation is None:
             raise CatalogError(f"{options.file} has no result to explain: end it with SHOW or a query")
-        print(session.explain(result.relation))
+        with session.hinted(result.hints):
+            print(session.explain(result.relation))
 
 
 def _fmt(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tra
 from tra.algebra.relation import Relation
+from tra.algebra.sources import FixedTiles
 from tra.errors import SchemaError
 from tra.testing import Tensor, tensors
 
@@ -74,7 +75,7 @@ def test_places_of_extremes_with_ties_and_nan(data):
         close(getattr(tensor.relation, name)(axis=axis, keepdims=keepdims), expected)
 
 
-class _Replaced:
+class _Replaced(FixedTiles):
     """The same source over other values."""
 
     remote = False

@@ -32,5 +32,6 @@ def client(cluster):
 @pytest.fixture(params=[2, 3])
 def dask_session(request, client):
     """A session on two of the workers, and one on three."""
-    with tra.connect("dask", scheduler=client, sites=request.param, progress=False) as session:
+    given = {"scheduler": client, "sites": request.param, "progress": False}
+    with tra.connect("dask", **given, cost_model="fixed") as session:
         yield session

@@ -38,9 +38,9 @@ def test_the_same_plans_and_tiles_as_on_threads(agreement, client, batch):
         stored = session.persist(*relations) if relations else ()
         found = [session.tiles(relation) for relation in stored]
         plans = [session.explain(relation).to_dict()["plan"] for relation in relations]
-        model = session.backend.model
+        model = session.backend.constants.model
     with tra.connect("local", sites=3, threads=1) as session:
-        session.backend.model = model
+        session.backend.constants.model = model
         for relation, tiles, plan in zip(relations, found, plans, strict=True):
             agreement.same(tiles, agreement.expected(relation))
             assert session.explain(relation).to_dict()["plan"] == plan
@@ -77,7 +77,7 @@ def test_predicted_bytes_and_tasks_are_measured(name, dask_session):
 
 def test_twenty_by_twenty_by_twenty_tiles_are_few_tasks(client):
     A, B = (tensor((400, 400), keys, n, (20, 20)) for n, keys in enumerate([("i", "j"), ("j", "k")]))
-    with tra.connect("dask", scheduler=client, sites=2, progress=False) as session:
+    with tra.connect("dask", scheduler=client, sites=2, progress=False, cost_model="fixed") as session:
         for query in (A @ B, matmul.product(*session.persist(A, B))):
             tasks = session.explain(query, analyze=True).to_dict()["tasks"]
             assert tasks["predicted"] == tasks["measured"] < 100
@@ -86,7 +86,7 @@ def test_twenty_by_twenty_by_twenty_tiles_are_few_tasks(client):
 
 def test_a_product_of_stored_relations_is_two_tasks_and_its_sends(client):
     A, B = tensor((SIZE, SIZE), ("i", "j")), tensor((SIZE, 16), ("j", "k"), 1, (TILE, 8))
-    with tra.connect("dask", scheduler=client, sites=2, progress=False) as session:
+    with tra.connect("dask", scheduler=client, sites=2, progress=False, cost_model="fixed") as session:
         explained = session.explain(matmul.product(*session.persist(A, B)), analyze=True)
         program = explained.planned.program
         assert len(program.tasks) == 2 and len(program.cut_outputs) == 2

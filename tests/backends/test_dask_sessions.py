@@ -10,7 +10,7 @@ import tra
 from tra.algebra import current
 from tra.algebra.relation import Relation
 from tra.backends import cluster as cluster_module
-from tra.backends import probe
+from tra.backends import plans, probe
 from tra.backends.storage import open_source, save
 from tra.errors import CatalogError, MemoryLimitError, PlanError, SchemaError, TraError
 
@@ -83,8 +83,8 @@ def test_a_stored_relation_can_be_stored_again(client, A):
 
 def test_plans_are_kept_by_digest(client, monkeypatch, A):
     planned = []
-    plan = tra.backends.session.plan_query
-    monkeypatch.setattr(tra.backends.session, "plan_query", lambda *a: planned.append(1) or plan(*a))
+    plan = plans.plan_query
+    monkeypatch.setattr(plans, "plan_query", lambda *a: planned.append(1) or plan(*a))
     with tra.connect("dask", scheduler=client, progress=False) as session:
         for _ in range(3):
             session.compute(A @ A.T)
@@ -237,7 +237,9 @@ def test_the_memory_error_names_a_limit_that_does(backend, client):
 
 def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
     monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*(refused|no conn)"):
+    with pytest.raises(
+        PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*(refused|no conn)"
+    ):
         tra.connect("dask", scheduler="tcp://127.0.0.1:9")
     worker = next(iter(client.scheduler_info()["workers"]))
     with pytest.raises(PlanError, match=f"no Dask scheduler answers at {worker}: a Worker is there"):

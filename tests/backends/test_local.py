@@ -253,6 +253,8 @@ def test_sessions_can_be_used_from_several_threads():
         ({"reproducible": "exact"}, "is not there yet"),
         ({"reproducible": "rum"}, "did you mean 'run'"),
         ({"cost_model": "papers"}, "unknown cost_model 'papers'; did you mean 'paper'"),
+        ({"without": ["contraction_reasociate"]}, "did you mean 'contraction_reassociate'"),
+        ({"without": "map_map_fuse"}, r"write \['map_map_fuse'\]"),
         ({"scheduler": "tcp://127.0.0.1:1"}, "goes with backend='dask'"),
     ],
 )
@@ -268,8 +270,55 @@ def test_plans_can_be_chosen_as_the_paper_counts():
     B = tra.from_array(np.ones((4, 2)), keys=("j", "k"), tile=(1, 1))
     with tra.connect("local", sites=4, threads=1, cost_model="paper") as session:
         figures = session.explain(A @ session.persist(B)[0]).to_dict()
-        assert figures["paper_bytes"] == figures["seconds"]["predicted"] * 8
+        assert figures["price"]["unit"] == "elements"
+        assert figures["paper_bytes"] == figures["price"]["total"] * 8
         np.testing.assert_array_equal(session.compute(A @ B)[0], np.full((8, 2), 4.0))
+
+
+def strategies(session, relation):
+    return {s["strategy"] for s in session.explain(relation).to_dict()["strategies"] if s["hinted"]}
+
+
+def test_hints_are_part_of_a_plan_until_they_are_taken_back():
+    A = tra.from_array(np.ones((8, 8)), tile=2)
+    product = A @ A.T
+    with tra.connect("local", sites=4, threads=1) as session:
+        free = session.explain(product).to_dict()["plan"]
+        session.hint(product, "co-partition")
+        assert strategies(session, tra.exp(product)) == {"co-partition, aggregate before shuffle"}
+        np.testing.assert_array_equal(session.compute(product)[0], np.full((8, 8), 8.0))
+        session.hint(product, split=("j", None))
+        assert strategies(session, product) == {"co-partition, aggregate before shuffle"}
+        assert session.explain(product).to_dict()["mesh"] == [2, 2]
+        assert strategies(session, A + 1) == set()
+        session.hint(product, None)
+        assert session.explain(product).to_dict()["plan"] == free
+        with pytest.raises(PlanError, match="did you mean 'broadcast right'"):
+            session.hint(product, "broadcast-right")
+
+
+def test_a_hint_for_a_join_is_for_the_contraction_that_it_is_part_of():
+    A, B = (tra.from_array(np.ones((8, 8)), keys=keys, tile=2) for keys in (("i", "j"), ("j", "k")))
+    joined = A.join(B, on=[("j", "j")], kernel="matmul")
+    with tra.connect("local", sites=2, threads=1) as session:
+        session.hint(joined, "co-partition")
+        folded = joined.aggregate(by=("i", "k"), kernel="add")
+        assert strategies(session, folded) == {"co-partition, aggregate before shuffle"}
+
+
+def test_rules_can_be_switched_off_by_name():
+    A = tra.from_array(np.ones(4), tile=2)
+    query = A.transform("identity") + 1
+    for without, n in ([], 1), (["transform_identity_drop"], 0):
+        with tra.connect("local", threads=1, without=without) as session:
+            rules = [name for name, _ in session.explain(query).to_dict()["rules"]]
+            assert rules.count("transform_identity_drop") == n
+
+
+def test_the_order_of_products_can_be_left_as_it_is_written():
+    A, B, v = (tra.from_array(np.ones(shape)) for shape in ((50, 50), (50, 50), (50,)))
+    with tra.connect("local", threads=1, without=["contraction_reassociate"]) as session:
+        assert session.explain(A @ B @ v).to_dict()["rules"] == []
 
 
 def test_memory_is_read_as_text():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tra.algebra.nodes import Cut, Window
 from tra.algebra.relation import from_array
 from tra.algebra.retiling import full_windows, retile
+from tra.algebra.sources import FixedTiles
 from tra.optimizer.placement import ALL, Placement, Split
 from tra.optimizer.plan import Repartition, Scan
 from tra.optimizer.repartition import repartition_received, runs, window_slices
@@ -70,7 +71,7 @@ def test_bytes_are_the_elements_that_cross(agreement, data):
     assert measured.bytes_moved == sum(repartition_received(types, have, node.type, need, 0, node.windows))
 
 
-class Held:
+class Held(FixedTiles):
     """Tiles by key."""
 
     remote = False

@@ -29,6 +29,7 @@ from tra.sql.parser import parse_text
             "IOTA (i: 3) AXES (10 BY i TO 25) ALONG 0 TYPE int64;",
         ),
         ("explain analyze C", "EXPLAIN ANALYZE C;"),
+        ("hint C'x'split(i,*,\"let\")", "HINT C 'x' SPLIT (i, *, \"let\");"),
         ('show "C"', "SHOW C;"),
         ('select A."Tile", A.tile from A', 'SELECT A."Tile", A.tile FROM A;'),
     ],

@@ -70,6 +70,14 @@ def test_other_statements():
     )
 
 
+def test_hints():
+    assert parse_text("HINT C 'in place'; hint C split (i, *); HINT split 'x' SPLIT (split)") == (
+        s.Hint(name("C"), s.Text("in place")),
+        s.Hint(name("C"), None, (name("i"), None)),
+        s.Hint(name("split"), s.Text("x"), names("split")),
+    )
+
+
 @pytest.mark.parametrize("text", ["", "  \n\t", "-- only a comment", "-- a\n\n-- b\n", "\ufeff"])
 def test_no_statement(text):
     assert parse_text(text) == ()

@@ -188,6 +188,8 @@ statements = st.one_of(
     st.builds(s.Load, names, st.none() | tuples(names), strings, st.none() | tuples(naturals)),
     st.builds(s.Let, names, indices, exprs),
     st.builds(s.View, names, queries),
+    st.builds(s.Hint, names, strings, st.none() | tuples(st.none() | names, 1)),
+    st.builds(s.Hint, names, st.none(), tuples(st.none() | names, 1)),
     st.builds(s.Explain, queries, st.booleans()),
     st.builds(s.Show, queries),
     st.builds(s.Save, names, strings),

@@ -121,6 +121,55 @@ def test_explain(session):
     assert "SELECT SUM(A.tile) AS tile FROM A;" in analyzed
 
 
+# --- HINT ------------------------------------------------------------------------------------------
+
+PRODUCT = "LET C[i, k] = SUM(X[i, j] * Y[j, k]); "
+
+
+def products():
+    arrays = (("X", ("i", "j")), ("Y", ("j", "k")))
+    return {name: tra.from_array(np.ones((8, 8)), keys=keys, tile=2, name=name) for name, keys in arrays}
+
+
+def test_hints_are_in_force_for_later_statements(session):
+    given = products()
+    text = (
+        "EXPLAIN C; HINT C 'co-partition'; EXPLAIN C; LET D[i, k] = EXP(C[i, k]); HINT D SPLIT (k); EXPLAIN D"
+    )
+    free, joined, split = session.sql(PRODUCT + text, **given).outputs
+    assert "as hinted" not in free
+    assert "co-partition, aggregate before shuffle, as hinted" in joined
+    assert "broadcast left, as hinted" in split
+    result = session.sql(PRODUCT + "HINT C 'broadcast left';", execute=False, **given)
+    assert [hint.strategy for hint in result.hints] == ["broadcast left"]
+    assert "as hinted" not in str(session.explain(result.relation))
+    with session.hinted(result.hints):
+        assert "broadcast left, as hinted" in str(session.explain(result.relation))
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        ("D 'broadcast left'", "2:6: no relation D"),
+        ("C 'brodcast left'", "2:8: .* has no strategy 'brodcast left'; did you mean 'broadcast left'"),
+        ("C SPLIT (i, q)", "2:18: .* cannot be split by 'q'. It can be split by i, j, k"),
+        ("C SPLIT (i, k)", "2:1: a split names a key, .* on 2 sites there are 1"),
+        ("C 'co-partition' SPLIT (i)", "2:8: 'co-partition' does not split .* that is 'broadcast right'"),
+        ("C", "2:7: expected a string in single quotes or SPLIT"),
+    ],
+)
+def test_hints_that_cannot_be(session, hint, message):
+    with pytest.raises(QueryError, match=f"^<query>:{message}"):
+        session.sql(f"{PRODUCT}\nHINT {hint}", **products())
+
+
+def test_hints_run_anywhere(session):
+    with tra.connect("local", threads=1) as alone:
+        text = PRODUCT + "HINT C SPLIT (i, k); SHOW C"
+        shown = alone.sql(text, **products()).outputs
+    assert shown == session.sql(PRODUCT + "SHOW C", **products()).outputs
+
+
 # --- SAVE and LOAD ---------------------------------------------------------------------------------
 
 

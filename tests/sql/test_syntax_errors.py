@@ -44,7 +44,7 @@ def test_the_grammar_has_no_conflicts(caplog):
 
 # --- errors ----------------------------------------------------------------------------------------
 
-STATEMENTS = "LOAD, LET, CREATE VIEW, EXPLAIN, SHOW, SAVE or a query"
+STATEMENTS = "LOAD, LET, CREATE VIEW, HINT, EXPLAIN, SHOW, SAVE or a query"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -37,8 +37,17 @@ class TileSource(Protocol):
 
     remote: bool
 
+    @property
+    def is_open(self) -> bool:
+        """Claims that the tile sizes were left out, so that the tensor may be cut otherwise."""
+        ...
+
     def read(self, key: TileKey) -> Tile:
         """The tile at a live key; the caller does not write to it."""
+        ...
+
+    def cut(self, type_: RelType) -> TileSource:
+        """The same tensor in the tiles of another type, where it is open; else itself."""
         ...
 
 
@@ -47,9 +56,10 @@ class ArraySource:
 
     remote = False
 
-    def __init__(self, array: Any, type_: RelType) -> None:
+    def __init__(self, array: Any, type_: RelType, is_open: bool = False) -> None:
         self.array = array
         self.type = type_
+        self.is_open = is_open
 
     def read(self, key: TileKey) -> Tile:
         """The slice of the array that the key stands for.
@@ -65,8 +75,28 @@ class ArraySource:
         piece.setflags(write=False)
         return piece
 
+    def cut(self, type_: RelType) -> ArraySource:
+        """The same array in other tiles.
 
-class TilesSource:
+        Example:
+            >>> array = ArraySource(np.arange(5), tensor_type((5,), "i8", ("i",), 2))
+            >>> array.cut(tensor_type((5,), "i8", ("i",), 3)).read((1,))
+            array([3, 4])
+        """
+        return self if type_ == self.type else ArraySource(self.array, type_, self.is_open)
+
+
+class FixedTiles:
+    """A source whose tiles are what they are, whatever a plan would like."""
+
+    is_open = False
+
+    def cut(self, type_: RelType) -> Self:
+        """Itself."""
+        return self
+
+
+class TilesSource(FixedTiles):
     """Tiles by key."""
 
     remote = False
@@ -167,7 +197,8 @@ def array_source(
     _check_dtype(dtype)
     type_ = tensor_type(array.shape, dtype.newbyteorder("="), keys, tile)
     id_ = source_id("array")
-    return Source(type_, id_, "0", name or id_.replace("-", "_")), ArraySource(array, type_)
+    data = ArraySource(array, type_, is_open=tile is None)
+    return Source(type_, id_, "0", name or id_.replace("-", "_")), data
 
 
 def _as_array(value: Any) -> Tile:
@@ -246,6 +277,7 @@ def _as_key(key: Any) -> TileKey:
 
 __all__ = [
     "ArraySource",
+    "FixedTiles",
     "TileSource",
     "TilesSource",
     "array_source",

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tra.algebra.sources import TileSource
+from tra.algebra.sources import FixedTiles, TileSource
 from tra.algebra.types import Tile, TileKey
 from tra.algebra.volume import n_bytes
+from tra.backends.constants import Constants
 from tra.backends.tiles import Tiles
 from tra.errors import PlanError
-from tra.optimizer.cost import CostModel
 from tra.optimizer.placement import Placement, Replicated, box_of, coordinates, site_number
 from tra.optimizer.plan import Plan
 from tra.optimizer.stages import Program
@@ -55,13 +55,13 @@ class Backend(Protocol):
     Attributes:
         name: "local" or "dask".
         n_sites: how many sites plans are made for.
-        model: the cost model of the sites.
+        constants: the cost model of the sites, and where its figures come from.
         memory_limit: bytes one site may use, or None.
     """
 
     name: str
     n_sites: int
-    model: CostModel
+    constants: Constants
     memory_limit: int | None
 
     def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool) -> Run:
@@ -133,7 +133,7 @@ def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Itera
         yield from tiles
 
 
-class StoredSource:
+class StoredSource(FixedTiles):
     """A relation that a session has stored: its shares, its placement, and the backend that holds them."""
 
     remote = False

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dask.utils import parse_bytes
 
 from tra.algebra import current
 from tra.backends.backend import Backend
+from tra.backends.constants import Kind
 from tra.backends.local import LocalBackend
 from tra.backends.session import Session
 from tra.errors import PlanError, near_name
+from tra.optimizer.rules.registry import RULES, rules_without
 
 Level = Literal["off", "run", "tiling", "exact"]
 
@@ -26,7 +27,8 @@ def connect(
     memory_limit: int | str | None = None,
     reproducible: Level = "run",
     progress: bool | None = None,
-    cost_model: Literal["seconds", "paper"] = "seconds",
+    cost_model: Kind = "seconds",
+    without: Sequence[str] = (),
 ) -> Session:
     """Opens a session; the newest open one is what ``compute`` uses.
 
@@ -39,7 +41,10 @@ def connect(
         memory_limit: bytes of tiles that one site may hold, as a number or as text like ``"2GB"``.
         reproducible: "run" (same plan, same bits) or "off"; "tiling" and "exact" are not there yet.
         progress: shows a bar for long work; by default only in a terminal.
-        cost_model: what plans are chosen by: "seconds", or "paper", the elements sent as the paper counts.
+        cost_model: what plans are chosen by: seconds by constants of the cluster that are "measured" before
+            the first plan, in about half a second, or "fixed"; or "paper", the elements sent as the paper
+            counts. "seconds" measures clusters and takes fixed ones for this process.
+        without: names of rules that are switched off, as `explain` shows them.
 
     Example:
         >>> with connect("local", threads=1) as session:
@@ -51,10 +56,11 @@ def connect(
     """
     _check_level(reproducible)
     _check_one_of("backend", backend, ("local", "dask"))
-    _check_one_of("cost_model", cost_model, ("seconds", "paper"))
+    _check_one_of("cost_model", cost_model, get_args(Kind))
     for name, number in (("threads", threads), ("sites", sites)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise PlanError(f"{name} is a positive number; got {number!r}")
+    _check_rules(without)
     limit = read_bytes(memory_limit)
     opened: Backend
     if backend == "dask":
@@ -65,14 +71,21 @@ def connect(
         opened = LocalBackend(threads, sites, limit, progress)
     else:
         raise PlanError("scheduler= goes with backend='dask'")
-    opened.model = replace(opened.model, paper=cost_model == "paper")
-    return Session(opened)
+    measured = cost_model == "seconds" and backend == "dask"
+    opened.constants.choose("measured" if measured else cost_model)
+    return Session(opened, without)
 
 
 def _check_level(level: str) -> None:
     _check_one_of("reproducible", level, ("off", "run", "tiling", "exact"))
     if level not in ("off", "run"):
         raise PlanError(f"reproducible={level!r} is not there yet; use 'run' or 'off'")
+
+
+def _check_rules(names: Sequence[str]) -> None:
+    if isinstance(names, str):
+        raise PlanError(f"without is a list of names of rules; write [{names!r}]")
+    rules_without(names, RULES)
 
 
 def _check_one_of(what: str, value: str, known: Sequence[str]) -> None:

@@ -19,7 +19,9 @@ from tqdm import tqdm
 from tra.algebra.sources import TileSource
 from tra.backends import probe
 from tra.backends.backend import Measured, Run, Share, shares_of
+from tra.backends.calibrate_cluster import cluster_model
 from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
+from tra.backends.constants import Constants
 from tra.backends.dask_graph import Graph
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
@@ -42,7 +44,7 @@ class DaskBackend:
         n_sites: the number of workers.
         threads: threads of one task.
         memory_limit: bytes one site may use, or None.
-        model: the cost model of the cluster.
+        constants: the cost model of the cluster, measured when it is first planned for.
     """
 
     name = "dask"
@@ -68,7 +70,10 @@ class DaskBackend:
         self.threads = threads or max(int(info[self.workers[0]]["nthreads"]), 1)
         limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)
-        self.model = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
+        fixed = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
+        self.constants = Constants(
+            fixed, lambda: cluster_model(self.client, self.workers, self.threads, fixed)
+        )
         self._seen_paths: set[str] = set()
         self._announced = False
 

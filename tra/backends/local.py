@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tra.algebra.sources import TileSource
 from tra.backends.backend import Measured, Run, Share, StoredSource, shares_of
+from tra.backends.calibrate import speed_here
+from tra.backends.constants import Constants
 from tra.backends.progress import track
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
@@ -32,7 +34,7 @@ class LocalBackend:
         name: "local".
         n_sites: sites of a plan; 1 unless asked otherwise.
         threads: threads of each operator.
-        model: the cost model of one process.
+        constants: the cost model of one process, measured when it is asked to be.
         memory_limit: bytes one site may use, or None.
     """
 
@@ -49,7 +51,8 @@ class LocalBackend:
         self.n_sites = sites or 1
         self.memory_limit = memory_limit
         self.progress = progress
-        self.model = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
+        fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
+        self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed))
 
     def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
         """Runs a program: tasks in order of stages, each with all threads."""

@@ -39,6 +39,7 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         [[2.0], [3.0]]
     """
     keys = keys_within(type_, box)
+    source = source.cut(type_)
 
     def read(key: list[int]) -> Tile:
         tile = source.read(tuple(key)).view()

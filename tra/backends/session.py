@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -11,22 +11,21 @@ import numpy as np
 
 from tra.algebra import current
 from tra.algebra.live import frontier
-from tra.algebra.nodes import Expr, Source, name_of, postorder
+from tra.algebra.nodes import Source, name_of
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
 from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
+from tra.backends.plans import Plans
 from tra.backends.storage import save
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.figures import counted
 from tra.optimizer.placement import ALL, Placement, Role, Split
-from tra.optimizer.planner import Planned, plan_query
-from tra.optimizer.search import Context
-
-_CACHED_PLANS = 256
+from tra.optimizer.planner import Planned
+from tra.optimizer.pricing import Hint
 
 
 class Session:
@@ -45,9 +44,9 @@ class Session:
     text_runner: ClassVar[Callable[..., Any] | None] = None
     text_printer: ClassVar[Callable[[Relation], str] | None] = None
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, without: Sequence[str] = ()) -> None:
         self.backend = backend
-        self._plans: OrderedDict[Any, Planned] = OrderedDict()
+        self._plans = Plans(backend, without)
         self._stored: WeakSet[StoredSource] = WeakSet()  # a relation that nobody holds is freed at once
         self._closed = False
         current.push(self)
@@ -87,7 +86,7 @@ class Session:
 
         Raises:
             SchemaError: a result has holes or is no whole tensor.
-            MemoryLimitError: neither the cheapest plan nor a frugal one fits into the memory limit.
+            MemoryLimitError: no plan fits into the memory limit; names one that would do.
 
         Example:
             >>> import tra
@@ -176,7 +175,8 @@ class Session:
         """
         planned = self._planned((relation,), relation.sources, {})
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
-        return explain_plan(planned, self.backend.name, measured, self._text(relation))
+        origin = self.backend.constants.origin
+        return explain_plan(planned, self.backend.name, origin, measured, self._text(relation))
 
     def _text(self, relation: Relation) -> str | None:
         """The query text, or None where there is none."""
@@ -230,6 +230,43 @@ class Session:
 
     # -- planning ---------------------------------------------------------------------------------
 
+    def hint(
+        self, relation: Relation, strategy: str | None = None, *, split: Sequence[str | None] | None = None
+    ) -> None:
+        """Asks that a result is computed by a strategy, whatever it costs; without one takes that back.
+
+        The hint is for the topmost operator that combines or folds tiles, in every query that it is part of.
+
+        Args:
+            relation: the result.
+            strategy: a strategy as `explain` names it, with or without what comes after its comma.
+            split: the key that each mesh dimension splits, None for one that splits nothing.
+
+        Example:
+            >>> import tra
+            >>> A = tra.from_array(np.ones((4, 4)), tile=2)
+            >>> with tra.connect("local", sites=2, threads=1) as session:
+            ...     session.hint(A @ A, "co-partition")
+            ...     strategies = session.explain(A @ A).to_dict()["strategies"]
+            >>> [entry["strategy"] for entry in strategies if entry["hinted"]]
+            ['co-partition, aggregate before shuffle']
+
+        Raises:
+            PlanError: there is no such strategy, or no such key; names those there are.
+        """
+        self._plans.hint(relation.expr, strategy, split)
+
+    def hinted(self, hints: Iterable[Hint]) -> AbstractContextManager[None]:
+        """Hints beside the session's own, until the end of the ``with``.
+
+        Example:
+            >>> import tra
+            >>> with tra.connect("local", sites=2, threads=1) as session, session.hinted([]):
+            ...     session.compute(tra.from_array([1.0, 2.0]).sum())
+            (array(3.),)
+        """
+        return self._plans.hinted(hints)
+
     def _run(
         self, relations: tuple[Relation, ...], targets: Mapping[str, Placement] | None = None
     ) -> tuple[Planned, Run]:
@@ -245,42 +282,7 @@ class Session:
     ) -> Planned:
         if self._closed:
             raise PlanError("the session is closed")
-        if not relations:
-            raise PlanError("nothing to run: give at least one relation")
-        roots = tuple(relation.expr for relation in relations)
-        placed, uploads = self._bindings(roots, sources)
-        where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
-        key = (tuple(root.digest for root in roots), where, uploads)
-        if key not in self._plans:
-            model, limit = self.backend.model, self.backend.memory_limit
-            self._plans[key] = plan_query(
-                roots, Context(self.backend.n_sites, model, placed, uploads, targets, limit)
-            )
-        self._plans.move_to_end(key)
-        while len(self._plans) > _CACHED_PLANS:
-            self._plans.popitem(last=False)
-        return self._plans[key]
-
-    def _bindings(
-        self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]
-    ) -> tuple[dict[str, Placement], frozenset[str]]:
-        """Where stored sources lie, and which ones the client has to send."""
-        placed: dict[str, Placement] = {}
-        uploads: set[str] = set()
-        for node in postorder(*roots):
-            if not isinstance(node, Source):
-                continue
-            source = sources[node.id]
-            if isinstance(source, StoredSource):
-                source.share(0)
-                if source.backend is not self.backend:
-                    raise PlanError(
-                        f"{node.name} was persisted in another session; use it there, or save and open it"
-                    )
-                placed[node.id] = source.root.placement
-            elif not source.remote:
-                uploads.add(node.id)
-        return placed, frozenset(uploads)
+        return self._plans.plan(relations, sources, targets)
 
     def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
         return self.backend.run(planned.program, sources, measure)

@@ -32,6 +32,7 @@ class CostModel:
         latency: seconds for one exchange, whatever its size.
         upload: bytes per second from the client to the sites; 0 when data is in the same process.
         paper: counts elements sent as the paper does, and nothing else.
+        tie_break: what a second counts in elements then, so that of equal counts the fastest is chosen.
     """
 
     bandwidth: float = 1.0e9
@@ -43,6 +44,7 @@ class CostModel:
     latency: float = 4.0e-3
     upload: float = 0.0
     paper: bool = False
+    tie_break: float = 1e-3
 
     def transfer(self, type_: RelType, have: Placement, need: Placement) -> float:
         """Seconds to bring a relation from one placement to another, by the cheapest route."""
@@ -51,9 +53,12 @@ class CostModel:
         return sum(self._step(type_, a, b) for a, b in route(type_, have, need))
 
     def _step(self, type_: RelType, have: Placement, need: Placement) -> float:
-        if self.paper:
-            return float(paper_elements(type_, have, need))
-        return self._seconds(received(type_, have, need))
+        seconds = self._seconds(received(type_, have, need))
+        return self._counted(paper_elements(type_, have, need), seconds) if self.paper else seconds
+
+    def _counted(self, elements: int, seconds: float) -> float:
+        """The paper's count, and what decides between equal counts."""
+        return elements + self.tie_break * seconds
 
     def _seconds(self, received_bytes: tuple[int, ...]) -> float:
         most = max(received_bytes, default=0)
@@ -61,16 +66,16 @@ class CostModel:
 
     def repartition(self, expr: Retile, have: tuple[Placement, ...], need: Placement) -> float:
         """Seconds to cut tensors anew; in the paper's count a shuffle."""
-        if self.paper:
-            return float(n_elements(expr.type))
         types = tuple(o.type for o in expr.operands)
-        return self._seconds(repartition_received(types, have, expr.type, need, expr.along, expr.windows))
+        moved = repartition_received(types, have, expr.type, need, expr.along, expr.windows)
+        return (
+            self._counted(n_elements(expr.type), self._seconds(moved)) if self.paper else self._seconds(moved)
+        )
 
     def work(self, operator: Operator) -> float:
         """Seconds that one site would take for all of an operator."""
-        if self.paper:
-            return 0.0
-        return operator.flops / self.rate(operator) + operator.bytes_touched / self.memory_bandwidth
+        seconds = operator.flops / self.rate(operator) + operator.bytes_touched / self.memory_bandwidth
+        return self._counted(0, seconds) if self.paper else seconds
 
     def rate(self, operator: Operator) -> float:
         """Operations per second of one site, by class of kernel, size of tiles and of numbers."""
@@ -84,11 +89,12 @@ class CostModel:
     def load(self, type_: RelType, placement: Placement, uploads: bool) -> float:
         """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy."""
         copies = n_copies(placement)
-        if self.paper:
-            return float(n_elements(type_) * copies) if copies > 1 else 0.0
         sent = n_bytes(type_) * copies
         slowest = sent / n_sites(placement.mesh) / self.memory_bandwidth
-        return slowest + (sent / self.upload if uploads and self.upload else 0.0)
+        seconds = slowest + (sent / self.upload if uploads and self.upload else 0.0)
+        if not self.paper:
+            return seconds
+        return self._counted(n_elements(type_) * copies if copies > 1 else 0, seconds)
 
 
 def n_copies(placement: Placement) -> int:

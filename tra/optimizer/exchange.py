@@ -192,7 +192,9 @@ def exchange_bytes(type_: RelType, have: Placement, need: Placement) -> int:
 
 
 def paper_elements(type_: RelType, have: Placement, need: Placement) -> int:
-    """What the paper's model charges, in elements: s·|R| for a broadcast, |R| for a shuffle, 0 if satisfied.
+    """What the paper's model charges, in elements: |R| for every copy and every part sent, 0 if satisfied.
+
+    That is s·|R| for a broadcast to s sites, |R| for a shuffle, |R| for each part of a two-phase aggregation.
 
     Source: Yuan et al., PVLDB 14(8), 2021, section 4.
 
@@ -206,5 +208,6 @@ def paper_elements(type_: RelType, have: Placement, need: Placement) -> int:
     """
     if have == need:
         return 0
-    whole = n_elements(type_)
-    return whole * n_sites(need.mesh) if all(isinstance(r, Replicated) for r in need.roles) else whole
+    copies = prod(g for g, role in zip(need.mesh, need.roles, strict=True) if isinstance(role, Replicated))
+    gone = [d for d in have.parts if have.mesh != need.mesh or need.roles[d] != have.roles[d]]
+    return n_elements(type_) * copies * prod(have.mesh[d] for d in gone)

@@ -20,8 +20,9 @@ from tra.algebra.nodes import Expr, Join, Transform
 from tra.algebra.operators import join, transform
 from tra.algebra.types import RelType
 from tra.errors import KernelError, SchemaError
-from tra.optimizer.network import Network, Term, Tree, finished, summed, write_terms
+from tra.optimizer.network import Network, Term, Tree
 from tra.optimizer.orders import label_sizes, ranked_trees
+from tra.optimizer.products import finished, summed, write_terms
 
 MAX_PRODUCTS = 8
 MAX_ERROR = 1e-6  # of the largest product: rounding beyond this is no fair exchange for speed

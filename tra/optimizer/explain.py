@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tra.optimizer.figures import readable
+from tra.optimizer.explain_text import explanation_text
 from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
-from tra.optimizer.plan import is_exchange
+from tra.optimizer.plan import Plan, is_exchange
 from tra.optimizer.plan_text import node_text
 from tra.optimizer.planner import Planned
 from tra.optimizer.predict import moved
+from tra.optimizer.search import Alternative, alternatives
 
 FIGURES = ("bytes_moved", "flops", "peak_bytes_per_site", "tasks", "seconds")
 
@@ -22,11 +24,12 @@ FIGURES = ("bytes_moved", "flops", "peak_bytes_per_site", "tasks", "seconds")
 class Explanation:
     """The plan of a query with its predicted figures, and measured ones after `analyze`.
 
-    ``str`` gives text, a notebook a picture, `to_dict` the figures.
+    ``str`` gives text, a notebook a picture, `to_dict` all of it as numbers and names.
 
     Attributes:
         planned: the plan and how it was found.
         backend: where it runs.
+        origin: where the constants of the cost model come from.
         measured: measured figures by name; empty when it was not run.
         exchanges: measured bytes by exchange, by plan digest.
         query: the query text, or None where it cannot be printed.
@@ -34,41 +37,106 @@ class Explanation:
 
     planned: Planned
     backend: str
-    measured: Mapping[str, float]
-    exchanges: Mapping[str, int]
-    query: str | None
+    origin: str = "fixed"
+    measured: Mapping[str, float] = field(default_factory=dict)
+    exchanges: Mapping[str, int] = field(default_factory=dict)
+    query: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures as ``{"predicted": …, "measured": … or None}``, rules, strategies and plan digests."""
+        """All there is to say, for `json.dumps`.
+
+        Figures are ``{"predicted": …, "measured": … or None}``. In the paper's count prices are elements
+        sent, and no seconds are predicted.
+        """
+        planned = self.planned
+        return {
+            **self._figures(),
+            "paper_bytes": planned.prediction.paper_bytes,
+            "price": {"total": planned.assignment.seconds, "unit": self.unit},
+            "model": {"from": self.origin, **asdict(planned.form.context.model)},
+            "backend": self.backend,
+            "sites": planned.program.n_sites,
+            "mesh": list(planned.assignment.mesh),
+            "optimal": planned.assignment.is_optimal,
+            "query": self.query,
+            "rules": [[fired.name, fired.times] for fired in planned.fired],
+            "forms": [
+                {"result": str(root.type), "rule": option.rule} for root, option in planned.form.changes
+            ],
+            "strategies": self.strategies,
+            "stages": len(planned.program.stages),
+            "nodes": self.nodes,
+            "plan": [root.digest for root in planned.program.roots],
+        }
+
+    @property
+    def unit(self) -> str:
+        """What prices are counted in."""
+        return "elements" if self.planned.form.context.model.paper else "seconds"
+
+    def _figures(self) -> dict[str, dict[str, float | None]]:
         predicted = self.planned.prediction
-        figures: dict[str, Any] = {
+        figures = {
             name: {"predicted": getattr(predicted, name), "measured": self.measured.get(name)}
             for name in FIGURES
         }
-        return {
-            **figures,
-            "paper_bytes": predicted.paper_bytes,
-            "backend": self.backend,
-            "sites": self.planned.program.n_sites,
-            "mesh": list(self.planned.assignment.mesh),
-            "optimal": self.planned.assignment.is_optimal,
-            "stages": len(self.planned.program.stages),
-            "rules": [[fired.name, fired.times] for fired in self.planned.fired],
-            "strategies": self._strategies(),
-            "plan": [root.digest for root in self.planned.program.roots],
-        }
+        if self.unit != "seconds":
+            figures["seconds"]["predicted"] = None
+        return figures
 
-    def _strategies(self) -> list[dict[str, Any]]:
+    @cached_property
+    def strategies(self) -> list[dict[str, Any]]:
+        """For each operator its strategy, and the price of the whole plan with each there is."""
         assignment = self.planned.assignment
+        hinted = {hint.operator.digest for hint in self.planned.form.context.hints}
         return [
             {
                 "operator": operator_name(operator),
                 "strategy": assignment.chosen[digest].rule,
+                "hinted": digest in hinted,
+                "split": list(assignment.chosen[digest].vector),
                 "placement": str(assignment.chosen[digest].output),
-                "alternatives": {a.rule: a.seconds for a in self.planned.alternatives[digest]},
+                "alternatives": {a.rule: a.seconds for a in self._alternatives[digest]},
             }
             for digest, operator in assignment.operators.items()
         ]
+
+    @cached_property
+    def _alternatives(self) -> Mapping[str, tuple[Alternative, ...]]:
+        """Those of the search; where there are hints, those that would be there without them too."""
+        context = self.planned.form.context
+        if not context.hints:
+            return self.planned.alternatives
+        return alternatives(self.planned.assignment, self.planned.roots, replace(context, hints=()))
+
+    @cached_property
+    def nodes(self) -> list[dict[str, Any]]:
+        """The plan's nodes as they run, each once; stage 0 is what sites hold before the first."""
+        program = self.planned.program
+        stages: list[tuple[int, tuple[Plan, ...]]] = [(0, program.given)]
+        stages += [(stage.number + 1, stage.nodes) for stage in program.stages]
+        names: dict[str, str] = {}
+        listed = []
+        for number, nodes in stages:
+            for node in nodes:
+                names[node.digest] = f"r{len(names)}"
+                listed.append(self._node(node, number, names))
+        return listed
+
+    def _node(self, node: Plan, stage: int, names: Mapping[str, str]) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "name": names[node.digest],
+            "stage": stage,
+            "text": node_text(node, names),
+            "operands": [names[child.digest] for child in node.children],
+            "type": str(node.type),
+            "placement": str(node.placement),
+            "bytes_moved": None,
+        }
+        if is_exchange(node):
+            found = self.exchanges.get(node.digest, 0) if self.measured else None
+            entry["bytes_moved"] = {"predicted": moved(node), "measured": found}
+        return entry
 
     def save(self, path: Any) -> None:
         """Writes the picture as a self-contained HTML page."""
@@ -76,76 +144,33 @@ class Explanation:
         Path(path).write_text(page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return plan_picture(self.planned.program, str(self))
+        return plan_picture(self.nodes, str(self))
 
     def __str__(self) -> str:
-        parts = []
-        if self.query:
-            parts += ["query", *_indented(self.query.strip().splitlines()), ""]
-        if self.planned.fired:
-            parts += ["rules", *_indented([f"{f.name} ×{f.times}" for f in self.planned.fired]), ""]
-        sites = self.planned.program.n_sites
-        digest = self.planned.program.roots[0].digest[:8]
-        parts += [f"plan {digest} for {self.backend}, {sites} site{'s' * (sites > 1)}"]
-        parts += _indented(plan_lines(self.planned, self.exchanges if self.measured else None))
-        parts += ["", *self._choice_lines(), "", *self._figure_lines()]
-        return "\n".join(parts)
+        return explanation_text(self.to_dict())
 
     def __repr__(self) -> str:
         return str(self)
 
-    def _choice_lines(self) -> list[str]:
-        proven = "optimal" if self.planned.assignment.is_optimal else "bounded"
-        lines = [f"strategies, {proven} (whole plan in ms; cheapest of those that lost)"]
-        whole = f"{self.planned.assignment.seconds * 1e3:.3g}"
-        for entry in self._strategies():
-            lost = {rule: s for rule, s in entry["alternatives"].items() if rule != entry["strategy"]}
-            shown = ", ".join(f"{rule} {s * 1e3:.3g}" for rule, s in list(lost.items())[:3])
-            if shown:
-                lines.append(f"  {entry['operator']}: {entry['strategy']} {whole}; not {shown}")
-        return lines if len(lines) > 1 else ["strategies: nothing to choose"]
 
-    def _figure_lines(self) -> list[str]:
-        predicted = self.planned.prediction
-        lines = [f"{'':22}{'predicted':>12}" + (f"{'measured':>12}" if self.measured else "")]
-        for name in FIGURES:
-            value = self.measured.get(name)
-            shown = f"{readable(name, getattr(predicted, name)):>12}"
-            if self.measured:
-                shown += f"{readable(name, value) if value is not None else '':>12}"
-            lines.append(f"{name.replace('_', ' '):22}{shown}")
-        return lines
+def explain_plan(
+    planned: Planned, backend: str, origin: str, measured: Any = None, query: str | None = None
+) -> Explanation:
+    """An explanation of a plan, with the figures of a run where there was one.
 
-
-def explain_plan(planned: Planned, backend: str, measured: Any, query: str | None) -> Explanation:
-    """An explanation of a plan, with the figures of a run where there was one."""
-    figures = {}
+    Example:
+        >>> from tra.optimizer.planner import plan_query
+        >>> from tra.optimizer.pricing import Context
+        >>> from tra.optimizer.rules.examples import product
+        >>> planned = plan_query((product(),), Context(n_sites=2))
+        >>> print(str(explain_plan(planned, "local", "fixed")).splitlines()[0])
+        plan ... for local, 2 sites
+    """
+    figures, exchanges = {}, {}
     if measured is not None:
         figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
-    return Explanation(planned, backend, figures, measured.exchanges if measured is not None else {}, query)
-
-
-def _indented(lines: Sequence[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
-
-
-def plan_lines(planned: Planned, measured: Mapping[str, int] | None = None) -> list[str]:
-    """The plan by stages, each node once, as ``r3 := operator(r1, r2)``; first what sites hold already."""
-    names: dict[str, str] = {}
-    lines = []
-    given = ("given", planned.program.given)
-    stages = [(f"stage {stage.number + 1}", stage.nodes) for stage in planned.program.stages]
-    for title, nodes in [given, *stages] if given[1] else stages:
-        lines.append(title)
-        for node in nodes:
-            names[node.digest] = f"r{len(names)}"
-            line = f"  {names[node.digest]} := {node_text(node, names)}  {node.type}, {node.placement}"
-            if is_exchange(node):
-                line += f"  moves {readable('bytes', moved(node))}"
-                if measured is not None:
-                    line += f" (measured {readable('bytes', measured.get(node.digest, 0))})"
-            lines.append(line)
-    return lines
+        exchanges = measured.exchanges
+    return Explanation(planned, backend, origin, figures, exchanges, query)
 
 
 def operator_name(operator: Operator) -> str:

@@ -7,13 +7,15 @@ def readable(name: str, value: float) -> str:
     """A figure with its unit.
 
     Example:
-        >>> readable("bytes_moved", 2_500_000), readable("seconds", 0.0123)
-        ('2.5 MB', '12.3 ms')
+        >>> readable("bytes_moved", 2_500_000), readable("seconds", 0.0123), readable("elements", 12_345)
+        ('2.5 MB', '12.3 ms', '12,345 elements')
     """
     if name == "seconds":
         return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms"
     if name == "tasks":
         return str(int(value))
+    if name == "elements":
+        return f"{value:,.0f} elements"
     unit = "B" if "bytes" in name else "flop"
     for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= scale:
@@ -21,11 +23,11 @@ def readable(name: str, value: float) -> str:
     return f"{value:.0f} {unit}"
 
 
-def counted(n: int, what: str, plural: str | None = None) -> str:
+def counted(n: int, what: str) -> str:
     """A number of things.
 
     Example:
-        >>> counted(1, "index", "indices"), counted(2, "index", "indices"), counted(0, "size")
-        ('1 index', '2 indices', '0 sizes')
+        >>> counted(1, "site"), counted(2, "site")
+        ('1 site', '2 sites')
     """
-    return f"{n} {what if n == 1 else plural or what + 's'}"
+    return f"{n} {what}{'s' * (n != 1)}"

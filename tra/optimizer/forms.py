@@ -159,5 +159,7 @@ def floor(roots: Sequence[Expr], context: Context) -> float:
         True
     """
     model = context.model
+    if model.paper:
+        return 0.0
     graph = operator_graph(*roots)
     return sum(model.work(op) for op in graph.values() if not is_leaf(op)) / context.n_sites

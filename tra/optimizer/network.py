@@ -10,20 +10,16 @@ Source: the generalized distributive law, Aji and McEliece, IEEE Trans. Inf. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tra.algebra.kernel import Kernel, kernel
-from tra.algebra.kernels.contraction import einsum_kernel
+from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.key_function import Opaque, Var
 from tra.algebra.labels import LETTERS
 from tra.algebra.nodes import Aggregate, Expr, Join, ReKey, Transform
-from tra.algebra.operators import aggregate, join, transform
-from tra.algebra.types import Axis, RelType
-from tra.algebra.whole_tensor import reorder
-from tra.errors import KernelError, SchemaError
+from tra.algebra.types import Axis
 
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
@@ -51,6 +47,7 @@ class Network:
         axes: labels of the axes of its tiles, in order.
         tree: the order in which the query as written multiplies the terms.
         n_folded: how many transposes, re-keys and sums of one operand were read into it.
+        kernels: the products as written, by the einsum that they are: a user's kernel serves where it can.
     """
 
     terms: tuple[Term, ...]
@@ -58,6 +55,7 @@ class Network:
     axes: tuple[int, ...]
     tree: Tree
     n_folded: int = 0
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
 
 def read_network(root: Expr, is_shared: Callable[[Expr], bool]) -> Network | None:
@@ -83,7 +81,7 @@ def read_network(root: Expr, is_shared: Callable[[Expr], bool]) -> Network | Non
     if len({t.expr.type.dtype for t in terms} | {root.type.dtype}) > 1 or any(map(_has_diagonal, terms)):
         return None  # the dtype of products would depend on their order
     keys, axes = (tuple(map(reader.find, labels)) for labels in (opened.keys, opened.axes))
-    return Network(terms, keys, axes, opened.tree, reader.n_folded)
+    return Network(terms, keys, axes, opened.tree, reader.n_folded, reader.kernels)
 
 
 def _has_diagonal(term: Term) -> bool:
@@ -106,6 +104,7 @@ class _Reader:
     parents: list[int] = field(default_factory=list)
     n_opened: int = 0
     n_folded: int = 0
+    kernels: dict[str, Kernel] = field(default_factory=dict)
 
     def find(self, label: int) -> int:
         while self.parents[label] != label:
@@ -175,6 +174,7 @@ class _Reader:
 
     def _product(self, node: Join) -> _Opened:
         self.n_opened += 1
+        self.kernels.setdefault(_spec_of(node.kernel), node.kernel)
         left, right = (self.open(child, not self.is_shared(child)) for child in node.children)
         lt, rt = node.left.type, node.right.type
         for mine, theirs in node.on:
@@ -197,6 +197,14 @@ class _Reader:
         return max(left, right, key=len)
 
 
+def _spec_of(combine: Kernel) -> str:
+    """The einsum that a product of tiles without further axes is."""
+    one, other = combine.signature.inputs
+    names = {name: LETTERS[place] for place, name in enumerate(dict.fromkeys((*one, *other)))}
+    words = ("".join(names[name] for name in core) for core in (one, other, combine.signature.output))
+    return "{},{}->{}".format(*words)
+
+
 def _is_like(one: Axis, other: Axis) -> bool:
     """Claims that neither axis is stretched to the other's length."""
     return (one.size == 1) == (other.size == 1)
@@ -205,138 +213,3 @@ def _is_like(one: Axis, other: Axis) -> bool:
 def _is_layout(by: Kernel, alone: bool) -> bool:
     """Claims that taking the kernel into a product is free: it moves elements, or sums for it alone."""
     return alone or sorted(by.signature.inputs[0]) == sorted(by.signature.output)
-
-
-def write_network(network: Network, tree: Tree, type_: RelType) -> Expr | None:
-    """The network as pairwise contractions in the order of a tree, or None where tiles do not allow it.
-
-    Args:
-        network: the terms and the result.
-        tree: which terms are multiplied first.
-        type_: the type that the result must have, names of keys included.
-
-    Example:
-        >>> import tra
-        >>> A, B, v = (tra.from_array(a, name=n) for a, n in (([[1.0]], "A"), ([[2.0]], "B"), ([3.0], "v")))
-        >>> written = (A @ B @ v).expr
-        >>> other = write_network(read_network(written, lambda node: False), (0, (1, 2)), written.type)
-        >>> other == (A @ (B @ v)).expr
-        True
-    """
-    try:
-        made = finished(write_terms(network, tree), network, type_)
-    except (SchemaError, KernelError):
-        return None
-    return made if made.type == type_ else None
-
-
-def write_terms(network: Network, tree: Tree) -> Term:
-    """The contraction of all terms in the order of a tree.
-
-    Raises:
-        SchemaError: tiles of unequal lengths would have to be summed.
-        KernelError: tiles have unequal lengths along a label.
-    """
-    return _write(network, tree, _needed(network))
-
-
-def finished(term: Term, network: Network, type_: RelType) -> Expr:
-    """The result in the order of keys and axes that the network asks for, keys called as in the type.
-
-    Raises:
-        SchemaError: tiles of unequal lengths would have to be summed.
-    """
-    term = summed(term, network.keys, network.axes)
-    order = [term.key_name(label) for label in network.keys]
-    return reorder(term.expr, order, dict(zip(order, type_.names, strict=True)))
-
-
-def _needed(network: Network) -> tuple[dict[int, int], dict[int, int]]:
-    """In how many terms, the result counted as one, each label of keys and of axes stands."""
-    keys: dict[int, int] = {}
-    axes: dict[int, int] = {}
-    parts = [(part.keys, part.axes) for part in network.terms]
-    for of_keys, of_axes in (*parts, (network.keys, network.axes)):
-        for counts, labels in ((keys, of_keys), (axes, of_axes)):
-            for label in labels:
-                counts[label] = counts.get(label, 0) + 1
-    return keys, axes
-
-
-def _write(network: Network, tree: Tree, count: tuple[dict[int, int], dict[int, int]]) -> Term:
-    members = _leaves(tree)
-    inside = _needed(replace(network, terms=tuple(network.terms[m] for m in members), keys=(), axes=()))
-    keys, axes = (
-        {label for label in used if total[label] > used[label]}
-        for used, total in zip(inside, count, strict=True)
-    )
-    if isinstance(tree, int):
-        term = network.terms[tree]
-        kept = [tuple(c for c in own if c in keep) for own, keep in ((term.keys, keys), (term.axes, axes))]
-        return summed(term, *kept)
-    left, right = _write(network, tree[0], count), _write(network, tree[1], count)
-    if len(members) == len(network.terms):
-        return multiplied(left, right, network.keys, network.axes)
-    both = [tuple(dict.fromkeys((*a, *b))) for a, b in ((left.keys, right.keys), (left.axes, right.axes))]
-    return multiplied(
-        left,
-        right,
-        *(tuple(c for c in own if c in keep) for own, keep in zip(both, (keys, axes), strict=True)),
-    )
-
-
-def _leaves(tree: Tree) -> tuple[int, ...]:
-    return (tree,) if isinstance(tree, int) else (*_leaves(tree[0]), *_leaves(tree[1]))
-
-
-def summed(term: Term, keys: Sequence[int], axes: Sequence[int]) -> Term:
-    """The term with these labels in this order along its axes; all others are summed.
-
-    Raises:
-        SchemaError: tiles of unequal lengths would have to be summed.
-    """
-    expr = term.expr
-    if tuple(axes) != term.axes:
-        expr = transform(expr, _layout_kernel(term.axes, axes))
-    if set(keys) != set(term.keys):
-        expr = aggregate(expr, [term.key_name(label) for label in keys], ADD)
-        return Term(expr, tuple(keys), tuple(axes))
-    return Term(expr, term.keys, tuple(axes))
-
-
-def _layout_kernel(old: Sequence[int], new: Sequence[int]) -> Kernel:
-    if set(old) == set(new):
-        return kernel("transpose", axes=tuple(old.index(label) for label in new))
-    letters = _letters([old])
-    return einsum_kernel(f"{_word(old, letters)}->{_word(new, letters)}")
-
-
-def multiplied(left: Term, right: Term, keys: Sequence[int], axes: Sequence[int]) -> Term:
-    """The contraction of two terms to these labels, in this order: one Join, and one Aggregate if keys end.
-
-    Raises:
-        SchemaError: the tiles do not meet.
-        KernelError: the tiles have unequal lengths along a label.
-    """
-    on = [(left.key_name(label), right.key_name(label)) for label in left.keys if label in right.keys]
-    product = join(left.expr, right.expr, on, _product_kernel(left.axes, right.axes, axes))
-    made = Term(product, (*left.keys, *(c for c in right.keys if c not in left.keys)), tuple(axes))
-    if set(keys) == set(made.keys):
-        return made
-    return Term(aggregate(product, [made.key_name(c) for c in keys], ADD), tuple(keys), tuple(axes))
-
-
-def _product_kernel(left: tuple[int, ...], right: tuple[int, ...], out: Sequence[int]) -> Kernel:
-    longest = max(left, right, key=len)
-    if tuple(out) == longest and all(longest[len(longest) - len(o) :] == o for o in (left, right)):
-        return kernel("mul")
-    letters = _letters([left, right])
-    return einsum_kernel(f"{_word(left, letters)},{_word(right, letters)}->{_word(out, letters)}")
-
-
-def _letters(groups: Sequence[Sequence[int]]) -> dict[int, str]:
-    return {c: LETTERS[p] for p, c in enumerate(dict.fromkeys(c for group in groups for c in group))}
-
-
-def _word(labels: Sequence[int], letters: dict[int, str]) -> str:
-    return "".join(letters[label] for label in labels)

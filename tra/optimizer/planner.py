@@ -20,6 +20,7 @@ from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, n
 from tra.optimizer.search import Alternative, Assignment, alternatives
 from tra.optimizer.stages import Program, program
 from tra.optimizer.strategies import choices
+from tra.optimizer.tile_choice import with_chosen_tiles
 
 _SHRINK, _N_LIMITS = 0.6, 14
 
@@ -70,7 +71,8 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
         MemoryLimitError: no plan fits; names the smallest limit that one of those tried would do with.
     """
     marked = (*roots, *(hint.operator for hint in context.hints))
-    normal, fired = normalise(marked, rules_without(context.without, NORMALISE))
+    cut = with_chosen_tiles(marked, context.open, context.n_sites)
+    normal, fired = normalise(cut, rules_without(context.without, NORMALISE))
     known = wishes(context, marked, normal)
     normal = normal[: len(roots)]
     limits: list[int | None] = [context.memory_limit]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from tra.algebra.nodes import Aggregate, Expr, Join, postorder
 from tra.optimizer.cost import CostModel
 from tra.optimizer.expansion import expanded
-from tra.optimizer.network import Network, read_network, write_network
+from tra.optimizer.network import Network, read_network
 from tra.optimizer.operators import Operator
 from tra.optimizer.orders import ranked_trees
+from tra.optimizer.products import write_network
 from tra.optimizer.rules.registry import with_children
 
 FOLD, ORDER, EXPAND = "layout_contraction_fold", "contraction_reassociate", "sum_product_expand"

@@ -57,7 +57,7 @@ class Assignment:
 def search(roots: tuple[Expr, ...], context: Context) -> Assignment | None:
     """The cheapest assignment over all meshes, or None where none keeps to the memory limit.
 
-    Ties go to the first mesh.
+    Ties go to the first mesh; of plans that send as many elements, in the paper's count, to the faster one.
 
     Args:
         roots: the results wanted.
@@ -77,7 +77,16 @@ def search(roots: tuple[Expr, ...], context: Context) -> Assignment | None:
     if not found:
         return None
     best = min(found, key=lambda a: a.seconds)
+    if context.model.paper:
+        best = replace(best, seconds=_exact(best, roots, context))
     return replace(best, is_optimal=complete and all(a.is_optimal for a in found))
+
+
+def _exact(found: Assignment, roots: tuple[Expr, ...], context: Context) -> float:
+    """The paper's count without what decides between equal counts."""
+    prices = Pricing(found.operators, roots, found.mesh, _counted(context))
+    prices.chosen.update(found.chosen)
+    return prices.total()
 
 
 def alternatives(
@@ -92,7 +101,12 @@ def alternatives(
         >>> [alternative.rule for alternative in listed]
         ['broadcast right', 'broadcast left', 'co-partition, aggregate before shuffle', 'compute everywhere']
     """
-    return _Search(found.operators, roots, found.mesh, context).alternatives(found.chosen)
+    return _Search(found.operators, roots, found.mesh, _counted(context)).alternatives(found.chosen)
+
+
+def _counted(context: Context) -> Context:
+    """The same without what decides between equal counts of the paper."""
+    return replace(context, model=replace(context.model, tie_break=0.0))
 
 
 def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]:
@@ -107,6 +121,8 @@ def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]
     if isinstance(operator.expr, Source) and operator.expr.id in context.placed:
         return choices(operator, mesh, on_mesh(context.placed[operator.expr.id], mesh))
     found = choices(operator, mesh)
+    off = context.without
+    found = [o for o in found if o.rule not in off and o.rule.partition(",")[0] not in off] or found
     for hint in context.hints:
         if hint.operator.digest == operator.digest:
             found = [option for option in found if hint.allows(option)]

@@ -16,12 +16,11 @@ from tra.algebra.retiling import retile
 from tra.algebra.types import RelType
 from tra.algebra.whole_tensor import current_cuts, fresh_name
 from tra.backends.storage import open_source
-from tra.optimizer.figures import counted
 from tra.sql import syntax as s
 from tra.sql.generated_form import bind_generated
 from tra.sql.index_form import bind_let
 from tra.sql.problems import Problem
-from tra.sql.scope import Scope, at
+from tra.sql.scope import Scope, at, counted
 from tra.sql.select_form import bind_rekey, bind_select
 
 

@@ -35,6 +35,20 @@ class Builder(QueryBuilder):
         _, _, name, _, query = kids
         return s.View(name, query, span=span_of(kids))
 
+    def hint(self, kids: Kids) -> s.Hint:
+        _, name, *rest = kids
+        strategy = text_of(rest[0]) if isinstance(rest[0], Token) else None
+        split = rest[-1] if isinstance(rest[-1], Part) else None
+        return s.Hint(name, strategy, value_of(split), span=span_of(kids))
+
+    def split(self, kids: Kids) -> Part:
+        return Part(tuple(kid.value for kid in kids if isinstance(kid, Part)), span_of(kids))
+
+    def split_key(self, kids: Kids) -> Part:
+        """A key, or `*` for a dimension that splits nothing."""
+        key = kids[0] if isinstance(kids[0], s.Name) else None
+        return Part(key, span_of(kids))
+
     def explain(self, kids: Kids) -> s.Explain:
         _, analyze, query = kids
         return s.Explain(query, analyze is not None, span=span_of(kids))

@@ -12,12 +12,11 @@ from tra.algebra.kernel import Kernel, bind_literal, kernel
 from tra.algebra.labelled import Labelled, elementwise, merged_order, renamed_keys, transposed
 from tra.algebra.live import hole_text, is_dense
 from tra.errors import SchemaError
-from tra.optimizer.figures import counted
 from tra.sql import syntax as s
 from tra.sql.kernel_form import find_kernel
 from tra.sql.number_form import evaluated
 from tra.sql.problems import Problem
-from tra.sql.scope import Number, at
+from tra.sql.scope import Number, at, counted
 
 Value: TypeAlias = Labelled | Number
 

@@ -61,6 +61,10 @@ def format_statement(statement: s.Statement) -> str:
             return f"LET {name_text(name)}{bracketed(indices)} = {expr_text(value)};"
         case s.View(name, query):
             return _headed(f"CREATE VIEW {name_text(name)} AS", query)
+        case s.Hint(name, strategy, split):
+            wanted = "" if strategy is None else f" {string_text(strategy.value)}"
+            cut = "" if split is None else f" SPLIT ({_split_keys(split)})"
+            return f"HINT {name_text(name)}{wanted}{cut};"
         case s.Explain(query, analyze):
             return _headed("EXPLAIN ANALYZE" if analyze else "EXPLAIN", query)
         case s.Show(query):
@@ -71,6 +75,10 @@ def format_statement(statement: s.Statement) -> str:
             return "\n".join(query_lines(query, WIDTH - 1)) + ";"
         case _:
             assert_never(statement)
+
+
+def _split_keys(keys: tuple[s.Name | None, ...]) -> str:
+    return ", ".join("*" if key is None else name_text(key) for key in keys)
 
 
 def _headed(head: str, query: s.Query) -> str:

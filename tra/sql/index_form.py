@@ -16,7 +16,6 @@ from tra.algebra.labelled import Labelled, labelled, renamed_keys, transposed
 from tra.algebra.nodes import Expr, ReKey
 from tra.algebra.operators import rekey
 from tra.algebra.relation import Relation
-from tra.optimizer.figures import counted
 from tra.sql import syntax as s
 from tra.sql.element_form import Value, apply_to_elements, element_kernel
 from tra.sql.index_use import IndexUse, factors
@@ -24,7 +23,7 @@ from tra.sql.kernel_form import check_function
 from tra.sql.number_form import folded
 from tra.sql.problems import Problem
 from tra.sql.reduction_form import FUNCTIONS, KEEPING, along_index, is_reduction, reduced
-from tra.sql.scope import Number, Scope, at
+from tra.sql.scope import Number, Scope, at, counted
 
 Result: TypeAlias = Relation | Number
 _OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from tra.algebra.relation import Relation
+from tra.backends.hints import Hint
 
 
 @dataclass
@@ -16,6 +17,7 @@ class Result:
         relation: the relation of the last LET, view, query, SHOW or EXPLAIN; None where there is none.
         relations: every relation that has a name at the end, by name.
         outputs: the texts of SHOW and EXPLAIN, in order.
+        hints: those in force at the end of the text, for `Session.hinted`.
 
     Example:
         >>> import tra
@@ -26,6 +28,7 @@ class Result:
     relation: Relation | None
     relations: dict[str, Relation]
     outputs: list[str]
+    hints: list[Hint] = field(default_factory=list)
 
     def __str__(self) -> str:
         if self.outputs:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, assert_never
 
 from tra.algebra.relation import Relation
+from tra.backends.hints import Hint, check_key, checked_hint
 from tra.backends.session import Session
 from tra.backends.storage.location import locate
 from tra.errors import CatalogError, TraError
@@ -23,7 +24,7 @@ from tra.sql.carets import caret_error
 from tra.sql.parser import parse_text
 from tra.sql.problems import Problem
 from tra.sql.result import Result
-from tra.sql.scope import Scope
+from tra.sql.scope import Scope, at
 from tra.sql.values import values_text
 
 
@@ -151,6 +152,8 @@ class _Run:
             case s.Let() | s.View():
                 define(statement, self._scope)
                 self.result.relation = self._scope.find(statement.name)
+            case s.Hint():
+                self.result.hints.append(self._hint(statement))
             case s.Save(name, path):
                 relation = self._scope.find(name)
                 with self._located(statement):
@@ -172,13 +175,30 @@ class _Run:
             case _:
                 assert_never(statement)
 
+    def _hint(self, statement: s.Hint) -> Hint:
+        relation = self._scope.find(statement.name)
+        strategy = None if statement.strategy is None else statement.strategy.value
+        keys = statement.split
+        split = None if keys is None else tuple(None if key is None else key.text for key in keys)
+        n_sites = 1 if self._session is None else self._session.backend.n_sites
+        for key in keys or ():
+            with at(statement.span if key is None else key.span):
+                check_key(relation.expr, None if key is None else key.text)
+        with at(statement.span if statement.strategy is None else statement.strategy.span):
+            return checked_hint(relation.expr, strategy, split, n_sites)
+
     def _bound(self, query: s.Query) -> Relation:
         self.result.relation = bind_query(query, self._scope)
         return self.result.relation
 
     def _wait(self, statement: s.Statement, action: Callable[[], Any]) -> None:
         if self._options.execute:
-            self._waiting.append((statement, action))
+            hints = tuple(self.result.hints)
+            self._waiting.append((statement, lambda: self._under(hints, action)))
+
+    def _under(self, hints: tuple[Hint, ...], action: Callable[[], Any]) -> None:
+        with self._session.hinted(hints):
+            action()
 
     def _wait_to_show(self, statement: s.Statement, query: s.Query) -> None:
         relation = self._bound(query)

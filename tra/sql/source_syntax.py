@@ -55,7 +55,7 @@ class SourceNames:
         name = s.Name(node.name)
         keys = tuple(map(s.Name, node.type.names))
         sizes = None
-        if isinstance(file, ArrayFile):
+        if isinstance(file, ArrayFile) and not file.is_open:
             cut = [axis for axis in node.type.axes if axis.link]
             sizes = tuple(s.Integer(max(axis.size, 1)) for axis in cut)
         yield s.Load(name, keys, s.Text(str(file.location)), sizes)

@@ -117,6 +117,7 @@ __all__ = [
     "Load",
     "Let",
     "View",
+    "Hint",
     "Explain",
     "Show",
     "Save",
@@ -204,6 +205,15 @@ class View(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Hint(Node):
+    """``HINT name 'strategy' SPLIT (keys)``, of which one may be left out; None in `split` is ``*``."""
+
+    name: Name
+    strategy: Text | None
+    split: tuple[Name | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Explain(Node):
     """``EXPLAIN query`` or ``EXPLAIN ANALYZE query``."""
 
@@ -233,4 +243,4 @@ class Run(Node):
     query: Query
 
 
-Statement: TypeAlias = Load | Let | View | Explain | Show | Save | Run
+Statement: TypeAlias = Load | Let | View | Hint | Explain | Show | Save | Run

@@ -6,11 +6,10 @@ from tra.algebra.kernel import Kernel
 from tra.algebra.nodes import Expr
 from tra.algebra.operators import join, joined_names, transform
 from tra.errors import TraError
-from tra.optimizer.figures import counted
 from tra.sql import syntax as s
 from tra.sql.kernel_form import aggregation, find_kernel, with_literals
 from tra.sql.problems import Problem
-from tra.sql.scope import at
+from tra.sql.scope import at, counted
 from tra.sql.tables import Equation, Part, Tables
 
 

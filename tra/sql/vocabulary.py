@@ -3,7 +3,7 @@
 from collections.abc import Set
 from typing import NamedTuple
 
-STATEMENT_STARTS = ("LOAD", "LET", "CREATE", "EXPLAIN", "SHOW", "SAVE")
+STATEMENT_STARTS = ("LOAD", "LET", "CREATE", "HINT", "EXPLAIN", "SHOW", "SAVE")
 QUERY_STARTS = ("SELECT", "TILE", "CONCAT", "STACK", "REKEY", "RETILE", "CONSTANT", "IOTA", "RANDOM")
 RESERVED = (*STATEMENT_STARTS, "SELECT", "FROM", "JOIN", "ON", "WHERE", "GROUP", "AS", "AND", "OR", "NOT")
 _CLAUSES = (
@@ -21,11 +21,12 @@ _CLAUSES = (
     "SEED",
     "TYPE",
     "KEYS",
+    "SPLIT",
 )
 _UNRESERVED = (*QUERY_STARTS[1:], *_CLAUSES, "INF", "NAN", "TRUE", "FALSE")
 KEYWORDS = (*RESERVED, *_UNRESERVED)
 
-STATEMENTS = "LOAD, LET, CREATE VIEW, EXPLAIN, SHOW, SAVE or a query"
+STATEMENTS = "LOAD, LET, CREATE VIEW, HINT, EXPLAIN, SHOW, SAVE or a query"
 
 _SIGNS = {
     "COMMA": ",",

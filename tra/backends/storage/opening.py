@@ -69,7 +69,8 @@ def open_source(
         type_ = _as_asked(stored, keys, tile, location)
         return Source(type_, str(location), version, name), TableFile(location, version)
     type_ = tensor_type(reader.shape, native(reader.dtype), keys, tile)
-    return Source(type_, str(location), version, name), ArrayFile(location, version, type_)
+    array = ArrayFile(location, version, type_, is_open=tile is None)
+    return Source(type_, str(location), version, name), array
 
 
 def _as_asked(stored: RelType, keys: Sequence[str] | None, tile: Sizes | None, location: Location) -> RelType:

@@ -7,12 +7,12 @@ was; a program that cuts a mapped file in place takes its pages away from under 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tra.algebra.sources import ArraySource
+from tra.algebra.sources import ArraySource, FixedTiles
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
@@ -32,7 +32,7 @@ OPENERS: dict[str, Callable[[Location], Any]] = {
 
 
 @dataclass(frozen=True)
-class TableFile:
+class TableFile(FixedTiles):
     """The tiles of a `.tra` directory or a `.parquet` file."""
 
     location: Location
@@ -63,12 +63,17 @@ class ArrayFile:
     location: Location
     version: str
     type: RelType
+    is_open: bool = False
     remote = True
 
     @property
     def path(self) -> str:
         """Where the file lies."""
         return self.location.path
+
+    def cut(self, type_: RelType) -> ArrayFile:
+        """The same array in other tiles."""
+        return replace(self, type=type_)
 
     def read(self, key: TileKey) -> Tile:
         """The tile at a key, read-only; a view of the mapped file where it can be.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tra.algebra.makers import Constant
 from tra.algebra.nodes import Expr, Source
-from tra.algebra.operators import aggregate, join
+from tra.algebra.operators import aggregate, generated, join
 from tra.algebra.sources import tensor_type
 from tra.optimizer.placement import ALL, Placement, Split
 from tra.optimizer.plan import Scan
@@ -22,6 +23,11 @@ def everywhere() -> Placement:
 def scan() -> Scan:
     """A 4×4 matrix of 2×2 tiles, split by rows."""
     return Scan(tensor_type((4, 4), "f8", ("i", "j"), (2, 2)), split("i"), "A", "0", "A")
+
+
+def filled(value: float) -> Expr:
+    """Four elements of one value, in tiles of two."""
+    return generated(tensor_type((4,), "f8", ("i",), 2), Constant(value))
 
 
 def product(size: int = 2) -> Expr:

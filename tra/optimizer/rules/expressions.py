@@ -1,32 +1,12 @@
-"""Rules on expressions that always help: fused filters and re-keys, undone cuts, nodes that do nothing."""
+"""Rules on expressions that always help: fused re-keys, undone cuts, nodes that do nothing."""
 
 from __future__ import annotations
 
-from tra.algebra.key_function import Op, Opaque, Var, substitute
-from tra.algebra.nodes import Concat, Expr, Filter, ReKey, Retile, Tile, Transform
-from tra.algebra.operators import filter_keys, rekey
+from tra.algebra.key_function import Var, substitute
+from tra.algebra.nodes import Concat, Expr, ReKey, Retile, Tile, Transform
+from tra.algebra.operators import rekey
 from tra.algebra.retiling import full_windows, retile
-
-
-def filter_filter_fuse(node: Expr) -> Expr | None:
-    """σ_f(σ_g(R)) = σ_(f∧g)(R).
-
-    Applies when: both predicates are traced, and as much is known of the keys that are left.
-    Source: R1-1.
-
-    Example:
-        >>> import tra
-        >>> A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
-        >>> twice = A.filter(lambda i, j: i == 0).filter(lambda i, j: j == 1)
-        >>> filter_filter_fuse(twice.expr).child == A.expr
-        True
-    """
-    match node:
-        case Filter(child=Filter(child=child, predicate=inner), predicate=outer):
-            if not isinstance(inner, Opaque) and not isinstance(outer, Opaque):
-                fused = filter_keys(child, Op("and", inner, outer))
-                return fused if fused.type == node.type else None
-    return None
+from tra.optimizer.rules.equal import same_type
 
 
 def rekey_rekey_fuse(node: Expr) -> Expr | None:
@@ -47,8 +27,8 @@ def rekey_rekey_fuse(node: Expr) -> Expr | None:
             child=ReKey(child=child, keys=middle, function=tuple(inner)), keys=keys, function=tuple(outer)
         ):
             bindings = dict(zip(middle, inner, strict=True))
-            fused = rekey(child, tuple(substitute(expr, bindings) for expr in outer), keys)
-            return fused if fused.type == node.type else None
+            fused = tuple(substitute(expr, bindings) for expr in outer)
+            return same_type(node, lambda: rekey(child, fused, keys))
     return None
 
 
@@ -125,15 +105,14 @@ def retile_retile_fuse(node: Expr) -> Expr | None:
     match node:
         case Retile(operands=(Retile(operands=(child,), windows=(inner,)) as middle,), windows=(outer,)):
             if inner == full_windows(child.type) and outer == full_windows(middle.type):
-                fused = retile([child], node.cuts)
-                return fused if fused.type == node.type else None
+                return same_type(node, lambda: retile([child], node.cuts))
     return None
 
 
 def transform_identity_drop(node: Expr) -> Expr | None:
     """λ_id(R) = R.
 
-    Applies when: the kernel is the identity.
+    Applies when: the kernel is once its argument, by its laws.
     Source: R1-2.
 
     Example:
@@ -143,6 +122,25 @@ def transform_identity_drop(node: Expr) -> Expr | None:
         True
     """
     match node:
-        case Transform(child=child, kernel=kernel) if kernel.name == "identity" and node.type == child.type:
-            return child
+        case Transform(child=child, kernel=kernel) if kernel.laws.coefficients == (1.0,):
+            return child if node.type == child.type else None
+    return None
+
+
+def transform_inverse_drop(node: Expr) -> Expr | None:
+    """λ_g(λ_f(R)) = R where g undoes f: −(−R) = R.
+
+    Applies when: each kernel is its argument or its negative, by its laws, and both together change nothing.
+    Source: R1-2.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0], name="A")
+        >>> transform_inverse_drop((-(-A)).expr) == A.expr
+        True
+    """
+    match node:
+        case Transform(child=Transform(child=child, kernel=first), kernel=then) if node.type == child.type:
+            if first.laws.coefficients == then.laws.coefficients == (-1.0,):
+                return child
     return None

@@ -1,104 +1,176 @@
-"""The rules in order, and the loops that apply them to a fixpoint.
+"""The rules in order, and what applies them.
 
 Every rule has a class: *structural* rules move data or drop work and change no bit; *regroup* rules reorder a
-fold; *distribute* rules change which products are formed. Any rule can be switched off by name.
+fold; *distribute* rules change which products are formed. Any rule can be switched off by name. Rules that
+always help are functions here; those that have alternatives are names only, and the search applies them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, overload
 
-from tra.algebra.nodes import Expr, Node, postorder
+from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError, near_name
 from tra.optimizer.plan import Plan, plan_order
-from tra.optimizer.rules import expressions, plans
-
-RuleClass = Literal["structural", "regroup", "distribute"]
-N = TypeVar("N", bound=Node)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule in the list.
-
-    Attributes:
-        function: from a node to an equal node, or None where the rule does not apply.
-        rule_class: the class of equality it claims.
-        absorbs: the operand is made part of the new node; another user of it would make it again.
-    """
-
-    function: Callable[[Any], Any]
-    rule_class: RuleClass
-    absorbs: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of the rule, by which it is shown and switched off."""
-        return self.function.__name__
+from tra.optimizer.rules import absent, aggregates, constants, exchanges, expressions, filters, kernels, plans
+from tra.optimizer.rules.rewriting import N, Rewrite, rewrites, with_children
+from tra.optimizer.rules.rule import Alternative, Rule, RuleClass
 
 
 @dataclass(frozen=True)
 class Fired:
-    """A rule that fired, and how often."""
+    """A rule that fired, and how often.
+
+    Attributes:
+        name: the name of the rule.
+        times: how often it fired.
+        rule_class: the class of equality it claims; that of the rule called so, where left out.
+    """
 
     name: str
     times: int
+    rule_class: RuleClass | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule_class is None:
+            object.__setattr__(self, "rule_class", class_of(self.name))
 
 
 NORMALISE: tuple[Rule, ...] = (
-    Rule(expressions.filter_filter_fuse, "structural"),
+    Rule(absent.empty_drop, "structural"),
+    Rule(absent.aggregate_stack_drop, "structural", absorbs=True),
+    Rule(filters.filter_true_drop, "structural"),
+    Rule(filters.filter_filter_fuse, "structural"),
+    Rule(constants.generated_filter_fold, "structural"),
+    Rule(filters.filter_rekey_push, "structural", absorbs=True),
+    Rule(filters.filter_transform_push, "structural", absorbs=True),
+    Rule(filters.filter_aggregate_push, "structural", absorbs=True),
+    Rule(filters.filter_join_push, "structural", absorbs=True),
+    Rule(filters.filter_join_equate, "structural", absorbs=True),
+    Rule(filters.filter_stack_push, "structural", absorbs=True),
     Rule(expressions.rekey_rekey_fuse, "structural"),
     Rule(expressions.rekey_identity_drop, "structural"),
     Rule(expressions.concat_tile_cancel, "structural"),
     Rule(expressions.retile_same_drop, "structural"),
     Rule(expressions.retile_retile_fuse, "structural"),
     Rule(expressions.transform_identity_drop, "structural"),
+    Rule(expressions.transform_inverse_drop, "structural"),
+    Rule(constants.transform_neutral_drop, "structural"),
+    Rule(constants.join_neutral_drop, "structural"),
+    Rule(constants.constant_cut_fold, "structural"),
+    Rule(constants.constant_transform_fold, "structural"),
+    Rule(constants.constant_join_fold, "structural"),
+    Rule(constants.constant_aggregate_fold, "regroup"),
+    Rule(aggregates.aggregate_identity_drop, "structural"),
+    Rule(aggregates.aggregate_rekey_fold, "structural", absorbs=True),
+    Rule(aggregates.aggregate_aggregate_fuse, "regroup", absorbs=True),
+    Rule(aggregates.aggregate_transform_push, "distribute", absorbs=True),
+    Rule(aggregates.aggregate_join_push, "distribute", absorbs=True),
 )
 CLEAN_UP: tuple[Rule, ...] = (
     Rule(plans.exchange_exchange_keep_last, "structural", absorbs=True),
     Rule(plans.exchange_satisfied_drop, "structural"),
+    Rule(exchanges.filter_exchange_push, "structural", absorbs=True),
     Rule(plans.aggregate_shuffle_aggregate_first, "regroup", absorbs=True),
-    Rule(plans.aggregate_join_contract, "structural", absorbs=True),
     Rule(plans.map_map_fuse, "structural", absorbs=True),
+    Rule(exchanges.map_exchange_push, "structural", absorbs=True),
+    Rule(exchanges.exchange_map_push, "structural", absorbs=True),
+    Rule(kernels.map_join_fuse, "structural", absorbs=True),
+    Rule(plans.aggregate_join_contract, "structural", absorbs=True),
+    Rule(kernels.join_map_fuse, "structural", absorbs=True),
 )
-RULES = (*NORMALISE, *CLEAN_UP)
-_MAX_ROUNDS = 100
+FORMS = (
+    Alternative("layout_contraction_fold", "distribute"),
+    Alternative("contraction_reassociate", "distribute"),
+    Alternative("sum_product_expand", "distribute"),
+)
+STRATEGIES = (
+    Alternative("one site", "structural"),
+    Alternative("stored", "structural"),
+    Alternative("split", "structural"),
+    Alternative("copy everywhere", "structural"),
+    Alternative("compute everywhere", "structural"),
+    Alternative("in place", "structural"),
+    Alternative("keep parts", "distribute"),
+    Alternative("broadcast left", "structural"),
+    Alternative("broadcast right", "structural"),
+    Alternative("co-partition", "structural"),
+    Alternative("2-D split", "structural"),
+    Alternative("replicate (3-D)", "structural"),
+    Alternative("replicate (mixed split)", "structural"),
+    Alternative("aggregate in place", "structural"),
+    Alternative("aggregate before shuffle", "regroup"),
+    Alternative("repartition", "structural"),
+)
+AnyRule: TypeAlias = Rule | Alternative
+R = TypeVar("R", bound=AnyRule)
+RULES: tuple[AnyRule, ...] = (*NORMALISE, *FORMS, *STRATEGIES, *CLEAN_UP)
+_CLASSES: dict[str, RuleClass] = {rule.name: rule.rule_class for rule in RULES}
+_ORDER: tuple[RuleClass, ...] = ("structural", "regroup", "distribute")
 
 
-def rules_without(names: Sequence[str], rules: Sequence[Rule] = RULES) -> tuple[Rule, ...]:
+def rules_named(strategy: str) -> tuple[str, ...]:
+    """The rules that a strategy is made of.
+
+    Example:
+        >>> rules_named("co-partition, aggregate before shuffle")
+        ('co-partition', 'aggregate before shuffle')
+    """
+    return tuple(strategy.split(", "))
+
+
+def class_of(name: str) -> RuleClass:
+    """The class of a rule; for a strategy that is made of several, the one that changes most.
+
+    Example:
+        >>> class_of("map_map_fuse"), class_of("co-partition, aggregate before shuffle")
+        ('structural', 'regroup')
+    """
+    return max((_CLASSES.get(part, "structural") for part in rules_named(name)), key=_ORDER.index)
+
+
+@overload
+def rules_without(names: Sequence[str]) -> tuple[AnyRule, ...]: ...
+@overload
+def rules_without(names: Sequence[str], rules: Sequence[R]) -> tuple[R, ...]: ...
+def rules_without(names: Sequence[str], rules: Sequence[AnyRule] = RULES) -> tuple[AnyRule, ...]:
     """The rules but some.
 
     Example:
-        >>> [rule.name for rule in rules_without(["map_map_fuse", "exchange_satisfied_drop"], CLEAN_UP)]
-        ['exchange_exchange_keep_last', 'aggregate_shuffle_aggregate_first', 'aggregate_join_contract']
+        >>> len(CLEAN_UP) - len(rules_without(["map_map_fuse", "broadcast left"], CLEAN_UP))
+        1
 
     Raises:
         PlanError: there is no rule of that name.
     """
-    known = [rule.name for rule in RULES]
     for name in names:
-        if name not in known:
+        if name not in _CLASSES:
             raise PlanError(
-                f"there is no rule {name!r}{near_name(name, known)}; rules are {', '.join(known)}"
+                f"there is no rule {name!r}{near_name(name, _CLASSES)}; rules are {', '.join(_CLASSES)}"
             )
     return tuple(rule for rule in rules if rule.name not in names)
 
 
 def normalise(
-    roots: tuple[Expr, ...], rules: Sequence[Rule] = NORMALISE
+    roots: tuple[Expr, ...], rules: Sequence[Rule] = NORMALISE, fixed: Sequence[Expr] = ()
 ) -> tuple[tuple[Expr, ...], tuple[Fired, ...]]:
     """Applies the expression rules to a fixpoint; types do not change.
+
+    Args:
+        roots: the results.
+        rules: the rules, in order.
+        fixed: nodes that stay the operators they are; only their operands change.
 
     Example:
         >>> import tra
         >>> A = tra.from_array([1.0, 2.0], tile=1, name="A")
         >>> same, fired = normalise((A.transform("identity").expr,))
         >>> same == (A.expr,), fired
-        (True, (Fired(name='transform_identity_drop', times=1),))
+        (True, (Fired(name='transform_identity_drop', times=1, rule_class='structural'),))
     """
-    return _to_fixpoint(roots, rules, postorder)
+    return _last(roots, rewrites(roots, rules, postorder, fixed))
 
 
 def clean_up(
@@ -112,75 +184,22 @@ def clean_up(
         >>> [fired.name for fired in clean_up(compile_default((product(),), (2,)))[1]]
         ['aggregate_shuffle_aggregate_first', 'aggregate_join_contract']
     """
-    return _to_fixpoint(roots, rules, plan_order)
+    return _last(roots, rewrites(roots, rules, plan_order))
 
 
-def _to_fixpoint(
-    roots: tuple[N, ...], rules: Sequence[Rule], order: Callable[..., Iterator[N]]
-) -> tuple[tuple[N, ...], tuple[Fired, ...]]:
-    fired: dict[str, int] = {}
-    for _ in range(_MAX_ROUNDS):
-        rebuilt = _one_round(roots, rules, order, fired)
-        if rebuilt == roots:
-            return rebuilt, tuple(Fired(name, n) for name, n in fired.items())
-        roots = rebuilt
-    raise PlanError(f"the rules {', '.join(fired)} do not converge")
+def _last(roots: tuple[N, ...], steps: Iterator[Rewrite[N]]) -> tuple[tuple[N, ...], tuple[Fired, ...]]:
+    """The results after the last step, and the rules that fired in order of their first time."""
+    classes: dict[str, RuleClass] = {}
+    names: list[str] = []
+    step = None
+    for step in steps:
+        classes[step.rule.name] = step.rule.rule_class
+        names.append(step.rule.name)
+    fired = tuple(Fired(name, names.count(name), rule_class) for name, rule_class in classes.items())
+    return (step.roots() if step is not None else roots), fired
 
 
-def _one_round(
-    roots: tuple[N, ...], rules: Sequence[Rule], order: Callable[..., Iterator[N]], fired: dict[str, int]
-) -> tuple[N, ...]:
-    """Rewrites every node at most once, operands first."""
-    made: dict[str, N] = {}
-    users = _n_users(roots, order)
-    for node in order(*roots):
-        current = with_children(node, [made[c.digest] for c in node.children])
-        for rule in rules:
-            changed = None if _makes_again(rule, node, users) else rule.function(current)
-            if changed is not None:
-                _check(rule, current, changed)
-                fired[rule.name] = fired.get(rule.name, 0) + 1
-                current = changed
-                break  # its operands may have other users than those counted: look again in the next round
-        made[node.digest] = current
-    return tuple(made[root.digest] for root in roots)
-
-
-def _check(rule: Rule, old: Node, new: Node) -> None:
-    """Makes sure that a rule kept what every rule keeps: the type, and the place of a plan's result."""
-    for what in ("type", "placement"):
-        before, after = getattr(old, what, None), getattr(new, what, None)
-        if before != after:
-            raise PlanError(f"rule {rule.name} changed a {what}: {before} became {after}")
-
-
-def _n_users(roots: Sequence[Node], order: Callable[..., Iterator[Node]]) -> dict[str, int]:
-    users: dict[str, int] = {root.digest: 1 for root in roots}
-    for node in order(*roots):
-        for child in node.children:
-            users[child.digest] = users.get(child.digest, 0) + 1
-    return users
-
-
-def _makes_again(rule: Rule, node: Node, users: Mapping[str, int]) -> bool:
-    """Claims that the rule would run again what another user needs anyway."""
-    return rule.absorbs and any(users[c.digest] > 1 for c in node.children)
-
-
-def with_children(node: N, children: Sequence[N]) -> N:
-    """The same node over other operands of the same types.
-
-    Example:
-        >>> import tra
-        >>> A, B = (tra.from_array([1.0], name=name) for name in "AB")
-        >>> with_children(tra.exp(A).expr, [B.expr]) == tra.exp(B).expr
-        True
-    """
-    if all(a is b for a, b in zip(node.children, children, strict=True)):
-        return node
-    names = [f.name for f in fields(node)]
-    slots = [name for name in ("left", "right", "child") if name in names]
-    changed: dict[str, Any] = (
-        dict(zip(slots, children, strict=True)) if slots else {"operands": tuple(children)}
-    )
-    return replace(node, **changed)
+__all__ = [
+    "CLEAN_UP", "FORMS", "NORMALISE", "RULES", "STRATEGIES", "Alternative", "Fired", "Rule", "RuleClass",
+    "class_of", "clean_up", "normalise", "rules_named", "rules_without", "with_children",
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""Products of sums multiplied out: where the digits allow it, and as the coefficients of the kernels say."""
+
+import numpy as np
+import pytest
+
+import tra
+from tra.algebra.relation import Relation
+from tra.optimizer.expansion import MAX_PRODUCTS, expanded
+from tra.optimizer.network import read_network
+
+less = tra.kernel("(),()->()", name="less", coefficients=[1, -1])(lambda x, y: x - y)
+
+
+def network_of(query):
+    return read_network(query.expr, lambda node: False)
+
+
+def points(dtype="f8", n=5):
+    random = np.random.default_rng(0)
+    q = tra.from_array(random.integers(-4, 5, (6, n)).astype(dtype), keys=("q", "i"), tile=4, name="q")
+    x = tra.from_array(random.integers(-4, 5, (7, n)).astype(dtype), keys=("x", "i"), tile=4, name="x")
+    return q, x
+
+
+def distances(q, x):
+    far = q[:, None] - x[None]
+    return tra.einsum("qxi,qxi->qx", far, far)
+
+
+def owned(q, x, by):
+    """The same by a kernel of the user."""
+    far = q.transform("expand_dims", axis=-2).join(x, on="i", kernel=by)
+    return far.join(
+        far, on=far.keys, kernel=tra.algebra.kernel.kernel("einsum", spec="abc,abc->ab")
+    ).aggregate(by=("q", "x"))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i8", "c16"])
+@pytest.mark.parametrize(
+    "build", [distances, lambda q, x: owned(q, x, "sub"), lambda q, x: owned(q, x, less)]
+)
+def test_distances_are_four_products(agreement, build, dtype):
+    query = build(*points(dtype))
+    made = expanded(network_of(query), query.expr.type)
+    assert made is not None and made.type == query.expr.type
+    agreement.same(agreement.expected(Relation(made, query.sources)), agreement.expected(query))
+
+
+def test_a_users_difference_is_expanded_like_sub():
+    own, plain = (owned(*points(), by) for by in (less, "sub"))
+    assert expanded(network_of(own), own.expr.type).type == expanded(network_of(plain), plain.expr.type).type
+
+
+def test_digits_are_kept():
+    """Single precision has none to spare for a long sum."""
+    assert (
+        expanded(network_of(distances(*points("f4", 300))), distances(*points("f4", 300)).expr.type) is None
+    )
+
+
+def test_holes_are_no_zeros():
+    q, x = points()
+    holed = q.filter(lambda q, i: q > 0)
+    query = owned(holed, x, "sub")
+    assert expanded(network_of(query), query.expr.type) is None
+
+
+def test_there_are_few_products():
+    A, B = (tra.from_array(np.ones((4, 4)), tile=2, name=name) for name in "AB")
+    far = A - B
+    query = far @ far @ far @ far
+    network = network_of(query)
+    assert 2 ** len(network.terms) > MAX_PRODUCTS
+    assert expanded(network, query.expr.type) is None

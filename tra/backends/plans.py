@@ -1,0 +1,129 @@
+"""The plans of a session: made when they are first needed, kept by what they depend on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tra.algebra.nodes import Expr, Source, postorder
+from tra.algebra.relation import Relation
+from tra.algebra.sources import TileSource
+from tra.backends.backend import Backend, StoredSource
+from tra.backends.hints import checked_hint, hints_for
+from tra.errors import PlanError
+from tra.optimizer.placement import Placement
+from tra.optimizer.planner import Planned, plan_query
+from tra.optimizer.pricing import Context, Hint
+
+_CACHED_PLANS = 256
+
+
+class Plans:
+    """Plans for one backend, with the hints in force.
+
+    Attributes:
+        without: names of rules that are switched off.
+        hints: what the user asks of operators, by the digest of the operator.
+    """
+
+    def __init__(self, backend: Backend, without: Sequence[str] = ()) -> None:
+        self.backend = backend
+        self.without = tuple(without)
+        self.hints: dict[str, Hint] = {}
+        self._plans: OrderedDict[Any, Planned] = OrderedDict()
+
+    def hint(self, expr: Expr, strategy: str | None, split: Sequence[str | None] | None) -> None:
+        """Asks for a strategy; without one takes that back.
+
+        Raises:
+            PlanError: there is no such strategy, or no such key; names those there are.
+        """
+        if strategy is None and split is None:
+            self.hints.pop(Hint(expr).operator.digest, None)
+            return
+        found = checked_hint(expr, strategy, split, self.backend.n_sites)
+        self.hints[found.operator.digest] = found
+
+    @contextmanager
+    def hinted(self, hints: Iterable[Hint]) -> Iterator[None]:
+        """Hints beside those in force, until the end of the ``with``."""
+        before = self.hints
+        self.hints = {**before, **{hint.operator.digest: hint for hint in hints}}
+        try:
+            yield
+        finally:
+            self.hints = before
+
+    def plan(
+        self,
+        relations: Sequence[Relation],
+        sources: Mapping[str, TileSource],
+        targets: Mapping[str, Placement],
+    ) -> Planned:
+        """The plan of some results together.
+
+        Args:
+            relations: the results.
+            sources: what they read, by source id.
+            targets: placements that results must end in, by digest.
+
+        Raises:
+            PlanError: a relation was persisted in another session, or in one that is closed; or no plan is
+                as hinted.
+            MemoryLimitError: no plan fits into the memory limit.
+        """
+        if not relations:
+            raise PlanError("nothing to run: give at least one relation")
+        roots = tuple(relation.expr for relation in relations)
+        placed, uploads = self._bindings(roots, sources)
+        hints = hints_for(roots, self.hints.values(), self.backend.n_sites)
+        where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
+        wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
+        key = (tuple(root.digest for root in roots), where, uploads, wishes)
+        if key not in self._plans:
+            self._plans[key] = plan_query(roots, self._context(placed, uploads, targets, hints))
+        self._plans.move_to_end(key)
+        while len(self._plans) > _CACHED_PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[key]
+
+    def _context(
+        self,
+        placed: Mapping[str, Placement],
+        uploads: frozenset[str],
+        targets: Mapping[str, Placement],
+        hints: tuple[Hint, ...],
+    ) -> Context:
+        return Context(
+            n_sites=self.backend.n_sites,
+            model=self.backend.constants.model,
+            placed=placed,
+            uploads=uploads,
+            targets=targets,
+            memory_limit=self.backend.memory_limit,
+            without=self.without,
+            hints=hints,
+        )
+
+    def _bindings(
+        self, roots: tuple[Expr, ...], sources: Mapping[str, TileSource]
+    ) -> tuple[dict[str, Placement], frozenset[str]]:
+        """Where stored sources lie, and which ones the client has to send."""
+        placed: dict[str, Placement] = {}
+        uploads: set[str] = set()
+        for node in postorder(*roots):
+            if not isinstance(node, Source):
+                continue
+            source = sources[node.id]
+            if isinstance(source, StoredSource):
+                source.share(0)
+                if source.backend is not self.backend:
+                    raise PlanError(
+                        f"{node.name} was persisted in another session; use it there, or save and open it"
+                    )
+                placed[node.id] = source.root.placement
+            elif not source.remote:
+                uploads.add(node.id)
+        return placed, frozenset(uploads)

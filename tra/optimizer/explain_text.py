@@ -1,0 +1,136 @@
+"""An explanation as text: the query, rules in order, the plan by stages, prices, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+from tra.optimizer.figures import counted, readable
+
+_WIDTH = 110
+_ROWS = ("bytes_moved", "flops", "peak_bytes_per_site", "tasks", "seconds")
+_CONSTANTS = {
+    "bandwidth": "a site receives {}/s",
+    "latency": "an exchange takes {}",
+    "flop_rate": "products {}/s",
+    "half_edge": "half that at edge {}",
+    "single_speedup": "×{} in float32",
+    "element_rate": "other kernels {}/s",
+    "memory_bandwidth": "memory {}/s",
+    "upload": "the client sends {}/s",
+}
+_UNITS = {
+    "bandwidth": "bytes", "latency": "seconds", "flop_rate": "flops", "element_rate": "flops",
+    "memory_bandwidth": "bytes", "upload": "bytes",
+}  # fmt: skip
+
+
+def explanation_text(facts: Mapping[str, Any]) -> str:
+    r"""The text of what `Explanation.to_dict` says.
+
+    Example:
+        >>> import tra
+        >>> with tra.connect("local", threads=1) as session:
+        ...     facts = session.explain(tra.from_array([1.0, 2.0], name="A") + 1).to_dict()
+        >>> print("\n".join(explanation_text(facts).splitlines()[-9:-7]))
+        constants, fixed
+          products 20 Gflop/s, other kernels 50 Gflop/s, memory 5 GB/s
+    """
+    parts = [
+        _titled("query", (facts["query"] or "").strip().splitlines()),
+        _titled("rules", [f"{name} ×{times}" for name, times in facts["rules"]]),
+        _titled("forms", [f"{form['result']}: {form['rule']}" for form in facts["forms"]]),
+        [_heading(facts), *_indented(_plan_lines(facts["nodes"]))],
+        list(_strategy_lines(facts)),
+        _constant_lines(facts["model"], facts["sites"]),
+        list(_figure_lines(facts)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _titled(title: str, lines: Iterable[str]) -> list[str]:
+    lines = list(lines)
+    return [title, *_indented(lines)] if lines else []
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _heading(facts: Mapping[str, Any]) -> str:
+    mesh = f" as {'×'.join(map(str, facts['mesh']))}" if len(facts["mesh"]) > 1 else ""
+    digest = facts["plan"][0][:8]
+    return f"plan {digest} for {facts['backend']}, {counted(facts['sites'], 'site')}{mesh}"
+
+
+def _plan_lines(nodes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """By stages, each node once, as ``r3 := operator(r1, r2)``; first what sites hold already."""
+    stage = None
+    for node in nodes:
+        if node["stage"] != stage:
+            stage = node["stage"]
+            yield f"stage {stage}" if stage else "given"
+        yield f"  {node['name']} := {node['text']}  {node['type']}, {node['placement']}{_moves(node)}"
+
+
+def _moves(node: Mapping[str, Any]) -> str:
+    figures = node["bytes_moved"]
+    if figures is None:
+        return ""
+    found = figures["measured"]
+    measured = "" if found is None else f" (measured {readable('bytes', found)})"
+    return f"  moves {readable('bytes', figures['predicted'])}{measured}"
+
+
+def _strategy_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The strategy of each operator that had a choice, and what the plan would cost with others."""
+    unit, total = facts["price"]["unit"], facts["price"]["total"]
+    shown = [s for s in facts["strategies"] if s["hinted"] or len(s["alternatives"]) > 1]
+    if not shown:
+        yield "strategies: nothing to choose"
+        return
+    proven = "optimal" if facts["optimal"] else "bounded"
+    sent = " sent, in the paper's count" if unit == "elements" else ""
+    yield f"strategies, {proven}: {readable(unit, total)}{sent} for the whole plan, and with others instead"
+    for entry in shown:
+        chosen = entry["strategy"] + ", as hinted" * entry["hinted"]
+        yield f"  {entry['operator']}: {chosen}"
+        others = {rule: price for rule, price in entry["alternatives"].items() if rule != entry["strategy"]}
+        lost = "; ".join(f"{rule} {readable(unit, price)}" for rule, price in others.items())
+        yield from (
+            wrap(f"not {lost}", _WIDTH, initial_indent="    ", subsequent_indent="    ") if lost else ()
+        )
+
+
+def _constant_lines(model: Mapping[str, Any], n_sites: int) -> list[str]:
+    """The constants in force; the paper's count has none."""
+    if model["paper"]:
+        return []
+    unused = {("single_speedup", 1.0)}
+    if n_sites == 1:
+        unused |= {(name, model[name]) for name in ("bandwidth", "latency")}
+    phrases = []
+    for name, phrase in _CONSTANTS.items():
+        figure = model[name]
+        if figure and (name, figure) not in unused:
+            shown = readable(_UNITS[name], figure) if name in _UNITS else f"{figure:.3g}"
+            phrases.append(phrase.format(shown))
+    return [
+        f"constants, {model['from']}",
+        *wrap(", ".join(phrases), _WIDTH, initial_indent="  ", subsequent_indent="  "),
+    ]
+
+
+def _figure_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    is_measured = facts["tasks"]["measured"] is not None
+    yield f"{'':22}{'predicted':>12}" + (f"{'measured':>12}" if is_measured else "")
+    for name in _ROWS:
+        columns = ["predicted", "measured"] if is_measured else ["predicted"]
+        values = [facts[name][column] for column in columns]
+        if all(value is None for value in values):
+            continue
+        row = "".join(f"{'' if value is None else readable(name, value):>12}" for value in values)
+        yield f"{name.replace('_', ' '):22}{row}".rstrip()
+    if facts["price"]["unit"] == "elements":
+        yield f"{'elements sent':22}{facts['price']['total']:>12,.0f}"

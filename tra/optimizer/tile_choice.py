@@ -1,0 +1,92 @@
+"""Tile sizes from the cuts, for tensors whose user left them open.
+
+Sites are cut at borders of tiles. A tensor whose tiles are too few, or whose number is no multiple of the
+sites', would leave sites with less to do, or with nothing. Where a query speaks of whole tensors its tiles
+are nobody's business: open sources are cut into a multiple of the sites, and the query is built again over
+them. Where it speaks of keys, or meets tensors that are cut, everything stays as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from tra.algebra.key_function import Var
+from tra.algebra.live import required
+from tra.algebra.nodes import Aggregate, Concat, Expr, Join, ReKey, Source, Transform, postorder
+from tra.algebra.operators import aggregate, concat, join, rekey
+from tra.algebra.operators import transform as transform_
+from tra.algebra.types import Axis, Box, Key, RelType
+from tra.errors import TraError
+
+MIN_TILE = 64  # elements along an axis: below, a tile is not worth a kernel call
+
+
+def with_chosen_tiles(roots: tuple[Expr, ...], open_: Collection[str], n_sites: int) -> tuple[Expr, ...]:
+    """The query over open sources that are cut for a number of sites; as it is where that cannot be.
+
+    Args:
+        roots: the results.
+        open_: ids of sources whose tile sizes were left out.
+        n_sites: how many sites there are.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([[1.0] * 1200] * 1200, name=name) for name in "AB")
+        >>> product, = with_chosen_tiles(((A @ B).expr,), {A.expr.id, B.expr.id}, 4)
+        >>> str((A @ B).expr.type), str(product.type)
+        ('[i:2, j:2] of 600/1200×600/1200 float64', '[i:4, j:4] of 300/1200×300/1200 float64')
+    """
+    if n_sites == 1 or not open_:
+        return roots
+    nodes = list(postorder(*roots))
+    given = [node for node in nodes if isinstance(node, Source) and node.id in open_]
+    made: dict[str, Expr] = {node.digest: _cut(node, n_sites) for node in given}
+    if all(made[node.digest].type == node.type for node in given):
+        return roots
+    try:
+        for node in nodes:
+            if node.digest not in made:
+                again = _again(node, [made[child.digest] for child in node.children])
+                if again is None:
+                    return roots
+                made[node.digest] = again
+    except TraError:
+        return roots  # the new tiles do not meet others
+    same = all(made[root.digest].type.shape == root.type.shape for root in roots)
+    return tuple(made[root.digest] for root in roots) if same else roots
+
+
+def _cut(source: Source, n_sites: int) -> Source:
+    """The source with every key's frontier a multiple of the number of sites, if tiles stay large enough."""
+    type_ = source.type
+    sizes = {axis.link[0][0]: _size(axis, n_sites) for axis in type_.axes if axis.link}
+    axes = tuple(replace(axis, size=sizes[axis.link[0][0]]) if axis.link else axis for axis in type_.axes)
+    domains = {axis.link[0][0]: axis.n_tiles for axis in axes if axis.link}
+    keys = tuple(Key(key.name, domains.get(key.name, key.domain)) for key in type_.keys)
+    return replace(source, type=required(RelType(keys, axes, type_.dtype, Box(()))))
+
+
+def _size(axis: Axis, n_sites: int) -> int:
+    wanted = -(-axis.n_tiles // n_sites) * n_sites
+    size = -(-axis.extent // wanted)
+    return size if size >= MIN_TILE else axis.size
+
+
+def _again(node: Expr, children: list[Expr]) -> Expr | None:
+    """The node over new operands, or None where it speaks of tiles."""
+    match node:
+        case Source():
+            return node
+        case Aggregate(by=by, kernel=kernel):
+            return aggregate(children[0], by, kernel)
+        case Join(on=on, kernel=kernel, truncate=False):
+            return join(children[0], children[1], on, kernel)
+        case Transform(kernel=kernel):
+            return transform_(children[0], kernel)
+        case Concat(key=key, axis=axis):
+            return concat(children[0], key, axis)
+        case ReKey(keys=keys, function=tuple(function)) if all(isinstance(part, Var) for part in function):
+            return rekey(children[0], function, keys)
+        case _:
+            return None
