@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tra.algebra.nodes import Expr, Source, postorder
@@ -61,6 +62,7 @@ class Plans:
         relations: Sequence[Relation],
         sources: Mapping[str, TileSource],
         targets: Mapping[str, Placement],
+        whole: bool = False,
     ) -> Planned:
         """The plan of some results together.
 
@@ -68,6 +70,7 @@ class Plans:
             relations: the results.
             sources: what they read, by source id.
             targets: placements that results must end in, by digest.
+            whole: only the whole tensors are wanted, in whatever tiles.
 
         Raises:
             PlanError: a relation was persisted in another session, or in one that is closed; or no plan is
@@ -81,9 +84,11 @@ class Plans:
         hints = hints_for(roots, self.hints.values(), self.backend.n_sites)
         where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
         wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
-        key = (tuple(root.digest for root in roots), where, uploads, wishes)
+        open_ = frozenset(id_ for id_, source in sources.items() if source.is_open) if whole else frozenset()
+        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_)
         if key not in self._plans:
-            self._plans[key] = plan_query(roots, self._context(placed, uploads, targets, hints))
+            context = self._context(placed, uploads, targets, hints)
+            self._plans[key] = plan_query(roots, replace(context, open=open_))
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)

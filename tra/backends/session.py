@@ -10,7 +10,6 @@ from weakref import WeakSet
 import numpy as np
 
 from tra.algebra import current
-from tra.algebra.live import frontier
 from tra.algebra.nodes import Source, name_of
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
@@ -23,7 +22,7 @@ from tra.backends.storage import save
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.figures import counted
-from tra.optimizer.placement import ALL, Placement, Role, Split
+from tra.optimizer.placement import ALL, Placement, Role, Split, widest_key
 from tra.optimizer.planner import Planned
 from tra.optimizer.pricing import Hint
 
@@ -97,10 +96,10 @@ class Session:
         """
         for relation in relations:
             check_whole(relation.expr.type, "compute")
-        planned, run = self._run(relations)
+        planned, run = self._run(relations, whole=True)
         return tuple(
-            assemble_array(relation.expr.type, result_tiles(self.backend, root, shares))
-            for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True)
+            assemble_array(root.type, result_tiles(self.backend, root, shares))
+            for root, shares in zip(planned.program.roots, run.shares, strict=True)
         )
 
     def tiles(self, relation: Relation) -> dict[TileKey, Tile]:
@@ -154,11 +153,10 @@ class Session:
         targets: dict[str, Placement] = {}
         for relation in sorted(relations, key=lambda r: -r.nbytes):
             type_ = relation.expr.type
-            sizes = dict(zip(type_.names, frontier(type_), strict=True))
-            shared = [name for name in chosen if sizes.get(name, 0) > 1]
-            name = shared[0] if shared else max(sizes, key=lambda k: sizes[k], default=None)
+            shared = (name for name in chosen if name in type_.names and widest_key(type_, [name]))
+            name = next(shared, None) or widest_key(type_)
             role: Role = ALL
-            if name is not None and sizes[name] > 1:
+            if name is not None:
                 role = Split(name)
                 chosen.append(name)
             targets[relation.expr.digest] = Placement(mesh, (role,) * len(mesh))
@@ -173,7 +171,7 @@ class Session:
             ...     session.explain(tra.from_array([1.0, 2.0], tile=1).sum()).to_dict()["sites"]
             2
         """
-        planned = self._planned((relation,), relation.sources, {})
+        planned = self._planned((relation,), relation.sources, {}, whole=True)
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
         origin = self.backend.constants.origin
         return explain_plan(planned, self.backend.name, origin, measured, self._text(relation))
@@ -268,10 +266,13 @@ class Session:
         return self._plans.hinted(hints)
 
     def _run(
-        self, relations: tuple[Relation, ...], targets: Mapping[str, Placement] | None = None
+        self,
+        relations: tuple[Relation, ...],
+        targets: Mapping[str, Placement] | None = None,
+        whole: bool = False,
     ) -> tuple[Planned, Run]:
         sources = {k: v for relation in relations for k, v in relation.sources.items()}
-        planned = self._planned(relations, sources, targets or {})
+        planned = self._planned(relations, sources, targets or {}, whole)
         return planned, self._execute(planned, sources, measure=False)
 
     def _planned(
@@ -279,10 +280,11 @@ class Session:
         relations: tuple[Relation, ...],
         sources: Mapping[str, TileSource],
         targets: Mapping[str, Placement],
+        whole: bool,
     ) -> Planned:
         if self._closed:
             raise PlanError("the session is closed")
-        return self._plans.plan(relations, sources, targets)
+        return self._plans.plan(relations, sources, targets, whole)
 
     def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
         return self.backend.run(planned.program, sources, measure)

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tra.algebra.live import frontier
 from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
 from tra.algebra.types import RelType
 from tra.optimizer.build import convert, local
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, SCATTERED, Mesh, Placement, Role, Split, replicated
+from tra.optimizer.placement import ALL, SCATTERED, Mesh, Placement, Role, Split, replicated, widest_key
 from tra.optimizer.plan import Make, Plan, Repartition, Scan
 
 
@@ -49,9 +48,8 @@ def partitioned(type_: RelType, mesh: Mesh, among: tuple[str, ...] | None = None
         >>> [str(partitioned(t, (2,), among)) for among in (None, ("i",), ())]
         ['split(j) on 2', 'split(i) on 2', 'all on 2']
     """
-    sizes = [(f, n) for f, n in zip(frontier(type_), type_.names, strict=True) if among is None or n in among]
-    extent, name = max(sizes, default=(0, ""), key=lambda s: s[0])
-    role: Role = Split(name) if extent > 1 else ALL
+    name = widest_key(type_, among)
+    role: Role = Split(name) if name is not None else ALL
     return Placement(mesh, (role,) * len(mesh))
 
 

@@ -63,6 +63,9 @@ class Explanation:
             "forms": [
                 {"result": str(root.type), "rule": option.rule} for root, option in planned.form.changes
             ],
+            "considered": [
+                {"forms": list(rules), "price": price} for rules, price in planned.form.considered
+            ],
             "strategies": self.strategies,
             "stages": len(planned.program.stages),
             "nodes": self.nodes,

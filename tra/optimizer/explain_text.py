@@ -9,6 +9,7 @@ from typing import Any
 from tra.optimizer.figures import counted, readable
 
 _WIDTH = 110
+_MAX_FORMS = 8
 _ROWS = ("bytes_moved", "flops", "peak_bytes_per_site", "tasks", "seconds")
 _CONSTANTS = {
     "bandwidth": "a site receives {}/s",
@@ -40,13 +41,23 @@ def explanation_text(facts: Mapping[str, Any]) -> str:
     parts = [
         _titled("query", (facts["query"] or "").strip().splitlines()),
         _titled("rules", [f"{name} ×{times}" for name, times in facts["rules"]]),
-        _titled("forms", [f"{form['result']}: {form['rule']}" for form in facts["forms"]]),
+        _titled("forms", _form_lines(facts)),
         [_heading(facts), *_indented(_plan_lines(facts["nodes"]))],
         list(_strategy_lines(facts)),
         _constant_lines(facts["model"], facts["sites"]),
         list(_figure_lines(facts)),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _form_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What became of sums of products, and what whole plans of other forms would cost."""
+    for form in facts["forms"]:
+        yield f"{form['result']}: {form['rule']}"
+    unit, considered = facts["price"]["unit"], sorted(facts["considered"], key=lambda form: form["price"])
+    if len(considered) > 1:
+        prices = [f"{', '.join(form['forms'])} {readable(unit, form['price'])}" for form in considered]
+        yield from wrap("planned: " + "; ".join(prices[:_MAX_FORMS]), _WIDTH, subsequent_indent="  ")
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:

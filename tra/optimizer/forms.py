@@ -31,6 +31,7 @@ class Form:
         roots: the results.
         changes: for each region that is not as written its root, and what it became by which rule.
         context: what was known and wished, of these results.
+        considered: every form that was planned, as the rules of its regions, with its price.
         assignment: the plan's choices.
     """
 
@@ -38,6 +39,7 @@ class Form:
     changes: tuple[tuple[Expr, Option], ...]
     context: Context
     assignment: Assignment
+    considered: tuple[tuple[tuple[str, ...], float], ...] = ()
 
     @property
     def fired(self) -> tuple[Fired, ...]:
@@ -84,13 +86,14 @@ class _Best:
         self.made, self.wishes = roots, context
         self.assignment: Assignment | None = None
         self.n_planned = 0
+        self.considered: list[tuple[tuple[str, ...], float]] = []
 
     def form(self) -> Form | None:
         if self.assignment is None:
             return None
         pairs = zip(self.regions, self.options, strict=True)
         changes = tuple((region.root, option) for region, option in pairs if option.rule != WRITTEN)
-        return Form(self.made, changes, self.wishes, self.assignment)
+        return Form(self.made, changes, self.wishes, self.assignment, tuple(self.considered))
 
     def expressions(self, options: Sequence[Option]) -> tuple[Expr, ...]:
         pairs = zip(self.regions, options, strict=True)
@@ -110,6 +113,7 @@ class _Best:
         if found is None:
             return
         self.n_planned += len(found.operators)
+        self.considered.append((tuple(o.rule for o in options), found.seconds))
         if self.assignment is None or found.seconds < self.assignment.seconds:
             self.options, self.assignment = options, found
             self.made, self.wishes = made[: len(self.roots)], wishes(self.context, self.marked, made)

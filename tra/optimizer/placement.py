@@ -12,7 +12,7 @@ product of small factors moves less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import permutations, product
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tra.algebra.kernel import Kernel
-from tra.algebra.live import ranges
+from tra.algebra.live import frontier, ranges
 from tra.algebra.types import RelType
 
 Mesh: TypeAlias = tuple[int, ...]
@@ -383,6 +383,20 @@ def all_hold_parts(placement: Placement) -> bool:
         role: prod(placement.mesh[d] for d in placement.parts if placement.roles[d] == role) for role in roles
     }
     return all(role.live == (0, role.domain) and n <= role.domain for role, n in n_ranges.items())
+
+
+def widest_key(type_: RelType, among: Collection[str] | None = None) -> str | None:
+    """The key of largest frontier, the first of several; None where none has more than one value.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> matrix = tensor_type((12, 4), "f8", ("i", "j"), (4, 1))
+        >>> widest_key(matrix), widest_key(matrix, among=["i"]), widest_key(matrix, among=[])
+        ('j', 'i', None)
+    """
+    pairs = zip(frontier(type_), type_.names, strict=True)
+    found = [(f, name) for f, name in pairs if f > 1 and (among is None or name in among)]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def is_satisfied(have: Placement, need: Placement) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tra.algebra.live import frontier
 from tra.algebra.nodes import Expr, Filter, ReKey, Retile, Source, Transform
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
@@ -26,6 +25,7 @@ from tra.optimizer.placement import (
     n_sites,
     on_mesh,
     splitting,
+    widest_key,
 )
 from tra.optimizer.strategies import Choice
 
@@ -103,10 +103,8 @@ def settled(type_: RelType, placement: Placement) -> Placement:
     """
     if not placement.parts:
         return placement
-    extent, name = max(zip(frontier(type_), type_.names, strict=True), default=(0, ""), key=lambda f: f[0])
-    folded: Role = ALL
-    if extent > 1:
-        folded = Split(name, is_minor=bool(splitting(placement, name)))
+    name = widest_key(type_)
+    folded: Role = ALL if name is None else Split(name, is_minor=bool(splitting(placement, name)))
     return Placement(placement.mesh, tuple(folded if isinstance(r, Parts) else r for r in placement.roles))
 
 

@@ -19,18 +19,6 @@ Windows = tuple[tuple[Window, ...], ...]
 Run = tuple[int, int]
 
 
-def tile_starts(type_: RelType, key: Sequence[int]) -> list[int]:
-    """Where the tile at a key begins along each axis of the whole tensor.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> tile_starts(tensor_type((6, 4), "f8", ("i", "j"), (2, 4)), (2, 0))
-        [4, 0]
-    """
-    columns = dict(zip(type_.names, (int(k) for k in key), strict=True))
-    return [int(axis.offset(columns)) * axis.size for axis in type_.axes]
-
-
 def window_slices(window: Window, new: Run, old: Run, offset: int) -> tuple[slice, slice] | None:
     """Which elements of an old run go where in a new one, along one axis.
 
