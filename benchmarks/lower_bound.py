@@ -36,7 +36,7 @@ ELEMENTS = CostModel(
     bandwidth=4.0, flop_rate=NEVER, element_rate=NEVER, memory_bandwidth=NEVER, latency=0.0
 )  # seconds are float32 elements at the busiest receiver
 COUNTS = (*range(4, 513), 1024, 2048, 4096)
-QUICK = (4, 5, 8, 11, 15, 27, 64, 100, 343)
+QUICK = (4, 5, 8, 11, 15, 27)
 SELECTED = (4, 6, 8, 12, 16, 27, 32, 48, 64, 100, 125, 128, 216, 256, 343, 500, 512, 1024, 2048, 4096)
 EQUAL = 1.0005  # what rounding leaves
 CHUNK = 16  # counts in a row share meshes, and with them what is already priced

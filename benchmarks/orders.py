@@ -164,8 +164,8 @@ def run_all(size: int, rounds: int = ROUNDS) -> list[Outcome]:
 
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
-    size = 800 if settings.quick else 4000
-    rows = run_all(size)
+    size, rounds = (400, 2) if settings.quick else (4000, ROUNDS)
+    rows = run_all(size, rounds)
     lines = paragraph(HEAD)
     for query in QUERIES:
         lines += [f"**{query.name}** {shapes_text(query, size)}", ""]

@@ -28,7 +28,9 @@ def tables(backend: str, settings: Settings) -> list[str]:
         lines += [f"### {backend}: {where(session)}", ""]
         for name, load in benchmark.WORKLOADS.items():
             sizes = benchmark.read_sizes(load, QUICK[name] if settings.quick else None)
-            rows = benchmark.run_benchmark(session, load, sizes, peers=True, repeats=ROUNDS)
+            rows = benchmark.run_benchmark(
+                session, load, sizes, peers=True, repeats=2 if settings.quick else ROUNDS
+            )
             lines += [f"**{name}** {', '.join(f'{k}={v}' for k, v in sizes.items())}", "", *timings(rows)]
     return lines
 

@@ -27,8 +27,8 @@ def test_all_splits_of_a_product(sites, n_splits, mesh):
     rng = np.random.default_rng(0)
     a, b = rng.random((52, 61)), rng.random((61, 47))
     with tra.connect("local", sites=sites, threads=1) as session:
-        A = tra.from_array(a, keys=("i", "j"), tile=5)
-        B = tra.from_array(b, keys=("j", "k"), tile=5)
+        A = tra.from_array(a, keys=("i", "j"), tile=13)
+        B = tra.from_array(b, keys=("j", "k"), tile=13)
         product = tra.einsum("ij,jk->ik", *session.persist(A, B))
         found = 0
         for split, figures in forced(session, product, "ijk"):

@@ -18,15 +18,15 @@ FEW = settings(
 MATMUL = "(m,n),(n,p)->(m,p)"
 product = tra.kernel(
     MATMUL,
-    name="a product",
+    name="written product",
     contraction=True,
     linear=[0, 1],
     flops=lambda dims: 2.0 * dims["m"] * dims["n"] * dims["p"],
 )(lambda x, y: x @ y)
-mute = tra.kernel(MATMUL, name="a product in silence", linear=[0, 1])(lambda x, y: x @ y)
+mute = tra.kernel(MATMUL, name="written product in silence", linear=[0, 1])(lambda x, y: x @ y)
 wrong = tra.kernel(MATMUL, name="no product", contraction=True, linear=[0, 1])(lambda x, y: x @ y + 1)
 minus = tra.kernel("(),()->()", name="minus", coefficients=[1, -1])(lambda x, y: x - y)
-plus = tra.kernel("(),()->()", name="and plus", coefficients=[1, 1])(lambda x, y: x + y)
+plus = tra.kernel("(),()->()", name="written plus", coefficients=[1, 1])(lambda x, y: x + y)
 twice = tra.kernel("(),()->()", name="plus twice", coefficients=[1, 2])(lambda x, y: x + 2 * y)
 gap = tra.kernel("(),()->()", name="gap")(lambda x, y: x - y)
 SQUARES = kernel("einsum", spec="abc,abc->ab")

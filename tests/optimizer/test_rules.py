@@ -99,3 +99,16 @@ def test_normalising_keeps_what_is_shared():
     same = A.transform("identity")
     roots, _ = normalise((same.transform("neg").expr, same.transform("exp").expr))
     assert [type(node).__name__ for node in postorder(*roots)] == ["Source", "Transform", "Transform"]
+
+
+def test_common_subexpressions_are_made_once():
+    """What becomes equal on the way is one node, however it was written."""
+    A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
+    first, last = (
+        A.filter(lambda i, j: i == 0).transform("exp"),
+        A.transform("exp").filter(lambda i, j: i == 0),
+    )
+    (one, other), _ = normalise((first.expr, last.expr))
+    assert one == other
+    planned = plan_query((first.expr, last.expr), Context(n_sites=2))
+    assert sum(isinstance(node, LocalMap) for node in plan_order(*planned.program.roots)) == 1

@@ -13,6 +13,7 @@ Source: Yuan et al., PVLDB 14(8), 2021, section 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
 from tra.algebra.types import RelType
@@ -68,18 +69,27 @@ def _compile(node: Expr, inputs: list[Plan], mesh: Mesh, placed: Mapping[str, Pl
             return local(operator, node.type, need, [convert(inputs[0], need)])
         case Join():
             left = convert(inputs[0], replicated(mesh))
-            return local(operator, node.type, _joined(operator, inputs[1].placement), [left, inputs[1]])
+            where = joined_placement(operator, inputs[1].placement)
+            return local(operator, node.type, where, [left, inputs[1]])
         case Stack():
             need = partitioned(inputs[0].type, mesh)
             return local(operator, node.type, need, [convert(i, need) for i in inputs])
         case Retile(along=along, windows=windows, cuts=cuts, type=type_):
             return Repartition(type_, partitioned(type_, mesh), tuple(inputs), along, windows, cuts)
         case _:
-            return local(operator, node.type, _moved(operator, inputs[0].placement), inputs)
+            return local(operator, node.type, moved_placement(operator, inputs[0].placement), inputs)
 
 
-def _joined(operator: Operator, right: Placement) -> Placement:
-    """The right operand's placement in the names of the join."""
+def joined_placement(operator: Operator, right: Placement) -> Placement:
+    """The right operand's placement in the names of the join.
+
+    Example:
+        >>> from tra.optimizer.operators import operator_graph
+        >>> from tra.optimizer.rules.examples import product
+        >>> operator = list(operator_graph(product()).values())[-1]
+        >>> str(joined_placement(operator, Placement((2,), (Split("k"),))))
+        'split(k) on 2'
+    """
     names = {own: label for label, own in operator.input_keys[1].items()}
     return Placement(right.mesh, tuple(_renamed(role, names) for role in right.roles))
 
@@ -87,12 +97,24 @@ def _joined(operator: Operator, right: Placement) -> Placement:
 def _renamed(role: Role, names: Mapping[str, str]) -> Role:
     if not isinstance(role, Split):
         return role
-    return Split(names[role.key]) if role.key in names else SCATTERED
+    return replace(role, key=names[role.key]) if role.key in names else SCATTERED
 
 
-def _moved(operator: Operator, placement: Placement) -> Placement:
+def moved_placement(operator: Operator, placement: Placement) -> Placement:
+    """Where the result of a re-key lies, from where its operand lies; scattered where a split key is gone.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0], keys="i", tile=1)
+        >>> renamed = Operator(A.rekey(lambda i: i, keys="x").expr)
+        >>> str(moved_placement(renamed, Placement((2,), (Split("i"),))))
+        'split(x) on 2'
+    """
     roles: list[Role] = []
     for role in placement.roles:
         name = operator.output_key(role.key) if isinstance(role, Split) else None
-        roles.append((Split(name) if name else SCATTERED) if isinstance(role, Split) else role)
+        if isinstance(role, Split):
+            roles.append(replace(role, key=name) if name else SCATTERED)
+        else:
+            roles.append(role)
     return Placement(placement.mesh, tuple(roles))

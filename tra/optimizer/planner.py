@@ -72,7 +72,8 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
     """
     marked = (*roots, *(hint.operator for hint in context.hints))
     cut = with_chosen_tiles(marked, context.open, context.n_sites)
-    normal, fired = normalise(cut, rules_without(context.without, NORMALISE))
+    rules = rules_without(context.without, NORMALISE)
+    normal, fired = normalise(cut, rules, fixed=cut[len(roots) :])
     known = wishes(context, marked, normal)
     normal = normal[: len(roots)]
     limits: list[int | None] = [context.memory_limit]

@@ -79,7 +79,7 @@ def regions(
             continue
         waiting += [term.expr for term in reversed(network.terms)]
         region = _region(node, network, model, without)
-        if len(region.options) > 1 or not region.is_complete:
+        if len(region.options) > 1 or region.options[0].rule != WRITTEN or not region.is_complete:
             found.append(region)
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
 from tra.errors import PlanError
 from tra.optimizer.build import build
-from tra.optimizer.compile_table import _joined, _moved, partitioned
+from tra.optimizer.compile_table import joined_placement, moved_placement, partitioned
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import Placement, on_mesh, replicated
 from tra.optimizer.plan import Plan, plan_order
@@ -72,7 +72,8 @@ def replay(planned: Planned, hints: Sequence[Hint] = ()) -> Iterator[Step]:
     roots = with_chosen_tiles(marked, context.open, context.n_sites)
     replayed = _Replay(planned)
     yield Step(START, "structural", replayed.default(roots))
-    for rewrite in rewrites(roots, rules_without(context.without, NORMALISE), postorder):
+    hinted = roots[len(planned.written) :]
+    for rewrite in rewrites(roots, rules_without(context.without, NORMALISE), postorder, hinted):
         roots = rewrite.roots()
         yield Step(rewrite.rule.name, rewrite.rule.rule_class, replayed.default(roots))
     normal, chosen = roots, dict[str, Expr]()
@@ -171,7 +172,7 @@ def _default(
             need = (gives,)
         case Join(right=right):
             as_it_lies = settled(right.type, have[1])
-            need, gives = (replicated(mesh), as_it_lies), _joined(operator, as_it_lies)
+            need, gives = (replicated(mesh), as_it_lies), joined_placement(operator, as_it_lies)
         case Stack(operands=operands):
             gives = partitioned(operands[0].type, mesh)
             need = (gives,) * len(operands)
@@ -179,5 +180,5 @@ def _default(
             need, gives = (None,) * len(operands), partitioned(type_, mesh)
         case node:
             as_it_lies = settled(node.children[0].type, have[0])
-            need, gives = (as_it_lies,), _moved(operator, as_it_lies)
+            need, gives = (as_it_lies,), moved_placement(operator, as_it_lies)
     return Choice((), need, gives, START, 1.0)

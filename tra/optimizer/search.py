@@ -19,6 +19,7 @@ from tra.optimizer.mesh_choice import meshes_to_search
 from tra.optimizer.operators import Operator, is_leaf, operator_graph
 from tra.optimizer.placement import ALL, Mesh, on_mesh
 from tra.optimizer.pricing import Context, Pricing, working_set
+from tra.optimizer.rules.registry import rules_named
 from tra.optimizer.strategies import Choice, choices
 
 _MAX_SWEEPS = 64
@@ -121,8 +122,8 @@ def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]
     if isinstance(operator.expr, Source) and operator.expr.id in context.placed:
         return choices(operator, mesh, on_mesh(context.placed[operator.expr.id], mesh))
     found = choices(operator, mesh)
-    off = context.without
-    found = [o for o in found if o.rule not in off and o.rule.partition(",")[0] not in off] or found
+    if context.without:
+        found = [o for o in found if not set(rules_named(o.rule)) & set(context.without)] or found
     for hint in context.hints:
         if hint.operator.digest == operator.digest:
             found = [option for option in found if hint.allows(option)]

@@ -107,7 +107,7 @@ _fixed("where", "(),(),()->()", np.where, 1.0, zero_preserving=True)
 
 
 def _scale(by: float) -> Kernel:
-    laws = _laws(linear=_FIRST, zero_preserving=True)
+    laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=(float(by),) if np.isrealobj(by) else ())
     return make_kernel("scale", UNARY, lambda x: x * by, params={"by": by}, laws=laws, flops=lambda dims: 1.0)
 
 
