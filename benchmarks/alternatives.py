@@ -171,7 +171,7 @@ def plot(rows: Sequence[Timed], settings: Settings) -> list[str]:
 
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
-    rows = run_all(*((600, 3) if settings.quick else (2000, ROUNDS)))
+    rows = run_all(*((600, 2) if settings.quick else (2000, ROUNDS)))
     cells = [(r.query, r.how, f"{r.predicted:.4f}", f"{r.measured:.4f}") for r in rows]
     head = ["query", "how", "predicted s", "measured s"]
     write_csv(settings.plots / "alternatives.csv", head, cells)

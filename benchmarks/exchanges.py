@@ -86,7 +86,7 @@ def run_all(
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
     sizes = QUICK if settings.quick else SIZES
-    rows = run_all(sizes, edge=QUICK_EDGE if settings.quick else None)
+    rows = run_all(sizes, (2, 3), QUICK_EDGE) if settings.quick else run_all(sizes)
     head = ["workload", "workers", "result", "exchange", "predicted", "measured"]
     data = [(r.workload, r.workers, r.result, r.what, r.predicted, r.measured) for r in rows]
     write_csv(settings.plots / "exchanges.csv", head, data)

@@ -137,7 +137,7 @@ def growth(rows: Sequence[Planning], what: str, sites: int) -> tuple[float, floa
 
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
-    layers = (4, 12, 50) if settings.quick else LAYERS
+    layers = (4, 12) if settings.quick else LAYERS
     sites = (2, 8) if settings.quick else SITES
     rows = plan_all(cases(layers, sites, (10, 10**6)))
     lines = paragraph(HEAD)
@@ -174,14 +174,16 @@ def verdict(rows: Sequence[Planning], sites: Sequence[int]) -> list[str]:
     """The bars, and whether they are met."""
     lines = []
     for what, bar in BARS.items():
-        worst = max(r.seconds for r in rows if (r.case.what, r.case.size) == (what, BAR_LAYERS))
-        lines.append(
-            f"* {what}, {BAR_LAYERS} layers: {worst:.2f} s at most, the bar is {bar:g} s: {_met(worst < bar)}"
-        )
+        timed = [r.seconds for r in rows if (r.case.what, r.case.size) == (what, BAR_LAYERS)]
+        if timed:
+            says = f"{max(timed):.2f} s at most, the bar is {bar:g} s: {_met(max(timed) < bar)}"
+            lines.append(f"* {what}, {BAR_LAYERS} layers: {says}")
         grown, allowed = max((growth(rows, what, p) for p in sites), key=lambda pair: pair[0])
         says = f"{grown:.1f}× from the fewest to the most layers, n log n is {allowed:.1f}×:"
         lines.append(f"* {what}, growth: {says} {_met(grown <= allowed)}")
-    return [*lines, ""]
+    tiles = [[r.seconds for r in rows if (r.case.what, r.case.sites) == ("tiles", p)] for p in sites]
+    worst = max(seconds[-1] / seconds[0] for seconds in tiles)
+    return [*lines, f"* tiles: the most take {worst:.1f}× as long to plan as the fewest, at worst", ""]
 
 
 def _met(holds: bool) -> str:
