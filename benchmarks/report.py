@@ -60,7 +60,10 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    listed = f"sections to run: {', '.join(SECTIONS)}"
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=listed
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
     parser.add_argument("--scheduler", help="address of a Dask scheduler for the tables of the workflows")
     parser.add_argument("--out", type=Path, help="the page")

@@ -75,6 +75,13 @@ def test_predicted_bytes_and_tasks_are_measured(name, dask_session):
         np.testing.assert_allclose(dask_session.compute(result)[0], local.compute(query(*inputs))[0])
 
 
+def test_bytes_of_a_repartition_are_measured(dask_session):
+    (A,) = dask_session.persist(tensor((SIZE, SIZE), ("i", "j")))
+    moved = dask_session.explain(A.T.retile(SIZE // 2, SIZE // 3), analyze=True).to_dict()["bytes_moved"]
+    assert moved["predicted"] > 64 * 1024
+    assert moved["measured"] == pytest.approx(moved["predicted"], rel=0.05)
+
+
 def test_twenty_by_twenty_by_twenty_tiles_are_few_tasks(client):
     A, B = (tensor((400, 400), keys, n, (20, 20)) for n, keys in enumerate([("i", "j"), ("j", "k")]))
     with tra.connect("dask", scheduler=client, sites=2, progress=False, cost_model="fixed") as session:

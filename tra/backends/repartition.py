@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
@@ -22,8 +22,17 @@ from tra.optimizer.repartition import window_slices
 Fragment: TypeAlias = tuple[TileKey, tuple[slice, ...], Tile]
 
 
-class Fragments(list[Fragment]):
-    """Pieces of elements on their way: new key, place in the new tile, elements."""
+@dataclass(frozen=True)
+class Fragments:
+    """Pieces of elements on their way: new key, place in the new tile, elements.
+
+    It is no list, because Dask would add the sizes of a list's items to what `__sizeof__` says.
+    """
+
+    pieces: tuple[Fragment, ...]
+
+    def __iter__(self) -> Iterator[Fragment]:
+        return iter(self.pieces)
 
     @property
     def nbytes(self) -> int:
@@ -31,11 +40,11 @@ class Fragments(list[Fragment]):
         return sum(piece.nbytes for _, _, piece in self)
 
     def __sizeof__(self) -> int:
-        return self.nbytes + 256 * len(self) + 64
+        return self.nbytes + 256 * len(self.pieces) + 64
 
     def owned(self) -> Fragments:
         """The same fragments, each in memory of its own."""
-        return Fragments((key, place, np.array(piece)) for key, place, piece in self)
+        return Fragments(tuple((key, place, np.array(piece)) for key, place, piece in self))
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def fragments(node: Repartition, operand: int, tiles: Tiles, site: int) -> Fragm
     spans = dict(zip(new.names, box_of(new, node.placement, site), strict=True))
     start = offsets_along(node.windows, node.along)[operand]
     free = [(column, key.name) for column, key in enumerate(old.keys) if key.name not in old.linked]
-    found = Fragments()
+    found: list[Fragment] = []
     for key, tile in tiles:
         if not all(spans[name][0] <= key[column] < spans[name][1] for column, name in free):
             continue
@@ -79,7 +88,7 @@ def fragments(node: Repartition, operand: int, tiles: Tiles, site: int) -> Fragm
             options.append(_along(new, axis, window, (begin, begin + length), offset, spans))
         kept = {name: key[column] for column, name in free}
         found.extend(_fragment(new, kept, reaches, tile) for reaches in product(*options))
-    return found
+    return Fragments(tuple(found))
 
 
 def _fragment(new: RelType, free: Mapping[str, int], reaches: Sequence[_Reach], tile: Tile) -> Fragment:

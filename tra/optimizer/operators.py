@@ -133,8 +133,9 @@ class Operator:
 
     @cached_property
     def bytes_touched(self) -> int:
-        """Bytes read and written by the operator over all sites."""
-        return sum(n_bytes(child.type) for child in self.children) + n_bytes(self.type)
+        """Bytes read and written over all sites; each product after the first of a tile is added to that."""
+        once = sum(n_bytes(child.type) for child in self.children) + n_bytes(self.type)
+        return once if self.join is None else once + 3 * max(n_bytes(self.join.type) - n_bytes(self.type), 0)
 
 
 def _moved_key(
