@@ -12,7 +12,8 @@ Example:
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -101,8 +102,10 @@ def open(
     return Relation(source, {source.id: tiles})
 
 
-def __getattr__(name: str) -> Callable[..., Relation]:
-    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`."""
+def __getattr__(name: str) -> Any:
+    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`; `tra.testing` is loaded when asked for."""
+    if name == "testing":
+        return import_module("tra.testing")
     if not name.startswith("_") and is_registered(name):
         return kernel_function(name)
     hint = near_name(name, __dir__())
@@ -112,4 +115,4 @@ def __getattr__(name: str) -> Callable[..., Relation]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *kernel_names()})
+    return sorted({*__all__, "testing", *kernel_names()})

@@ -34,7 +34,7 @@ ONE_BY_ONE = 2000
 
 def forms(roots, context):
     """Every form of a query: all combinations of what its regions may be."""
-    found = regions(roots, context.model)
+    found = regions(roots, context)
     for chosen in itertools.product(*(region.options for region in found)):
         pairs = zip(found, chosen, strict=True)
         yield exchanged(roots, {region.root.digest: option.expr for region, option in pairs})

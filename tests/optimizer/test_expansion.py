@@ -7,6 +7,8 @@ import tra
 from tra.algebra.relation import Relation
 from tra.optimizer.expansion import MAX_PRODUCTS, expanded
 from tra.optimizer.network import read_network
+from tra.optimizer.pricing import Context
+from tra.optimizer.regions import EXPAND, regions
 
 less = tra.kernel("(),()->()", name="less", coefficients=[1, -1])(lambda x, y: x - y)
 
@@ -52,10 +54,24 @@ def test_a_users_difference_is_expanded_like_sub():
 
 
 def test_digits_are_kept():
-    """Single precision has none to spare for a long sum."""
-    assert (
-        expanded(network_of(distances(*points("f4", 300))), distances(*points("f4", 300)).expr.type) is None
-    )
+    """The sums are multiplied out only where the rounding is tolerated; integers lose nothing."""
+    for dtype, tolerance, taken in [
+        ("f8", 0.0, False),
+        ("f8", 1e-9, True),
+        ("f4", 1e-9, False),
+        ("i8", 0.0, True),
+    ]:
+        query = distances(*points(dtype, 300))
+        found = regions([query.expr], Context(tolerance=tolerance))
+        options = {option.rule for region in found for option in region.options}
+        assert (EXPAND in options) == taken
+
+
+def test_what_is_not_taken_is_noted():
+    A, B = (tra.from_array(np.ones((200, 200)), tile=50, name=name) for name in "AB")
+    far = A[:, None] - B[None]
+    (region,) = regions([tra.einsum("qxi,qxi->qx", far, far).expr], Context())
+    assert "times less work, and is not taken: it rounds by up to" in region.note
 
 
 def test_holes_are_no_zeros():

@@ -102,10 +102,29 @@ def key_names(keys: object) -> tuple[str, ...]:
         (('row',), ('i', 'j'))
 
     Raises:
-        SchemaError: a name is not a string.
+        SchemaError: a name is not a string, or empty.
     """
     names = tuple(given_list(keys))
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise SchemaError(f"key names are strings; got {wrong[0]!r}")
+    if "" in names:
+        raise SchemaError(f"key names are not empty; got {names}")
     return names
+
+
+def given_name(name: object) -> None:
+    """Checks the name of a relation, which may be left out.
+
+    Example:
+        >>> given_name("A"), given_name(None)
+        (None, None)
+        >>> given_name(3)
+        Traceback (most recent call last):
+        tra.errors.SchemaError: the name of a relation is a string; got name=3
+
+    Raises:
+        SchemaError: it is no string.
+    """
+    if name is not None and not isinstance(name, str):
+        raise SchemaError(f"the name of a relation is a string; got name={name!r}")

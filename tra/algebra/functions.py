@@ -169,12 +169,38 @@ def _call(name: str, operands: Sequence[Any], params: dict[str, Any]) -> Relatio
         if name.lower() in _WHOLE:
             return Relation(_WHOLE[name.lower()](relation.expr, **params), relation.sources)
         return Relation(_applied(kernel(name, **params), relation.expr), relation.sources)
-    by = kernel(name)
-    if name.lower() in _PRODUCTS:
-        return _PRODUCTS[name.lower()](*map(as_relation, operands))
+    return _between(kernel(name), operands)
+
+
+def _between(by: Kernel, operands: Sequence[Any]) -> Relation:
+    """A kernel of several operands between whole tensors."""
+    if by.name.lower() in _PRODUCTS:
+        return _PRODUCTS[by.name.lower()](*map(as_relation, operands))
     if any(by.signature.inputs) or by.signature.output or len(operands) > 2:
         raise KernelError(
             f"{by} {by.signature} has no meaning between whole tensors; it is a kernel to join two relations "
-            f"with: A.join(B, on=…, kernel={name!r})"
+            f"with: A.join(B, on=…, kernel={by.name!r})"
         )
     return combine(by, *operands)
+
+
+def apply_kernel(by: Kernel, operands: Sequence[Any]) -> Relation:
+    """A kernel, its parameters bound, as a function of whole tensors: what it gives when called with relations.
+
+    Example:
+        >>> import tra
+        >>> apply_kernel(kernel("add"), [tra.from_array([1.0, 2.0]), 3.0]).compute()
+        array([4., 5.])
+
+    Raises:
+        KernelError: it takes another number of operands, or has no meaning between whole tensors.
+        SchemaError: it takes whole axes and they are cut.
+    """
+    if len(operands) != by.arity:
+        raise KernelError(f"{by} {by.signature} takes {by.arity} operands; got {len(operands)}")
+    if by.arity > 1:
+        return _between(by, operands)
+    relation = as_relation(operands[0])
+    if by.name.lower() in _WHOLE and not by.literals:
+        return Relation(_WHOLE[by.name.lower()](relation.expr, **dict(by.params)), relation.sources)
+    return Relation(_applied(by, relation.expr), relation.sources)

@@ -79,13 +79,16 @@ class Kernel:
     def __hash__(self) -> int:
         return hash(self.identity_key)
 
-    def __call__(self, *tiles: Tile) -> Tile:
-        """Applies the kernel to one tile per operand.
+    def __call__(self, *tiles: Any) -> Any:
+        """Applies the kernel to one tile per operand; with a relation among them the result is a relation.
 
         Raises:
             SchemaError: the kernel refuses the values or shapes (a maximum of nothing, for instance).
             KernelError: the kernel refuses the types.
         """
+        relation = next((tile for tile in tiles if hasattr(tile, "_applied_by")), None)
+        if relation is not None:
+            return relation._applied_by(self, tiles)
         try:
             return np.asarray(self.function(*tiles))
         except TraError:
@@ -175,7 +178,8 @@ def user_kernel(
         batched: the function accepts leading loop dimensions, so that many tiles go in one call; otherwise it
             is called once per position of a tile's loop dimensions (once per tile without core dimensions).
         output_dtype: the result's dtype; found by calling the function on tiny tiles when left out.
-        **laws: the fields of `tra.algebra.kernel.Laws` that hold; `tra.testing.check_kernel` tests them.
+        **laws: the fields of `tra.algebra.kernel.Laws` that hold; `tra.testing.check_kernel` tests them. A
+            contraction is linear in every operand and keeps zeros, so that this need not be said.
 
     Returns:
         A decorator; the decorated name is the `Kernel`, usable wherever a kernel name is.
@@ -188,19 +192,27 @@ def user_kernel(
         True
 
     Raises:
-        KernelError: the signature cannot be read, a law is unknown, or the name is that of a kernel that
-            comes with the engine.
+        KernelError: the signature cannot be read, a law is unknown or claimed of what it cannot hold for, or
+            the name is that of a kernel that comes with the engine.
     """
     if callable(signature):  # used bare, without a signature
         advice = 'write @tra.kernel("()->()") for one that acts on elements'
         raise KernelError(f"a kernel needs its shape law: {advice}")
-    promised = read_laws(laws)
+    if not isinstance(signature, str):
+        raise KernelError(f"a shape law is text like '(m,n),(n,p)->(m,p)'; got {signature!r}")
+    if name is not None and (not isinstance(name, str) or not name):
+        raise KernelError(f"the name of a kernel is text; got name={name!r}")
+    law = parse_signature(signature)
+    promised = read_laws(laws, law)
 
     def decorate(function: TileFunction) -> Kernel:
-        named = name or function.__name__
+        if not callable(function):
+            raise KernelError(f"a kernel is made of a function of tiles; got {function!r}")
+        named = name or getattr(function, "__name__", None)
+        if named is None:
+            raise KernelError(f"{function!r} has no name; give the kernel one with name=")
         if is_registered(named) and named.lower() not in _USER_NAMES:
             raise KernelError(f"the kernel {named!r} comes with the engine; give yours another name=")
-        law = parse_signature(signature)
         loops = function if batched or not any(law.inputs) else looped(function, law)
         made = make_kernel(
             named, signature, loops, laws=promised, sizes=sizes, flops=flops, gradient=gradient,
@@ -236,7 +248,7 @@ def result_dtype(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype
         dtype('float64')
 
     Raises:
-        KernelError: the kernel does not take these dtypes.
+        KernelError: the kernel does not take these dtypes; what a user's function raised is its cause.
     """
     return kernel_.output_dtype if kernel_.output_dtype is not None else _probe(kernel_, dtypes)
 
@@ -252,6 +264,10 @@ def _probe(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
             return np.asarray(kernel_.function(*tiles)).dtype
     except Exception as error:
         names = " and ".join(dtype_name(d) for d in dtypes)
+        if kernel_.user:
+            trial = "a trial tile" if len(dtypes) == 1 else "trial tiles"
+            problem = f"{type(error).__name__}: {error}"
+            raise KernelError(f"kernel {kernel_} failed on {trial} of {names}: {problem}") from error
         raise KernelError(f"kernel {kernel_} does not take tiles of {names}: {error}") from None
 
 

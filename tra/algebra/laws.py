@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
+from tra.algebra.signature import Signature
 from tra.errors import KernelError, near_name
 
 
@@ -40,29 +44,57 @@ class Laws:
     coefficients: tuple[float, ...] = ()
 
 
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 LAW_NAMES = tuple(f.name for f in fields(Laws))
+_FLAGS = tuple(f.name for f in fields(Laws) if f.type == "bool")
 
 
-def read_laws(claims: dict[str, Any]) -> Laws:
-    """The laws claimed by keyword; collections become sets.
+def read_laws(claims: dict[str, Any], signature: Signature) -> Laws:
+    """The laws claimed by keyword of a kernel; collections become sets, and what a contraction implies is added.
 
     Example:
-        >>> read_laws({"linear": [0, 1]}).linear
+        >>> from tra.algebra.signature import parse_signature
+        >>> read_laws({"contraction": True}, parse_signature("(n),(n)->()")).linear
         frozenset({0, 1})
+        >>> read_laws({"linear": True}, parse_signature("(n),(n)->()"))
+        Traceback (most recent call last):
+        tra.errors.KernelError: linear= takes places of operands, 0 or 1; got True
 
     Raises:
-        KernelError: a law is unknown; names a near one.
+        KernelError: a law is unknown, which names a near one; or claimed of what it cannot hold for.
     """
     unknown = next((name for name in claims if name not in LAW_NAMES), None)
     if unknown is not None:
         raise KernelError(
             f"unknown law {unknown!r}{near_name(unknown, LAW_NAMES)}; the laws are {', '.join(LAW_NAMES)}"
         )
-    read = dict(claims)
-    for name in ("linear", "distributes_over"):
-        if name in read:
-            value = read[name]
-            read[name] = frozenset([value] if isinstance(value, (int, str)) else value)
-    if "coefficients" in read:
-        read["coefficients"] = tuple(float(c) for c in read["coefficients"])
+    arity = len(signature.inputs)
+    read = {name: _read(name, value, arity) for name, value in claims.items()}
+    if read.get("contraction"):
+        read |= {"linear": frozenset(range(arity)), "zero_preserving": True}
     return Laws(**read)
+
+
+def _read(name: str, value: Any, arity: int) -> Any:
+    """One claim, in the type of its field."""
+    if name in _FLAGS:
+        if not isinstance(value, (bool, np.bool_)):
+            raise KernelError(f"{name}= takes True or False; got {value!r}")
+        return bool(value)
+    if name == "identity":
+        if value is not None and not isinstance(value, _NUMBERS):
+            raise KernelError(f"identity= takes a number; got {value!r}")
+        return value
+    listed = [value] if isinstance(value, (str, *_NUMBERS)) or not isinstance(value, Iterable) else [*value]
+    if name == "linear":
+        if not all(type(place) is not bool and place in range(arity) for place in listed):
+            legal = " or ".join(map(str, range(arity)))
+            raise KernelError(f"linear= takes places of operands, {legal}; got {value!r}")
+        return frozenset(map(int, listed))
+    if name == "coefficients":
+        if len(listed) not in (0, arity) or not all(isinstance(c, _NUMBERS) for c in listed):
+            raise KernelError(f"coefficients= takes a number for each of {arity} operands; got {value!r}")
+        return tuple(map(float, listed))
+    if not all(isinstance(fold, str) for fold in listed):
+        raise KernelError(f"{name}= takes names of aggregations, such as 'max'; got {value!r}")
+    return frozenset(listed)

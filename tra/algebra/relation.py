@@ -131,6 +131,18 @@ class Relation(OperatorMethods, TensorMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tile:
         return np.array(self.compute(), dtype=dtype, copy=copy)
 
+    def __array_function__(self, function: Any, types: Any, operands: Any, settings: Any) -> Any:
+        """NumPy hands over: ``np.sum(A, axis=0)`` is a relation."""
+        from tra.algebra.array_functions import apply  # it is made of relations
+
+        return apply(function, operands, settings)
+
+    def _applied_by(self, by: Kernel, operands: Sequence[Any]) -> Relation:
+        """A kernel hands over when it is called with relations."""
+        from tra.algebra.functions import apply_kernel  # it is made of relations
+
+        return apply_kernel(by, operands)
+
 
 def as_relation(value: Operand) -> Relation:
     """A relation as it is; an array (NumPy, dask, zarr, anything array-like) as one in memory.

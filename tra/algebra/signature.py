@@ -17,7 +17,9 @@ from tra.algebra.types import Axis, RelType
 from tra.errors import KernelError
 
 Found: TypeAlias = tuple[Axis, str]  # an axis, and where it stands, for messages
-_GROUP = re.compile(r"\(\s*([\w\s,]*)\)")
+_GROUP = re.compile(r"\(([^()]*)\)")
+_DIMS = r"\(\s*(?:\w+(?:\s*,\s*\w+)*)?\s*\)"
+_WHOLE = re.compile(rf"\s*{_DIMS}(?:\s*,\s*{_DIMS})*\s*->\s*{_DIMS}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,10 @@ def parse_signature(text: str) -> Signature:
     Raises:
         KernelError: the text is not a signature with inputs and one output.
     """
-    left, arrow, right = text.partition("->")
-    outputs = _GROUP.findall(right)
-    rest = _GROUP.sub("", left).replace(",", "").strip() + _GROUP.sub("", right).strip()
-    inputs = _GROUP.findall(left)
-    if not arrow or not inputs or len(outputs) != 1 or rest:
+    if not _WHOLE.fullmatch(text):
         raise KernelError(f"{text!r} is not a kernel signature; write one like '(m,n),(n,p)->(m,p)'")
-    return Signature(tuple(_dims(group) for group in inputs), _dims(outputs[0]))
+    *inputs, output = (_dims(group) for group in _GROUP.findall(text))
+    return Signature(tuple(inputs), output)
 
 
 def _dims(group: str) -> tuple[str, ...]:

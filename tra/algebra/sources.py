@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from tra.algebra.arguments import given_list, key_names
+from tra.algebra.arguments import given_list, given_name, key_names
 from tra.algebra.live import required
 from tra.algebra.nodes import Cut, Source
 from tra.algebra.retiling import cut_axis
@@ -132,10 +132,15 @@ def tensor_type(
         '[i:3] of 2/5×4 float32'
 
     Raises:
-        SchemaError: more keys than axes, keys named twice, or tile sizes that do not fit.
+        SchemaError: more keys than axes, keys named twice or all in one text, or tile sizes that do not fit.
     """
     rank = len(shape)
     names = tuple(default_names(rank)) if keys is None else key_names(keys)
+    if isinstance(keys, str) and len(keys) == rank > 1:
+        raise SchemaError(
+            f"keys={keys!r} is one key, called {keys}, for an array of {rank} axes\n"
+            f"  hint: keys={tuple(keys)} names one per axis; keys={(keys,)} cuts axis 0 alone"
+        )
     if len(names) > rank:
         raise SchemaError(
             f"{len(names)} keys ({', '.join(names)}) for an array of {rank} axes, shape {tuple(shape)}"
@@ -188,8 +193,14 @@ def array_source(
         ('A', '[i:3] of 2/5 int64', array([2, 3]))
 
     Raises:
-        SchemaError: keys or tile sizes do not fit, or the elements are no numbers or truth values.
+        SchemaError: keys or tile sizes do not fit, or elements are masked, or no numbers or truth values.
     """
+    if np.ma.is_masked(array):
+        raise SchemaError(
+            f"a tensor has no mask; got a masked array with {np.ma.count_masked(array)} masked elements\n"
+            "  hint: array.filled(value) puts a value there; tra.from_tiles leaves out whole tiles, as holes"
+        )
+    given_name(name)
     dtype = _dtype_of(array)
     if dtype is None:
         array = _as_array(array)
@@ -251,6 +262,7 @@ def tiles_source(
             f"from_tiles takes tiles by key, as in {{(0, 1): array}}; got {type(tiles).__name__}, "
             "and tra.from_array makes a relation of an array"
         )
+    given_name(name)
     held = {_as_key(key): _native(np.asarray(tile)) for key, tile in tiles.items()}
     type_ = tiles_type(held, key_names(keys), axes, domain)
     for key, tile in held.items():

@@ -17,11 +17,14 @@ from distributed.comm.registry import get_backend
 from distributed.security import Security
 
 from tra.backends import probe
+from tra.backends.script_guard import check_guard
 from tra.errors import CatalogError, PlanError
+from tra.optimizer.figures import counted
 
 CONNECT_SECONDS = 5.0  # for a connection to a scheduler
 ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for
 USABLE = 0.6  # part of a worker's memory that plans may fill; Dask spills above it
+BESIDE_TILES = 1 << 30  # bytes of a worker process for Python and its libraries
 
 
 def open_client(
@@ -149,8 +152,10 @@ def _guarded() -> Iterator[None]:
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
     """Workers as processes; stealing is off, since a plan says where its tasks run.
 
-    Their own limit is above that of plans, so that what Dask and Python need beside tiles has room.
+    Their own limit is above that of plans, so that what Dask and Python need beside tiles has room: a
+    process above its limit is ended.
     """
+    check_guard()
     n_workers, per_worker = sites or 2, threads or 1
     settings = {
         "distributed.scheduler.work-stealing": False,
@@ -164,7 +169,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             threads_per_worker=per_worker,
             processes=True,
             dashboard_address="127.0.0.1:0",
-            memory_limit=int(memory_limit / USABLE) if memory_limit else "auto",
+            memory_limit=int(memory_limit / USABLE) + BESIDE_TILES if memory_limit else "auto",
             silence_logs=40,
         )
 
@@ -186,8 +191,9 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
         try:
             client.wait_for_workers(sites, timeout=ANSWER_SECONDS)
         except TimeoutError:
-            n = len(client.scheduler_info(n_workers=-1)["workers"])
-            raise PlanError(f"{sites} sites asked for, but the cluster has {n} workers") from None
+            there = counted(len(client.scheduler_info(n_workers=-1)["workers"]), "worker")
+            asked = counted(sites, "site")
+            raise PlanError(f"{asked} asked for, but the cluster has {there}") from None
     workers = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
         raise PlanError(f"the cluster at {client.scheduler_info()['address']} has no workers")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
-from distributed import Future, wait
+from distributed import Future
 from distributed.diagnostics.progressbar import TextProgressBar
 from tqdm import tqdm
 
@@ -23,6 +25,7 @@ from tra.backends.calibrate_cluster import cluster_model
 from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
 from tra.backends.constants import Constants
 from tra.backends.dask_graph import Graph
+from tra.backends.departures import check_present, naming_departed, wait_for
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
 from tra.backends.worker import measured_here, rows_task, sizes_task
@@ -32,6 +35,7 @@ from tra.optimizer.stages import Program
 
 SMALL_SHARE = 4 << 20  # bytes of a share that comes to the client whole
 FETCH_BYTES = 64 << 20  # bytes that come to the client at a time
+_BAR_SECONDS = 2.0  # that the progress bar may take to see that all is done
 
 
 class DaskBackend:
@@ -71,9 +75,7 @@ class DaskBackend:
         limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)
         fixed = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
-        self.constants = Constants(
-            fixed, lambda: cluster_model(self.client, self.workers, self.threads, fixed)
-        )
+        self.constants = Constants(fixed, lambda: self._model(fixed))
         self._seen_paths: set[str] = set()
         self._announced = False
 
@@ -82,15 +84,28 @@ class DaskBackend:
 
         Raises:
             CatalogError: a worker cannot see a file.
+            PlanError: a worker left the cluster.
             TraError: whatever a task raised.
         """
-        self._check_files(program, sources)
-        start = time.perf_counter()
-        graph = Graph(self.client, self.workers, self.threads, program, sources)
-        futures = graph.submit()
-        self._wait([future for shares in futures for future in shares])
-        measured = self._measured(graph, time.perf_counter() - start) if measure else None
-        return Run(shares_of(program, futures), measured)
+        with self._all_there():
+            self._check_files(program, sources)
+            start = time.perf_counter()
+            graph = Graph(self.client, self.workers, self.threads, program, sources)
+            futures = graph.submit()
+            self._wait([future for shares in futures for future in shares])
+            measured = self._measured(graph, time.perf_counter() - start) if measure else None
+            return Run(shares_of(program, futures), measured)
+
+    @contextmanager
+    def _all_there(self) -> Iterator[None]:
+        """Looks whether the workers are there before anything is sent, and when it fails."""
+        with naming_departed(self.client, self.workers):
+            check_present(self.client, self.workers)
+            yield
+
+    def _model(self, fixed: CostModel) -> CostModel:
+        with self._all_there():
+            return cluster_model(self.client, self.workers, self.threads, fixed)
 
     def _check_files(self, program: Program, sources: Mapping[str, TileSource]) -> None:
         used = {scan.id for task in program.tasks for scan, _ in task.scans}
@@ -108,8 +123,13 @@ class DaskBackend:
                 if not self._announced:
                     print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
                     self._announced = True
-                _Bar(futures, str(self.client.scheduler_info(n_workers=0)["address"]))
-            wait(futures)
+                address = str(self.client.scheduler_info(n_workers=0)["address"])
+                bar = Thread(target=_Bar, args=(futures, address), daemon=True)
+                bar.start()
+                wait_for(self.client, self.workers, futures)
+                bar.join(_BAR_SECONDS)
+            else:
+                wait_for(self.client, self.workers, futures)
         failed = next((future for future in futures if future.status == "error"), None)
         if failed is not None:
             error = failed.exception()
@@ -148,20 +168,27 @@ class DaskBackend:
         yield from self._gather(waiting)
 
     def _gather(self, shares: Sequence[Share]) -> list[Tiles]:
-        found: list[Tiles] = self.client.gather([share.held for share in shares]) if shares else []
+        if not shares:
+            return []
+        with naming_departed(self.client, self.workers):
+            found: list[Tiles] = self.client.gather([share.held for share in shares])
         return found
 
     def _runs(self, future: Future[Any]) -> Iterator[Tiles]:
         """A share, in runs of tiles of at most `FETCH_BYTES`."""
-        sizes = self.client.submit(sizes_task, future, pure=False).result()
+        sizes = self._result(sizes_task, future)
         start = 0
         while start < len(sizes):
             stop, total = start + 1, sizes[start]
             while stop < len(sizes) and total + sizes[stop] <= FETCH_BYTES:
                 total += sizes[stop]
                 stop += 1
-            yield self.client.submit(rows_task, future, start, stop, pure=False).result()
+            yield self._result(rows_task, future, start, stop)
             start = stop
+
+    def _result(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with naming_departed(self.client, self.workers):
+            return self.client.submit(function, *arguments, pure=False).result()
 
     def hold(self, share: Share) -> Share:
         """The share as it is: it lies with the workers."""

@@ -1,8 +1,9 @@
 """Products of sums written as sums of products: Σ (q − x) M (q − x) = qMq − qMx − xMq + xMx.
 
 Each product is a contraction over fewer labels than the whole, which is what makes nearest neighbours a few
-matrix products. What is won in work is paid for in digits where the sums cancel, so that it is offered only
-where the rounding of the products stays small against them.
+matrix products. What is won in work is paid for in digits where the sums cancel: a distance of nearly equal
+points may come out a little below zero. So that it is offered for integers, and for other numbers only where
+the user tolerates the rounding, said as a part of the largest product.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from tra.optimizer.orders import label_sizes, ranked_trees
 from tra.optimizer.products import finished, summed, write_terms
 
 MAX_PRODUCTS = 8
-MAX_ERROR = 1e-6  # of the largest product: rounding beyond this is no fair exchange for speed
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Scaled:
 
 
 def expanded(network: Network, type_: RelType) -> Expr | None:
-    """The network with its sums multiplied out, or None where nothing is a sum or digits would be lost.
+    """The network with its sums multiplied out, or None where nothing is a sum.
 
-    Applies when: all operands are dense, the factors are ±1, every label that is summed stands in every
-    product, and products × length of the sums × rounding unit is at most `MAX_ERROR`.
+    Applies when: all operands are dense, the factors are ±1, and every label that is summed stands in every
+    product; `rounding` says what it costs.
 
     Example:
         >>> import numpy as np, tra
@@ -53,7 +53,7 @@ def expanded(network: Network, type_: RelType) -> Expr | None:
     """
     sums = [list(_summands(term, network)) for term in network.terms]
     n_products = prod(map(len, sums))
-    if not 1 < n_products <= MAX_PRODUCTS or not _keeps_digits(network, n_products):
+    if not 1 < n_products <= MAX_PRODUCTS:
         return None
     try:
         total = _total(network, [_product(network, chosen) for chosen in product(*sums)])
@@ -63,14 +63,24 @@ def expanded(network: Network, type_: RelType) -> Expr | None:
     return made if made is not None and made.type == type_ else None
 
 
-def _keeps_digits(network: Network, n_products: int) -> bool:
+def rounding(network: Network) -> float:
+    """How much the result may be off once sums are multiplied out, as a part of the largest product.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.network import read_network
+        >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
+        >>> rounding(read_network(((A - B) @ B).expr, lambda node: False)) < 1e-12
+        True
+    """
     dtype = network.terms[0].expr.type.dtype
     if dtype.kind not in "fc":
-        return dtype.kind in "iu"  # integers wrap alike on both sides
+        return 0.0  # integers wrap alike on both sides
     keys, axes = label_sizes(network)
     length = prod(s for c, s in keys.items() if c not in network.keys)
     length *= prod(s for c, s in axes.items() if c not in network.axes)
-    return n_products * length * float(np.finfo(dtype).eps) <= MAX_ERROR
+    n_products = prod(len(list(_summands(term, network))) for term in network.terms)
+    return n_products * length * float(np.finfo(dtype).eps)
 
 
 def _summands(term: Term, network: Network) -> Iterator[Scaled]:

@@ -61,11 +61,11 @@ class Explanation:
             "query": self.query,
             "rules": [[fired.name, fired.times] for fired in planned.fired],
             "forms": [
-                {"result": str(root.type), "rule": option.rule} for root, option in planned.form.changes
+                {"result": str(root.type), "rule": option.rule, "order": option.order}
+                for root, option in planned.form.changes
             ],
-            "considered": [
-                {"forms": list(rules), "price": price} for rules, price in planned.form.considered
-            ],
+            "considered": [{**asdict(form), "orders": list(form.orders)} for form in planned.form.considered],
+            "notes": list(planned.form.notes),
             "strategies": self.strategies,
             "stages": len(planned.program.stages),
             "nodes": self.nodes,

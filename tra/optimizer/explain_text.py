@@ -53,11 +53,16 @@ def explanation_text(facts: Mapping[str, Any]) -> str:
 def _form_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """What became of sums of products, and what whole plans of other forms would cost."""
     for form in facts["forms"]:
-        yield f"{form['result']}: {form['rule']}"
-    unit, considered = facts["price"]["unit"], sorted(facts["considered"], key=lambda form: form["price"])
-    if len(considered) > 1:
-        prices = [f"{', '.join(form['forms'])} {readable(unit, form['price'])}" for form in considered]
-        yield from wrap("planned: " + "; ".join(prices[:_MAX_FORMS]), _WIDTH, subsequent_indent="  ")
+        yield f"{form['result']}: {form['rule']}, {form['order']}"
+    unit, others = facts["price"]["unit"], facts["considered"][1 : 1 + _MAX_FORMS]
+    prices = [
+        f"{', '.join(form['orders'])} {'at least ' * form['is_floor']}{readable(unit, form['price'])}"
+        for form in others
+    ]
+    if prices:
+        yield from wrap("not " + "; ".join(prices), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    for note in facts["notes"]:
+        yield from wrap(note, _WIDTH, subsequent_indent="  ")
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:
@@ -98,10 +103,10 @@ def _strategy_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """The strategy of each operator that had a choice, and what the plan would cost with others."""
     unit, total = facts["price"]["unit"], facts["price"]["total"]
     shown = [s for s in facts["strategies"] if s["hinted"] or len(s["alternatives"]) > 1]
-    if not shown:
-        yield "strategies: nothing to choose"
-        return
     proven = "optimal" if facts["optimal"] else "bounded"
+    if not shown:
+        yield f"strategies, {proven}: nothing to choose"
+        return
     sent = " sent, in the paper's count" if unit == "elements" else ""
     yield f"strategies, {proven}: {readable(unit, total)}{sent} for the whole plan, and with others instead"
     for entry in shown:

@@ -24,6 +24,15 @@ _BUDGET = 600  # operators planned in all, for queries of many regions
 
 
 @dataclass(frozen=True)
+class Considered:
+    """A form that might have been: the orders of its products, its price, or just a floor of that."""
+
+    orders: tuple[str, ...]
+    price: float
+    is_floor: bool = False
+
+
+@dataclass(frozen=True)
 class Form:
     """A query as it will be planned.
 
@@ -31,15 +40,17 @@ class Form:
         roots: the results.
         changes: for each region that is not as written its root, and what it became by which rule.
         context: what was known and wished, of these results.
-        considered: every form that was planned, as the rules of its regions, with its price.
         assignment: the plan's choices.
+        considered: the other forms and this one, with their prices.
+        notes: what was left out, and why.
     """
 
     roots: tuple[Expr, ...]
     changes: tuple[tuple[Expr, Option], ...]
     context: Context
     assignment: Assignment
-    considered: tuple[tuple[tuple[str, ...], float], ...] = ()
+    considered: tuple[Considered, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def fired(self) -> tuple[Fired, ...]:
@@ -62,7 +73,7 @@ def best_form(roots: tuple[Expr, ...], context: Context) -> Form | None:
         (['contraction_reassociate'], True)
     """
     hinted = [hint.operator for hint in context.hints]
-    found = regions(roots, context.model, context.without, hinted)
+    found = regions(roots, context, hinted)
     complete = all(region.is_complete for region in found)
     best = _Best(roots, context, found)
     if prod(len(region.options) for region in found) <= MAX_FORMS:
@@ -86,14 +97,23 @@ class _Best:
         self.made, self.wishes = roots, context
         self.assignment: Assignment | None = None
         self.n_planned = 0
-        self.considered: list[tuple[tuple[str, ...], float]] = []
+        self.considered: list[Considered] = []
+
+    @property
+    def _counts(self) -> bool:
+        """Claims that prices are the paper's count, which no floor bounds."""
+        return self.context.model.paper
 
     def form(self) -> Form | None:
         if self.assignment is None:
             return None
         pairs = zip(self.regions, self.options, strict=True)
         changes = tuple((region.root, option) for region, option in pairs if option.rule != WRITTEN)
-        return Form(self.made, changes, self.wishes, self.assignment, tuple(self.considered))
+        notes = dict.fromkeys(region.note for region in self.regions if region.note)
+        if self.context.hints:
+            notes["a hinted operator stays as written, and so does the order of what it multiplies"] = None
+        considered = tuple(sorted(self.considered, key=lambda form: form.price))
+        return Form(self.made, changes, self.wishes, self.assignment, considered, tuple(notes))
 
     def expressions(self, options: Sequence[Option]) -> tuple[Expr, ...]:
         pairs = zip(self.regions, options, strict=True)
@@ -104,16 +124,18 @@ class _Best:
         known = [(options, self.expressions(options)) for options in candidates]
         floors = [floor(made[: len(self.roots)], self.context) for _, made in known]
         for place in sorted(range(len(known)), key=lambda p: floors[p]):
-            if self.assignment is not None and floors[place] >= self.assignment.seconds:
-                break
-            self._plan(*known[place])
+            if self.assignment is not None and floors[place] >= self.assignment.seconds and not self._counts:
+                orders = tuple(option.order for option in known[place][0])
+                self.considered.append(Considered(orders, floors[place], is_floor=True))
+            else:
+                self._plan(*known[place])
 
     def _plan(self, options: tuple[Option, ...], made: tuple[Expr, ...]) -> None:
         found = search(made[: len(self.roots)], wishes(self.context, self.marked, made))
         if found is None:
             return
         self.n_planned += len(found.operators)
-        self.considered.append((tuple(o.rule for o in options), found.seconds))
+        self.considered.append(Considered(tuple(o.order for o in options), found.seconds))
         if self.assignment is None or found.seconds < self.assignment.seconds:
             self.options, self.assignment = options, found
             self.made, self.wishes = made[: len(self.roots)], wishes(self.context, self.marked, made)
@@ -157,13 +179,13 @@ def wishes(context: Context, old: Sequence[Expr], new: Sequence[Expr]) -> Contex
 def floor(roots: Sequence[Expr], context: Context) -> float:
     """Seconds that no plan of a query can beat: its work, spread evenly over all sites.
 
+    In the paper's count work is free, and this just puts forms in the order of their work.
+
     Example:
         >>> from tra.optimizer.rules.examples import product
         >>> floor([product()], Context(n_sites=2)) < floor([product()], Context())
         True
     """
     model = context.model
-    if model.paper:
-        return 0.0
     graph = operator_graph(*roots)
     return sum(model.work(op) for op in graph.values() if not is_leaf(op)) / context.n_sites

@@ -22,6 +22,8 @@ from tra.optimizer.network import Network, Term, Tree
 ALL_TREES = 4  # up to so many terms, every tree is a candidate: 15 of them
 MAX_TERMS = 10
 _KEPT = 6  # candidates of larger networks
+_FEW, _KEPT_OF_MANY = 7, 1  # and of those with more terms than that
+_MAX_GREEDY = 60
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) ->
     """The trees worth planning, least work first, and whether they are all there are.
 
     Up to `ALL_TREES` terms these are all trees; up to `MAX_TERMS` the best few that a dynamic program over
-    subsets finds; beyond, none.
+    subsets finds; beyond, the one that always multiplies next what is least work.
 
     Example:
         >>> import tra
@@ -70,10 +72,12 @@ def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) ->
         ([(0, (1, 2)), ((0, 1), 2), ((0, 2), 1)], True)
     """
     n = len(network.terms)
-    if not 2 < n <= MAX_TERMS:
+    if n <= 2 or n > _MAX_GREEDY:
         return [], n <= 2
     sizes = _Sizes(network, flop_rate, memory_bandwidth)
-    kept = None if n <= ALL_TREES else _KEPT
+    if n > MAX_TERMS:
+        return [_greedy(n, sizes)], False
+    kept = None if n <= ALL_TREES else _KEPT if n <= _FEW else _KEPT_OF_MANY
     best: dict[int, list[Ranked]] = {1 << p: [Ranked(0.0, p)] for p in range(n)}
     for size in range(2, n + 1):
         for chosen in combinations(range(n), size):
@@ -81,6 +85,16 @@ def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) ->
             found = list(_trees(members, best, sizes))
             best[members] = nsmallest(len(found) if kept is None else kept, found, key=lambda r: r.work)
     return best[(1 << n) - 1], kept is None
+
+
+def _greedy(n: int, sizes: _Sizes) -> Ranked:
+    """The tree that multiplies next the two of least work."""
+    left: dict[int, Ranked] = {1 << p: Ranked(0.0, p) for p in range(n)}
+    while len(left) > 1:
+        one, other = min(combinations(left, 2), key=lambda pair: sizes.work(*pair))
+        a, b = left.pop(one), left.pop(other)
+        left[one | other] = Ranked(a.work + b.work + sizes.work(one, other), (a.tree, b.tree))
+    return left.popitem()[1]
 
 
 def _trees(members: int, best: Mapping[int, list[Ranked]], sizes: _Sizes) -> Iterator[Ranked]:

@@ -71,6 +71,7 @@ class Context:
         memory_limit: bytes that one operator may use at one site, or None.
         without: names of rules that are switched off.
         hints: what the user asks of operators, and not the cost.
+        tolerance: rounding that rules may add, as a part of the largest product: multiplying sums out does.
         open: ids of sources whose tile sizes may be chosen, because the results are wanted as whole tensors.
         spread: sources lie evenly spread before the query begins, wherever that is best, and copies of them
             have to be sent.
@@ -84,6 +85,7 @@ class Context:
     memory_limit: int | None = None
     without: tuple[str, ...] = ()
     hints: tuple[Hint, ...] = ()
+    tolerance: float = 0.0
     open: frozenset[str] = frozenset()
     spread: bool = False
 

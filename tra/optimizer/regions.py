@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tra.algebra.nodes import Aggregate, Expr, Join, postorder
+from tra.algebra.nodes import Aggregate, Expr, Join, name_of, postorder
 from tra.optimizer.cost import CostModel
-from tra.optimizer.expansion import expanded
-from tra.optimizer.network import Network, read_network
+from tra.optimizer.expansion import expanded, rounding
+from tra.optimizer.network import Network, Tree, read_network
 from tra.optimizer.operators import Operator
 from tra.optimizer.orders import ranked_trees
+from tra.optimizer.pricing import Context
 from tra.optimizer.products import write_network
 from tra.optimizer.rules.registry import with_children
 
@@ -25,9 +26,17 @@ WRITTEN = "as written"
 
 @dataclass(frozen=True)
 class Option:
-    """One expression for a region, the rule that made it from the one written, and its work on one site."""
+    """One expression for a region.
+
+    Attributes:
+        rule: the rule that made it from the one written.
+        order: the order of its products, for people.
+        expr: the expression.
+        work: seconds that one site would take for it.
+    """
 
     rule: str
+    order: str
     expr: Expr
     work: float = 0.0
 
@@ -40,31 +49,30 @@ class Region:
         root: the node as written.
         options: what it may be, as written first.
         is_complete: claims that these are all orders there are.
+        note: what was left out, and why; empty where nothing was.
     """
 
     root: Expr
     options: tuple[Option, ...]
     is_complete: bool = True
+    note: str = ""
 
 
-def regions(
-    roots: Sequence[Expr], model: CostModel, without: Sequence[str] = (), fixed: Sequence[Expr] = ()
-) -> list[Region]:
-    """The regions of a query that have more than one option, users before operands.
+def regions(roots: Sequence[Expr], context: Context, fixed: Sequence[Expr] = ()) -> list[Region]:
+    """The regions of a query that have more than one option, or a note, users before operands.
 
     Args:
         roots: the results.
-        model: ranks orders by their work.
-        without: names of rules that are switched off.
+        context: ranks orders by their work; says which rules are off, and what rounding is tolerated.
         fixed: nodes that have to stay as they are.
 
     Example:
         >>> import tra
         >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
         >>> v = tra.from_array([1.0] * 50, name="v")
-        >>> found = regions([(A @ B @ v).expr], CostModel())
-        >>> [[option.rule for option in region.options] for region in found]
-        [['layout_contraction_fold', 'contraction_reassociate', 'contraction_reassociate']]
+        >>> found = regions([(A @ B @ v).expr], Context())
+        >>> [option.order for option in found[0].options], found[0].options[1].rule
+        (['(A·B)·v', 'A·(B·v)', '(A·v)·B'], 'contraction_reassociate')
     """
     users = _n_users((*roots, *fixed))
     found, seen, waiting = [], set[str](), list(reversed(roots))
@@ -78,33 +86,68 @@ def regions(
             waiting += reversed(node.children)
             continue
         waiting += [term.expr for term in reversed(network.terms)]
-        region = _region(node, network, model, without)
-        if len(region.options) > 1 or region.options[0].rule != WRITTEN or not region.is_complete:
+        region = _region(node, network, context)
+        if len(region.options) > 1 or region.options[0].rule != WRITTEN or region.note:
             found.append(region)
     return found
 
 
-def _region(node: Expr, network: Network, model: CostModel, without: Sequence[str]) -> Region:
-    options = {node.digest: Option(WRITTEN, node)}
-    complete = True
-    if network.n_folded and FOLD not in without:
+def _region(node: Expr, network: Network, context: Context) -> Region:
+    ends = {term.expr.digest for term in network.terms}
+    found = {node.digest: Option(WRITTEN, order_text(network, network.tree), node)}
+    if network.n_folded and FOLD not in context.without:
         folded = write_network(network, network.tree, node.type)
         if folded is not None and _n_nodes(folded) < _n_nodes(node):
-            options = {folded.digest: Option(FOLD, folded)}
-    if ORDER not in without:
-        ranked, complete = ranked_trees(network, model.flop_rate, model.memory_bandwidth)
-        for tree in (r.tree for r in ranked):
-            made = write_network(network, tree, node.type)
-            if made is not None:
-                options.setdefault(made.digest, Option(ORDER, made))
-    if EXPAND not in without:
-        made = expanded(network, node.type)
+            found = {folded.digest: Option(FOLD, order_text(network, network.tree), folded)}
+    complete, note = _add_orders(found, node, network, context)
+    options = [replace(o, work=_work(o.expr, ends, context.model)) for o in found.values()]
+    made = expanded(network, node.type) if EXPAND not in context.without else None
+    if made is not None:
+        option = Option(EXPAND, "multiplied out", made, _work(made, ends, context.model))
+        lost, least = rounding(network), min(o.work for o in options)
+        if lost <= context.tolerance:
+            options.append(option)
+        elif option.work < least:
+            note = (
+                f"{EXPAND} would be {least / option.work:.2g} times less work, and is not taken: it rounds "
+                f"by up to {lost:.1e} of the largest product, and tolerance is {context.tolerance:g}"
+            )
+    return Region(node, tuple(options), complete, note)
+
+
+def _add_orders(found: dict[str, Option], node: Expr, network: Network, context: Context) -> tuple[bool, str]:
+    """Adds the orders worth planning; says whether these are all, and if not, why."""
+    if ORDER in context.without:
+        return True, ""
+    ranked, complete = ranked_trees(network, context.model.flop_rate, context.model.memory_bandwidth)
+    for tree in (r.tree for r in ranked):
+        made = write_network(network, tree, node.type)
         if made is not None:
-            options.setdefault(made.digest, Option(EXPAND, made))
-    ends = {term.expr.digest for term in network.terms}
-    return Region(
-        node, tuple(replace(o, work=_work(o.expr, ends, model)) for o in options.values()), complete
-    )
+            found.setdefault(made.digest, Option(ORDER, order_text(network, tree), made))
+    n = len(network.terms)
+    return complete, "" if complete else f"{len(ranked)} orders of {n} factors were ranked best and planned"
+
+
+def order_text(network: Network, tree: Tree) -> str:
+    """The order of a tree in the names of its terms.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
+        >>> network = read_network((A @ B @ tra.exp(B)).expr, lambda node: False)
+        >>> order_text(network, (0, (1, 2)))
+        'A·(B·exp)'
+    """
+    if isinstance(tree, int):
+        return _term_name(network.terms[tree].expr)
+    left, right = (order_text(network, side) for side in tree)
+    alone = [isinstance(side, int) for side in tree]
+    return f"{left if alone[0] else f'({left})'}·{right if alone[1] else f'({right})'}"
+
+
+def _term_name(expr: Expr) -> str:
+    kernel = getattr(expr, "kernel", None)
+    return name_of(expr) or (kernel.name if kernel is not None else type(expr).__name__.lower())
 
 
 def _work(expr: Expr, ends: Collection[str], model: CostModel) -> float:

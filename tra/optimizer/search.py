@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 
 from tra.algebra.nodes import Expr, Source
 from tra.optimizer.elimination import eliminate
@@ -238,7 +239,7 @@ class _Search:
             best: dict[str, Alternative] = {}
             for option in options:
                 seconds = total - here + self._tried(digest, option)[0]
-                if option.rule not in best or seconds < best[option.rule].seconds:
+                if isfinite(seconds) and seconds < getattr(best.get(option.rule), "seconds", inf):
                     best[option.rule] = Alternative(option.rule, option.vector, seconds)
             listed[digest] = tuple(sorted(best.values(), key=lambda a: a.seconds))
         return listed
