@@ -117,6 +117,27 @@ def test_wrong_usage_exits_2():
     assert stop.value.code == 2
 
 
+@pytest.mark.parametrize("repeats", ["0", "-1", "many"])
+def test_a_benchmark_runs_at_least_once(capsys, repeats):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "matmul", "--size", "10", "--repeats", repeats])
+    assert stop.value.code == 2
+    assert f"argument --repeats: a positive number; got '{repeats}'" in capsys.readouterr().err
+
+
+def test_the_memory_error_names_the_option(query, capsys):
+    assert main(["run", query(LOAD + "LET s[i] = SUM(A[i, j]);\nSHOW s;"), "--memory-limit", "8"]) == 1
+    err = capsys.readouterr().err
+    assert "MemoryLimitError" in err and "; --memory-limit " in err and "memory_limit" not in err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"tra {tra.__version__}\n"
+
+
 def test_versions(capsys):
     assert main(["versions"]) == 0
     out = capsys.readouterr().out

@@ -1,6 +1,8 @@
 """The public contract: names, signatures and classes that users rely on; changed only by adding."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -139,3 +141,9 @@ def test_the_version_and_the_functions_of_kernels():
         assert callable(getattr(tra, name)) and name in dir(tra)
     with pytest.raises(AttributeError, match="no attribute 'reluu'"):
         tra.reluu  # noqa: B018
+
+
+def test_testing_is_there_without_an_import_of_its_own():
+    program = "import sys, tra; assert 'tra.testing' not in sys.modules; tra.testing.check_kernel('add')"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert "testing" in dir(tra)

@@ -12,10 +12,10 @@ Example:
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     __version__ = version("tra-engine")
@@ -37,6 +37,9 @@ from tra.errors import near_name
 from tra.sql.printer import to_text
 from tra.sql.result import Result
 from tra.sql.runner import run_statements, run_text
+
+if TYPE_CHECKING:
+    from tra import testing as testing
 
 __all__ = [
     "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors",
@@ -102,10 +105,11 @@ def open(
     return Relation(source, {source.id: tiles})
 
 
-def __getattr__(name: str) -> Any:
-    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`; `tra.testing` is loaded when asked for."""
+def __getattr__(name: str) -> Callable[..., Relation]:
+    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`; `tra.testing` loads when used."""
     if name == "testing":
-        return import_module("tra.testing")
+        module: Any = import_module("tra.testing")
+        return module  # type: ignore[no-any-return]
     if not name.startswith("_") and is_registered(name):
         return kernel_function(name)
     hint = near_name(name, __dir__())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import tra
 from tra.backends.session import Session
-from tra.errors import CatalogError, TraError
+from tra.errors import CatalogError, MemoryLimitError, TraError
 from tra.sql.scope import counted
 
 if TYPE_CHECKING:  # the class takes a parameter in stubs only
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+    except MemoryLimitError as error:
+        print(f"tra: {type(error).__name__}: {_as_option(str(error))}", file=sys.stderr)
+        return 1
     except TraError as error:
         print(f"tra: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -50,8 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _as_option(message: str) -> str:
+    """A message about the argument of `tra.connect`, for the option of the command.
+
+    Example:
+        >>> _as_option("no plan fits; memory_limit=1000 would do")
+        'no plan fits; --memory-limit 1000 would do'
+    """
+    return message.replace("memory_limit=", "--memory-limit ")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tra", description="A query engine for tensors.")
+    parser.add_argument("--version", action="version", version=f"tra {tra.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = _command(commands, "run", "run a query file", _run)
     run.add_argument("file", metavar="FILE.tra", help="the query file; paths in it are relative to it")
@@ -70,10 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--size", help="sizes, as 4000,4000,4000 or n=4000,k=100")
     bench.add_argument("--peers", action="store_true", help="time numpy and dask.array in the same run")
     bench.add_argument("--json", metavar="FILE", help="write the figures as JSON too")
-    bench.add_argument("--repeats", type=int, default=3, help="rounds; the median is shown (default 3)")
+    bench.add_argument("--repeats", type=_count, default=3, help="rounds; the median is shown (default 3)")
     _backend_options(bench)
     _command(commands, "versions", "show versions of tra and what it stands on", _versions)
     return parser
+
+
+def _count(text: str) -> int:
+    """A number of times, which is one at least."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a positive number; got {text!r}")
+    return int(text)
 
 
 def _command(
@@ -98,6 +119,10 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--without", action="append", default=[], metavar="RULE", help="switch a rule off by its name"
     )
+    command.add_argument(
+        "--tolerance", type=float, default=0.0, metavar="X",
+        help="rounding that rules may add, as a part of the largest product",
+    )  # fmt: skip
     command.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -107,7 +132,7 @@ def _connect(options: argparse.Namespace) -> Session:
     return tra.connect(
         backend, scheduler=options.scheduler, sites=options.sites, threads=options.threads,
         memory_limit=options.memory_limit, progress=progress, cost_model=options.cost_model,
-        without=options.without,
+        without=options.without, tolerance=options.tolerance,
     )  # fmt: skip
 
 
@@ -162,7 +187,7 @@ def _bench(options: argparse.Namespace) -> None:
     load = benchmark.workload(options.name)
     sizes = benchmark.read_sizes(load, options.size)
     with _connect(options) as session:
-        rows = benchmark.run_benchmark(session, load, sizes, options.peers, max(options.repeats, 1))
+        rows = benchmark.run_benchmark(session, load, sizes, options.peers, options.repeats)
         where = f"{session.backend.name}, {counted(session.backend.n_sites, 'site')}"
     print(f"{load.name} {', '.join(f'{k}={v}' for k, v in sizes.items())} float32 on {where}")
     print(benchmark.table(rows))

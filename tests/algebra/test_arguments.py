@@ -89,6 +89,18 @@ SCHEMA = [
     (lambda: tra.from_array(a, keys=3), "key names are strings; got 3"),
     (lambda: tra.from_array(a, tile=1.5), r"integers of at least 1; got tile=\(1.5, 1.5\)"),
     (lambda: tra.from_tiles([a], keys="i"), "takes tiles by key, .*; got list, and tra.from_array makes"),
+    (
+        lambda: tra.from_array(np.ma.masked_array(a, a > 1)),
+        r"a tensor has no mask; got a masked array, .*\n  hint: array\.filled\(value\) .*; tra\.from_tiles",
+    ),
+    (lambda: A + np.ma.masked_array(a, a > 1), "a tensor has no mask"),
+    (
+        lambda: tra.from_array(a, keys="ij"),
+        r"keys='ij' is one key, called ij, for an array of 2 axes\n  hint: keys=\('i', 'j'\) names one per",
+    ),
+    (lambda: tra.from_array(a, keys=("", "j")), r"key names are not empty; got \('', 'j'\)"),
+    (lambda: tra.from_array(a, name=3), "the name of a relation is a string; got name=3"),
+    (lambda: tra.from_tiles({0: a}, keys="i", name=3), "the name of a relation is a string; got name=3"),
 ]
 
 
@@ -169,3 +181,10 @@ def test_all_of_them_are_errors_of_the_engine():
     for wrong, _ in [*KERNEL, *SCHEMA]:
         with pytest.raises(TraError):
             wrong()
+
+
+def test_keys_as_one_text_and_masks_of_nothing():
+    assert tra.from_array(a[0], keys="ij").keys == ("ij",)
+    assert tra.from_array(a, keys="row").keys == ("row",)
+    assert tra.from_array(a, keys=("ij",)).keys == ("ij",)
+    assert tra.from_array(np.ma.masked_array(a, False)).shape == a.shape

@@ -252,3 +252,77 @@ def test_extremes_of_pairs_follow_numpy(data):
             result = fold(result, pairs[place])
         assert result["index"] == expected
         assert kernel(f"reduce_arg_{name}")(pairs)["index"] == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: tra.kernel("(m,n)(n)->(m)"), r"'\(m,n\)\(n\)->\(m\)' is not a kernel signature; write one"),
+        (lambda: tra.kernel("(m n)->(m)"), "is not a kernel signature"),
+        (lambda: tra.kernel(3), r"a shape law is text like '\(m,n\),\(n,p\)->\(m,p\)'; got 3"),
+        (lambda: tra.kernel("()->()")(3), "a kernel is made of a function of tiles; got 3"),
+        (lambda: tra.kernel("()->()", name=3), "the name of a kernel is text; got name=3"),
+        (lambda: tra.kernel("()->()", contraction="ij,jk->xx"), "contraction= takes True or False; got 'ij,"),
+        (lambda: tra.kernel("()->()", associative="yes"), "associative= takes True or False; got 'yes'"),
+        (lambda: tra.kernel("()->()", linear=True), "linear= takes places of operands, 0; got True"),
+        (lambda: tra.kernel("(),()->()", linear=[0, 2]), r"linear= takes .*, 0 or 1; got \[0, 2\]"),
+        (
+            lambda: tra.kernel("(),()->()", coefficients=(1, -1, 2)),
+            r"coefficients= takes a number for each of 2 operands; got \(1, -1, 2\)",
+        ),
+        (lambda: tra.kernel("()->()", coefficients="1"), "takes a number for each of 1 operands; got '1'"),
+        (lambda: tra.kernel("(),()->()", identity="zero"), "identity= takes a number; got 'zero'"),
+        (lambda: tra.kernel("(),()->()", distributes_over=3), "takes names of aggregations, such .*; got 3"),
+    ],
+)
+def test_claims_that_are_refused(wrong, words):
+    with pytest.raises(KernelError, match=words):
+        wrong()
+
+
+def test_a_contraction_is_linear_and_keeps_zeros():
+    product = tra.kernel("(m,n),(n,p)->(m,p)", name="one law", contraction=True)(lambda x, y: x @ y)
+    assert product.laws == Laws(contraction=True, linear=frozenset([0, 1]), zero_preserving=True)
+    check_kernel(product)
+
+
+def test_a_kernel_called_with_relations_is_a_query():
+    seen = []
+
+    @tra.kernel("(),()->()", name="lazy hypotenuse")
+    def hypotenuse(x, y):
+        seen.append(x.shape)
+        return np.sqrt(x * x + y * y)
+
+    a = np.arange(6.0).reshape(2, 3)
+    A = tra.from_array(a, tile=2)
+    query = hypotenuse(A, A)
+    assert isinstance(query, tra.Relation) and (2, 2) not in seen
+    np.testing.assert_allclose(query.compute(), np.hypot(a, a))
+    np.testing.assert_allclose(hypotenuse(a, A).compute(), np.hypot(a, a))
+    np.testing.assert_allclose(hypotenuse(A, 2.0).compute(), np.hypot(a, 2))
+    assert isinstance(hypotenuse(a, a), np.ndarray)
+    with pytest.raises(KernelError, match=r"lazy hypotenuse \(\),\(\)->\(\) takes 2 operands; got 1"):
+        hypotenuse(A)
+    double = tra.kernel("()->()", name="lazily doubled")(lambda x: x + x)
+    assert double(A).expr == A.transform(double).expr
+    rows = tra.kernel("(n)->()", name="lazy rows")(np.sum)
+    np.testing.assert_allclose(rows(tra.from_array(a, keys="i")).compute(), a.sum(1))
+    with pytest.raises(SchemaError, match=r"takes whole axes, but axis 1 of .* is cut"):
+        rows(A)
+    np.testing.assert_allclose(kernel("matmul")(A, A.T).compute(), a @ a.T)
+    np.testing.assert_allclose(kernel("transpose", axes=(1, 0))(A).compute(), a.T)
+
+
+def test_an_error_inside_a_kernel_is_the_cause():
+    @tra.kernel("()->()", name="boom")
+    def boom(x):
+        raise RuntimeError("boom inside")
+
+    words = "^kernel boom failed on a trial tile of float64: RuntimeError: boom inside$"
+    with pytest.raises(KernelError, match=words) as caught:
+        tra.from_array(np.ones(2)).transform(boom)
+    assert isinstance(caught.value.__cause__, RuntimeError) and caught.value.__cause__.__traceback__
+    pair = tra.kernel("(),()->()", name="bang")(lambda x, y: {}[0])
+    with pytest.raises(KernelError, match="bang failed on trial tiles of float64 and int64: KeyError: 0"):
+        tra.from_array(np.ones(2)).join(tra.from_array([1, 2]), on="i", kernel=pair)

@@ -22,7 +22,7 @@ def test_how_arrays_are_cut():
     a = np.ones((10, 6, 4))
     assert str(tra.from_array(a, tile=(4, 6, 1), name="A")) == "A[i:3, j:1, k:4] of 4/10×6×1/4 float64"
     assert str(tra.from_array(a, keys=("x",), tile=4, name="A")) == "A[x:3] of 4/10×6×4 float64"
-    assert str(tra.from_array(a, keys="row", tile=(4, 6, 9), name="A")) == "A[row:3] of 4/10×6×4 float64"
+    assert str(tra.from_array(a, keys=("row",), tile=(4, 6, 9), name="A")) == "A[row:3] of 4/10×6×4 float64"
     assert str(tra.from_array(a, keys=(), name="A")) == "A[] of 10×6×4 float64"
     assert str(tra.from_array(np.float32(2), name="s")) == "s[] of scalars float32"
     assert str(tra.from_array(np.ones((0, 3)), tile=2, name="E")) == "E[i:1, j:2] of 0×2/3 float64"

@@ -153,7 +153,7 @@ def test_hints_are_in_force_for_later_statements(session):
         ("D 'broadcast left'", "2:6: no relation D"),
         ("C 'brodcast left'", "2:8: .* has no strategy 'brodcast left'; did you mean 'broadcast left'"),
         ("C SPLIT (i, q)", "2:18: .* cannot be split by 'q'. It can be split by i, j, k"),
-        ("C SPLIT (i, k)", "2:1: a split names a key, .* on 2 sites there are 1"),
+        ("C SPLIT (i, k)", "2:1: a split names a key, .* on 2 sites there is 1"),
         ("C 'co-partition' SPLIT (i)", "2:8: 'co-partition' does not split .* that is 'broadcast right'"),
         ("C", "2:7: expected a string in single quotes or SPLIT"),
     ],
@@ -233,7 +233,7 @@ def test_nothing_runs_where_a_later_statement_is_wrong(session, tmp_path, mistak
 
 def test_a_load_waits_for_the_saves_before_it(session, tmp_path):
     text = """SAVE A TO 'x.npy'; LOAD x FROM 'x.npy'; LET y[i, j] = x[i, j] + 1;
-              SAVE y TO 'x.npy'; LOAD x FROM 'x.npy'; SHOW x"""
+              SAVE y TO 'y.npy'; LOAD x FROM 'y.npy'; SHOW x"""
     assert session.sql(text, A=A, base=tmp_path).outputs[0].endswith("[[1. 2. 3.]\n [4. 5. 6.]]")
     with pytest.raises(QueryError, match="no relation B"):
         session.sql("SAVE A TO 'z.npy';\nLOAD z FROM './z.npy';\nSHOW B", A=A, base=tmp_path)

@@ -204,3 +204,12 @@ def test_zarr_is_optional(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(CatalogError, match=r"pip install 'tra-engine\[peers\]', or '\.\[peers\]'"):
         open_source(tmp_path / "a.zarr")
+
+
+def test_only_files_that_could_be_opened_are_suggested(tmp_path):
+    (tmp_path / "nop.py").touch()
+    with pytest.raises(CatalogError, match=r"there is no such file$"):
+        open_source(tmp_path / "nope.npy")
+    np.save(tmp_path / "note.npy", np.zeros(3))
+    with pytest.raises(CatalogError, match=r"there is no such file; did you mean 'note\.npy'\?$"):
+        open_source(tmp_path / "nope.npy")

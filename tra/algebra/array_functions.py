@@ -41,7 +41,11 @@ def apply(function: Function, operands: Sequence[Any], settings: Mapping[str, An
     if ours is None:
         raise KernelError(f"{name} does not take relations{hint}")
     signature = inspect.signature(ours)
-    given = {key: value for key, value in settings.items() if _is_set(value) or key in signature.parameters}
+    given = {
+        key: value
+        for key, value in settings.items()
+        if _is_set(value) or (value is None and key in signature.parameters)
+    }
     try:
         bound = signature.bind(*operands, **given)
     except TypeError as error:
@@ -58,7 +62,7 @@ def _reduction(name: str) -> Function:
     """The method of a relation as a function."""
 
     def reduced(a: Any, axis: Any = None, *, keepdims: Any = False) -> Relation:
-        result: Relation = getattr(as_relation(a), name)(axis, keepdims is True)
+        result: Relation = getattr(as_relation(a), name)(axis, bool(keepdims))
         return result
 
     return reduced
@@ -174,6 +178,7 @@ _TABLE: dict[Any, Function] = {
     np.ndim: lambda a: as_relation(a).ndim,
     np.size: _size,
     np.result_type: _result_type,
+    getattr(np, "astype", "from NumPy 2.1"): lambda x, dtype: as_relation(x).astype(dtype),
     np.iscomplexobj: lambda x: as_relation(x).dtype.kind == "c",
     np.isrealobj: lambda x: as_relation(x).dtype.kind != "c",
 }

@@ -185,7 +185,7 @@ def _between(by: Kernel, operands: Sequence[Any]) -> Relation:
 
 
 def apply_kernel(by: Kernel, operands: Sequence[Any]) -> Relation:
-    """A kernel, its parameters bound, as a function of whole tensors: what it gives when called with relations.
+    """A kernel, its parameters bound, on whole tensors: what it gives when it is called with relations.
 
     Example:
         >>> import tra

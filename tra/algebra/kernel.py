@@ -21,7 +21,7 @@ from tra.algebra.literals import bind_literal
 from tra.algebra.loops import looped
 from tra.algebra.registry import is_registered, kernel, kernel_names, register
 from tra.algebra.signature import Signature, parse_signature
-from tra.algebra.types import Tile, dtype_name
+from tra.algebra.types import dtype_name
 from tra.errors import KernelError, SchemaError, TraError
 
 Params: TypeAlias = tuple[tuple[str, Any], ...]

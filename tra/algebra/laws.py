@@ -50,7 +50,7 @@ _FLAGS = tuple(f.name for f in fields(Laws) if f.type == "bool")
 
 
 def read_laws(claims: dict[str, Any], signature: Signature) -> Laws:
-    """The laws claimed by keyword of a kernel; collections become sets, and what a contraction implies is added.
+    """The laws claimed by keyword, each checked; what a contraction implies is added.
 
     Example:
         >>> from tra.algebra.signature import parse_signature

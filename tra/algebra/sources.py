@@ -197,7 +197,7 @@ def array_source(
     """
     if np.ma.is_masked(array):
         raise SchemaError(
-            f"a tensor has no mask; got a masked array with {np.ma.count_masked(array)} masked elements\n"
+            "a tensor has no mask; got a masked array, and some elements are masked\n"
             "  hint: array.filled(value) puts a value there; tra.from_tiles leaves out whole tiles, as holes"
         )
     given_name(name)

@@ -14,6 +14,7 @@ import dask
 from distributed import Client, LocalCluster, rpc
 from distributed.comm.addressing import parse_address
 from distributed.comm.registry import get_backend
+from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
 from tra.backends import probe
@@ -54,6 +55,8 @@ def open_client(
             cluster.close()
             raise
         return client, [client, cluster]
+    if not isinstance(scheduler, str | Cluster) and not hasattr(scheduler, "scheduler_address"):
+        raise PlanError(f"scheduler is an address, a Client or a cluster object of Dask; got {scheduler!r}")
     if isinstance(scheduler, str):
         check_address(scheduler)
         _check_answer(scheduler)

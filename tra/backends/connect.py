@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from dask.utils import parse_bytes
@@ -14,9 +15,11 @@ from tra.backends.constants import Kind
 from tra.backends.local import LocalBackend
 from tra.backends.session import Session
 from tra.errors import PlanError, near_name
-from tra.optimizer.rules.registry import RULES, rules_without
+from tra.optimizer.rules.registry import RULES
 
 Level = Literal["off", "run", "tiling", "exact"]
+_SIMILAR = 8  # names that a message lists
+_KINDS = "`explain` names the rules that a plan is made with"
 
 
 def connect(
@@ -28,14 +31,16 @@ def connect(
     reproducible: Level = "run",
     progress: bool | None = None,
     cost_model: Kind = "seconds",
-    without: Sequence[str] = (),
+    without: Sequence[str] | None = None,
+    tolerance: float = 0.0,
 ) -> Session:
     """Opens a session; the newest open one is what ``compute`` uses.
 
     Args:
         backend: "local" (threads of this process) or "dask".
         scheduler: for "dask" an address, a `Client` or a cluster object; a `LocalCluster` is started when
-            left out, and closed with the session. A Client that is given is never closed.
+            left out, and closed with the session; a script does so below ``if __name__ == "__main__":``. A
+            Client that is given is never closed.
         threads: threads per site; left out, all cores, or as many as a Dask worker has.
         sites: sites to plan for; for "dask" the number of workers to start or use.
         memory_limit: bytes of tiles that one site may hold, as a number or as text like ``"2GB"``.
@@ -45,6 +50,9 @@ def connect(
             the first plan, in about half a second, or "fixed"; or "paper", the elements sent as the paper
             counts. "seconds" measures clusters and takes fixed ones for this process.
         without: names of rules that are switched off, as `explain` shows them.
+
+        tolerance: rounding that rules may add, as a part of the largest product; 1e-9 lets sums under
+            products of float64 be multiplied out, which makes distances many times less work.
 
     Example:
         >>> with connect("local", threads=1) as session:
@@ -60,7 +68,11 @@ def connect(
     for name, number in (("threads", threads), ("sites", sites)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise PlanError(f"{name} is a positive number; got {number!r}")
-    _check_rules(without)
+    if progress is not None and not isinstance(progress, bool):
+        raise PlanError(f"progress is True, False or None; got {progress!r}")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:
+        raise PlanError(f"tolerance is a number of at least 0, like 1e-9; got {tolerance!r}")
+    rules = _checked_rules(without)
     limit = read_bytes(memory_limit)
     opened: Backend
     if backend == "dask":
@@ -73,7 +85,7 @@ def connect(
         raise PlanError("scheduler= goes with backend='dask'")
     measured = cost_model == "seconds" and backend == "dask"
     opened.constants.choose("measured" if measured else cost_model)
-    return Session(opened, without)
+    return Session(opened, rules, float(tolerance))
 
 
 def _check_level(level: str) -> None:
@@ -82,14 +94,39 @@ def _check_level(level: str) -> None:
         raise PlanError(f"reproducible={level!r} is not there yet; use 'run' or 'off'")
 
 
-def _check_rules(names: Sequence[str]) -> None:
+def _checked_rules(names: Any) -> tuple[str, ...]:
+    """Names of rules that there are.
+
+    Example:
+        >>> _checked_rules(None), _checked_rules(["map_map_fuse"])
+        ((), ('map_map_fuse',))
+        >>> _checked_rules(["map_map_fuze"])
+        Traceback (most recent call last):
+        tra.errors.PlanError: there is no rule 'map_map_fuze'; did you mean 'map_map_fuse'? Rules with names
+        like it are ...
+
+    Raises:
+        PlanError: it is no list, or a name in it is of no rule.
+    """
+    if names is None:
+        return ()
     if isinstance(names, str):
         raise PlanError(f"without is a list of names of rules; write [{names!r}]")
-    rules_without(names, RULES)
+    if not isinstance(names, Collection):
+        raise PlanError(f"without is a list of names of rules; got {names!r}")
+    known = [rule.name for rule in RULES]
+    for name in names:
+        if not isinstance(name, str):
+            raise PlanError(f"without is a list of names of rules; got {name!r} in it")
+        if name not in known:
+            similar = get_close_matches(name, known, n=_SIMILAR, cutoff=0.4)
+            listed = f"Rules with names like it are {', '.join(similar)}" if similar else _KINDS
+            raise PlanError(f"there is no rule {name!r}{near_name(name, known) or '.'} {listed}")
+    return tuple(names)
 
 
-def _check_one_of(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
+def _check_one_of(what: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
         choices = " or ".join(repr(name) for name in known)
         raise PlanError(f"unknown {what} {value!r}{near_name(str(value), known)}; use {choices}")
 
@@ -108,7 +145,7 @@ def read_bytes(limit: int | str | None) -> int | None:
         return None
     try:
         size = int(parse_bytes(limit))
-    except ValueError:
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise PlanError(f"{limit!r} is no amount of memory; write one like '2GB'") from None
     if size <= 0:
         raise PlanError(f"a memory limit is positive; got {limit!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tra.algebra.nodes import Expr
 from tra.errors import PlanError, near_name
@@ -37,6 +38,7 @@ def checked_hint(expr: Expr, strategy: str | None, split: Sequence[str | None] |
     Raises:
         PlanError: there is none; names the strategies, or the keys, that there are.
     """
+    _check_types(strategy, split)
     hint = Hint(expr, strategy, None if split is None else tuple(split))
     if strategy is None and split is None:
         raise PlanError("a hint names a strategy, or the keys to split")
@@ -46,6 +48,20 @@ def checked_hint(expr: Expr, strategy: str | None, split: Sequence[str | None] |
     if not any(hint.allows(choice) for choice in found):
         raise _no_choice(hint, found, n_sites)
     return hint
+
+
+def _check_types(strategy: Any, split: Any) -> None:
+    if strategy is not None and not isinstance(strategy, str):
+        raise PlanError(f"a strategy is a name, as `explain` shows it; got {strategy!r}")
+    if split is None:
+        return
+    if isinstance(split, str):
+        raise PlanError(f"a split names a key for each mesh dimension; write ({split!r},)")
+    if not isinstance(split, Sequence):
+        raise PlanError(f"a split names a key, or None, for each mesh dimension; got {split!r}")
+    for key in split:
+        if key is not None and not isinstance(key, str):
+            raise PlanError(f"a split names a key, or None, for each mesh dimension; got {key!r} in it")
 
 
 def check_key(expr: Expr, key: str | None) -> None:
@@ -69,6 +85,7 @@ def check_key(expr: Expr, key: str | None) -> None:
     if key not in keys:
         near = near_name(key, keys) or "."
         there = f"It can be split by {', '.join(keys)}" if keys else "It has no key to split"
+        there += "; a mesh dimension that splits nothing is None" if key == "*" else ""
         raise PlanError(f"{node.type} cannot be split by {key!r}{near} {there}")
 
 
@@ -90,7 +107,10 @@ def _no_choice(hint: Hint, found: Sequence[Choice], n_sites: int) -> PlanError:
     lengths = sorted({len(choice.vector) for choice in found})
     if hint.split is not None and len(hint.split) not in lengths:
         sizes = " or ".join(map(str, lengths))
-        return PlanError(f"a split names a key, or none, for each mesh dimension: {where} there are {sizes}")
+        there = "is" if lengths == [1] else "are"
+        return PlanError(
+            f"a split names a key, or none, for each mesh dimension: {where} there {there} {sizes}"
+        )
     split = ", ".join("*" if key is None else key for key in hint.split or ())
     fitting = ", ".join(repr(rule) for rule in dict.fromkeys(c.rule for c in found if hint.split == c.vector))
     return PlanError(f"{hint.strategy!r} does not split {type_} by ({split}); that is {fitting}")

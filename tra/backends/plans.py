@@ -26,12 +26,13 @@ class Plans:
 
     Attributes:
         without: names of rules that are switched off.
+        tolerance: rounding that rules may add.
         hints: what the user asks of operators, by the digest of the operator.
     """
 
-    def __init__(self, backend: Backend, without: Sequence[str] = ()) -> None:
+    def __init__(self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0) -> None:
         self.backend = backend
-        self.without = tuple(without)
+        self.without, self.tolerance = tuple(without), tolerance
         self.hints: dict[str, Hint] = {}
         self._plans: OrderedDict[Any, Planned] = OrderedDict()
 
@@ -109,6 +110,7 @@ class Plans:
             targets=targets,
             memory_limit=self.backend.memory_limit,
             without=self.without,
+            tolerance=self.tolerance,
             hints=hints,
         )
 

@@ -43,9 +43,9 @@ class Session:
     text_runner: ClassVar[Callable[..., Any] | None] = None
     text_printer: ClassVar[Callable[[Relation], str] | None] = None
 
-    def __init__(self, backend: Backend, without: Sequence[str] = ()) -> None:
+    def __init__(self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0) -> None:
         self.backend = backend
-        self._plans = Plans(backend, without)
+        self._plans = Plans(backend, without, tolerance)
         self._stored: WeakSet[StoredSource] = WeakSet()  # a relation that nobody holds is freed at once
         self._closed = False
         current.push(self)
@@ -252,6 +252,9 @@ class Session:
         Raises:
             PlanError: there is no such strategy, or no such key; names those there are.
         """
+        self._check_open()
+        if not isinstance(relation, Relation):
+            raise PlanError(f"a hint is for a relation; got {relation!r}")
         self._plans.hint(relation.expr, strategy, split)
 
     def hinted(self, hints: Iterable[Hint]) -> AbstractContextManager[None]:
@@ -282,9 +285,12 @@ class Session:
         targets: Mapping[str, Placement],
         whole: bool,
     ) -> Planned:
+        self._check_open()
+        return self._plans.plan(relations, sources, targets, whole)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise PlanError("the session is closed")
-        return self._plans.plan(relations, sources, targets, whole)
 
     def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
         return self.backend.run(planned.program, sources, measure)

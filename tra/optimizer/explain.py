@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tra.errors import CatalogError
 from tra.optimizer.explain_text import explanation_text
 from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
@@ -142,9 +143,18 @@ class Explanation:
         return entry
 
     def save(self, path: Any) -> None:
-        """Writes the picture as a self-contained HTML page."""
+        """Writes the picture as a self-contained HTML page.
+
+        Raises:
+            CatalogError: the suffix is another than .html, or the folder is not there.
+        """
+        path = Path(path)
+        if path.suffix not in (".html", ".htm"):
+            raise CatalogError(f"a plan is saved as a page; call it {path.with_suffix('.html')}")
+        if not path.parent.is_dir():
+            raise CatalogError(f"there is no folder {path.parent} to save {path.name} in")
         page = f"<!doctype html><meta charset='utf-8'><title>plan</title>{self._repr_html_()}"
-        Path(path).write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return plan_picture(self.nodes, str(self))

@@ -17,10 +17,11 @@ from tra.algebra.relation import Relation
 from tra.backends.hints import Hint, check_key, checked_hint
 from tra.backends.session import Session
 from tra.backends.storage.location import locate
-from tra.errors import CatalogError, TraError
+from tra.errors import QueryError, TraError
 from tra.sql import syntax as s
 from tra.sql.binder import bind_query, define
 from tra.sql.carets import caret_error
+from tra.sql.overwriting import check_saves, overlap, place_of
 from tra.sql.parser import parse_text
 from tra.sql.problems import Problem
 from tra.sql.result import Result
@@ -108,13 +109,15 @@ class _Run:
         self._options = options
         self._scope = Scope(relations)
         self._base = None if options.base is None else Path(options.base)
-        self._statements = parse_text(text, options.origin)
+        self._statements = parse_text(_checked_text(text), options.origin)
         self._waiting: list[_Bound] = []
         self._saved: list[Path] = []
         self.result = Result(None, self._scope.relations, [])
 
     def all(self) -> None:
         """Binds and runs all statements."""
+        with self._marked():
+            check_saves(self._statements, self._base)
         for statement in self._statements:
             if isinstance(statement, s.Load) and self._will_be_saved(statement.path.value):
                 self._run_waiting()
@@ -123,11 +126,8 @@ class _Run:
 
     def _will_be_saved(self, path: str) -> bool:
         """Claims that a SAVE which has not run yet writes to a path."""
-        try:
-            place = Path(locate(path, self._base).path).resolve()
-        except CatalogError:
-            return False
-        return any(place.is_relative_to(saved) or saved.is_relative_to(place) for saved in self._saved)
+        place = place_of(path, self._base)
+        return place is not None and any(overlap(place, saved) for saved in self._saved)
 
     def _run_waiting(self) -> None:
         """Runs what is bound and has not run yet."""
@@ -139,8 +139,14 @@ class _Run:
     # --- binding ----------------------------------------------------------------------------------
 
     def _bind(self, statement: s.Statement) -> None:
-        try:
+        with self._marked():
             self._define_or_wait(statement)
+
+    @contextmanager
+    def _marked(self) -> Iterator[None]:
+        """Shows problems at their place in the text."""
+        try:
+            yield
         except Problem as problem:
             error = caret_error(self._text, problem.span, problem.message, problem.hint, self._options.origin)
             raise error from problem.__cause__
@@ -227,3 +233,16 @@ class _Run:
             )
             error.add_note(str(located))
             raise
+
+
+def _checked_text(text: Any) -> str:
+    """Text, and nothing else.
+
+    Raises:
+        QueryError: it is of another type, or the path of a query file.
+    """
+    if not isinstance(text, str):
+        raise QueryError(f"query text is a str; got {type(text).__name__}")
+    if text.rstrip().endswith(".tra") and len(text.split()) == 1:
+        raise QueryError(f"{text.strip()!r} is a path and no query text; `tra run` runs a query file")
+    return text

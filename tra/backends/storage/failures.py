@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tra.algebra.types import TileKey
-from tra.backends.storage.location import Location
+from tra.backends.storage.location import SUFFIXES, Location
 from tra.errors import CatalogError, TraError, near_name
 
 
@@ -69,5 +69,5 @@ def _absent(path: Path) -> str:
         return "the folder is no relation, or not wholly written"
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
-    others = [other.name for other in path.parent.iterdir()]
+    others = [other.name for other in path.parent.iterdir() if other.suffix in SUFFIXES]
     return f"there is no such file{near_name(path.name, others)}"

@@ -54,11 +54,16 @@ def locate(path: str | os.PathLike[str] | Location, base: Path | None = None) ->
         a path ends with .tra, .npy, .npz, .parquet or .zarr; did you mean '.tra'?
 
     Raises:
-        CatalogError: the suffix is not one of the formats.
+        CatalogError: it is no path, or the suffix is not one of the formats.
     """
     if isinstance(path, Location):
         return path
-    text = os.fspath(path)
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise CatalogError(f"a path is a str or a Path; got {path!r}") from None
+    if not isinstance(text, str):
+        raise CatalogError(f"a path is a str or a Path; got {text!r}")
     head, colon, member = text.partition(".npz:")
     if colon and not member:
         raise CatalogError(f"{text!r} names no member after the colon")
