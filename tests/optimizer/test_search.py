@@ -29,7 +29,7 @@ FAST_WIRE = CostModel(bandwidth=4e9, flop_rate=2e10, latency=1e-4)
 
 
 def source(name, shape, keys, tile, dtype="f4"):
-    return Source(tensor_type(shape, dtype, keys, tile), name, "0", name)
+    return Source(tensor_type(shape, dtype, tuple(keys), tile), name, "0", name)
 
 
 def product(n, k, m, tile=1000):
