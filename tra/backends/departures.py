@@ -47,6 +47,14 @@ def check_present(client: Client, workers: Sequence[str]) -> None:
 def naming_departed(client: Client, workers: Sequence[str]) -> Iterator[None]:
     """Where Dask fails because a worker went away, says so; every other error goes on as it is.
 
+    Example:
+        >>> from types import SimpleNamespace
+        >>> client = SimpleNamespace(status="running", scheduler_info=lambda **_: {"workers": {}})
+        >>> with naming_departed(client, ["tcp://10.0.0.1:1"]):
+        ...     raise KeyError("tcp://10.0.0.1:1")
+        Traceback (most recent call last):
+        tra.errors.PlanError: tcp://10.0.0.1:1 left the cluster...
+
     Raises:
         PlanError: names the workers that left.
     """
@@ -74,10 +82,13 @@ def _may_be_noticed_late(error: Exception) -> bool:
 def wait_for(client: Client, workers: Sequence[str], futures: Sequence[Future[Any]]) -> None:
     """Waits until all tasks are done, or failed.
 
+    Example:
+        >>> wait_for(client=None, workers=[], futures=[])  # nothing to wait for
+
     Raises:
         PlanError: a worker left meanwhile, and took tasks with it that are for no other.
     """
-    while True:
+    while futures:
         try:
             wait(futures, timeout=_LOOK_SECONDS)
         except TimeoutError:

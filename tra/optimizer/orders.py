@@ -35,7 +35,16 @@ class Ranked:
 
 
 def label_sizes(network: Network) -> tuple[dict[int, float], dict[int, float]]:
-    """How many values each label of keys has, and the mean length of each label of axes."""
+    """How many values each label of keys has, and the mean length of each label of axes.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.network import read_network
+        >>> A = tra.from_array([[1.0] * 4] * 6, tile=2, name="A")
+        >>> keys, axes = label_sizes(read_network((A @ A.T).expr, lambda node: False))
+        >>> sorted(keys.values()), sorted(axes.values())
+        ([2.0, 3.0, 3.0], [2.0, 2.0, 2.0])
+    """
     keys: dict[int, float] = {}
     axes: dict[int, float] = {}
     for term in network.terms:

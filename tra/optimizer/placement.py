@@ -154,7 +154,12 @@ class Placement:
 
 
 def replicated(mesh: Mesh) -> Placement:
-    """The placement ALL."""
+    """The placement ALL.
+
+    Example:
+        >>> str(replicated((2, 2)))
+        'all×all on 2×2'
+    """
     return Placement(mesh, (ALL,) * len(mesh))
 
 

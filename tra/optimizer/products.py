@@ -48,6 +48,14 @@ def write_network(network: Network, tree: Tree, type_: RelType) -> Expr | None:
 def write_terms(network: Network, tree: Tree) -> Term:
     """The contraction of all terms in the order of a tree.
 
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.network import read_network
+        >>> A, B = (tra.from_array([[1.0] * 4] * 6, tile=2, name=name) for name in "AB")
+        >>> network = read_network((A @ B.T).expr, lambda node: False)
+        >>> str(write_terms(network, (0, 1)).expr.type)
+        '[i:3, i_2:3] of 2/6×2/6 float64'
+
     Raises:
         SchemaError: tiles of unequal lengths would have to be summed.
         KernelError: tiles have unequal lengths along a label.
@@ -57,6 +65,15 @@ def write_terms(network: Network, tree: Tree) -> Term:
 
 def finished(term: Term, network: Network, type_: RelType) -> Expr:
     """The result in the order of keys and axes that the network asks for, keys called as in the type.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.network import read_network
+        >>> A, B = (tra.from_array([[1.0] * 4] * 6, tile=2, name=name) for name in "AB")
+        >>> network = read_network((A @ B.T).expr, lambda node: False)
+        >>> whole = write_terms(network, (0, 1))
+        >>> finished(whole, network, (A @ B.T).expr.type).type == (A @ B.T).expr.type
+        True
 
     Raises:
         SchemaError: tiles of unequal lengths would have to be summed.
@@ -104,6 +121,13 @@ def _leaves(tree: Tree) -> tuple[int, ...]:
 def summed(term: Term, keys: Sequence[int], axes: Sequence[int]) -> Term:
     """The term with these labels in this order along its axes; all others are summed.
 
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 4] * 6, tile=2, name="A")
+        >>> rows = summed(Term(A.expr, (0, 1), (2, 3)), keys=[0], axes=[2])
+        >>> str(rows.expr.type)
+        '[i:3] of 2/6 float64'
+
     Raises:
         SchemaError: tiles of unequal lengths would have to be summed.
     """
@@ -127,6 +151,13 @@ def multiplied(
     left: Term, right: Term, keys: Sequence[int], axes: Sequence[int], kernels: Mapping[str, Kernel]
 ) -> Term:
     """The contraction of two terms to these labels, in this order: one Join, and one Aggregate if keys end.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([[1.0] * 4] * 4, tile=2, name=name) for name in "AB")
+        >>> left, right = Term(A.expr, (0, 1), (10, 11)), Term(B.expr, (1, 2), (11, 12))
+        >>> str(multiplied(left, right, keys=[0, 2], axes=[10, 12], kernels={}).expr.type)
+        '[i:2, j_2:2] of 2/4×2/4 float64'
 
     Raises:
         SchemaError: the tiles do not meet.
