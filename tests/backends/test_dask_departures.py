@@ -13,6 +13,7 @@ import pytest
 from distributed import LocalCluster
 
 import tra
+from tra.backends.workers import workers_there
 from tra.errors import MemoryLimitError, PlanError
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -68,7 +69,7 @@ def test_workers_that_left_before_a_query_are_named(shrinking, cost_model):
         if cost_model == "fixed":
             (stored,) = session.persist(A)
         shrinking.scale(0)
-        while session.backend.client.scheduler_info(n_workers=-1)["workers"]:
+        while workers_there(session.backend.client):
             time.sleep(0.1)
         addresses = ", ".join(session.backend.workers)
         with pytest.raises(PlanError, match=f"^{addresses} left the cluster.*connect again"):

@@ -12,6 +12,7 @@ from tra.algebra.relation import Relation
 from tra.backends import cluster as cluster_module
 from tra.backends import plans, probe
 from tra.backends.storage import open_source, save
+from tra.backends.workers import workers_there
 from tra.errors import CatalogError, MemoryLimitError, PlanError, SchemaError, TraError
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -241,7 +242,7 @@ def test_clusters_that_do_not_answer_or_are_too_small(client, monkeypatch):
         PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: .*(refused|no conn)"
     ):
         tra.connect("dask", scheduler="tcp://127.0.0.1:9")
-    worker = next(iter(client.scheduler_info()["workers"]))
+    worker = next(iter(workers_there(client)))
     with pytest.raises(PlanError, match=f"no Dask scheduler answers at {worker}: a Worker is there"):
         tra.connect("dask", scheduler=worker)
     monkeypatch.setattr(cluster_module, "ANSWER_SECONDS", 0.5)

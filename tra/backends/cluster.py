@@ -19,6 +19,7 @@ from distributed.security import Security
 
 from tra.backends import probe
 from tra.backends.script_guard import check_guard
+from tra.backends.workers import workers_there
 from tra.errors import CatalogError, PlanError
 from tra.optimizer.figures import counted
 
@@ -183,7 +184,8 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
     Example:
         >>> from types import SimpleNamespace
         >>> workers = {"tcp://10.0.0.1:4001": {"name": 1}, "tcp://10.0.0.2:4001": {"name": 0}}
-        >>> client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+        >>> scheduler = SimpleNamespace(identity=None)
+        >>> client = SimpleNamespace(scheduler=scheduler, sync=lambda *_, n_workers: {"workers": workers})
         >>> worker_addresses(client, sites=None)
         ['tcp://10.0.0.2:4001', 'tcp://10.0.0.1:4001']
 
@@ -194,10 +196,10 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
         try:
             client.wait_for_workers(sites, timeout=ANSWER_SECONDS)
         except TimeoutError:
-            there = counted(len(client.scheduler_info(n_workers=-1)["workers"]), "worker")
+            there = counted(len(workers_there(client)), "worker")
             asked = counted(sites, "site")
             raise PlanError(f"{asked} asked for, but the cluster has {there}") from None
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_there(client)
     if not workers:
         raise PlanError(f"the cluster at {client.scheduler_info()['address']} has no workers")
     ordered = sorted(workers, key=lambda address: (str(workers[address].get("name")), address))

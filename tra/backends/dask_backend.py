@@ -29,6 +29,7 @@ from tra.backends.departures import check_present, naming_departed, wait_for
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
 from tra.backends.worker import measured_here, rows_task, sizes_task
+from tra.backends.workers import workers_there
 from tra.errors import PlanError
 from tra.optimizer.cost import CostModel
 from tra.optimizer.stages import Program
@@ -70,7 +71,7 @@ class DaskBackend:
             raise
         self.n_sites = len(self.workers)
         self.progress = progress
-        info = self.client.scheduler_info(n_workers=-1)["workers"]
+        info = workers_there(self.client)
         self.threads = threads or max(int(info[self.workers[0]]["nthreads"]), 1)
         limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from distributed import Client, Future, wait
 
+from tra.backends.workers import workers_there
 from tra.errors import PlanError, TraError
 
 _LOOK_SECONDS = 1.0  # between looks whether all workers are there, while a query runs
@@ -21,7 +22,8 @@ def check_present(client: Client, workers: Sequence[str]) -> None:
     Example:
         >>> from types import SimpleNamespace
         >>> there = {"workers": {"tcp://10.0.0.1:4001": {}}}
-        >>> client = SimpleNamespace(status="running", scheduler_info=lambda n_workers: there)
+        >>> scheduler = SimpleNamespace(identity=None)
+        >>> client = SimpleNamespace(status="running", scheduler=scheduler, sync=lambda *_, n_workers: there)
         >>> check_present(client, ["tcp://10.0.0.1:4001"])
         >>> check_present(client, ["tcp://10.0.0.1:4001", "tcp://10.0.0.2:4001"])
         Traceback (most recent call last):
@@ -33,7 +35,7 @@ def check_present(client: Client, workers: Sequence[str]) -> None:
     """
     if client.status != "running":
         raise PlanError("the Client of this session has no connection to its cluster; connect again")
-    there = client.scheduler_info(n_workers=-1)["workers"]
+    there = workers_there(client)
     gone = [worker for worker in workers if worker not in there]
     if gone:
         them = "it" if len(gone) == 1 else "them"
@@ -49,7 +51,9 @@ def naming_departed(client: Client, workers: Sequence[str]) -> Iterator[None]:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> client = SimpleNamespace(status="running", scheduler_info=lambda **_: {"workers": {}})
+        >>> scheduler = SimpleNamespace(identity=None)
+        >>> none = {"workers": {}}
+        >>> client = SimpleNamespace(status="running", scheduler=scheduler, sync=lambda *_, **__: none)
         >>> with naming_departed(client, ["tcp://10.0.0.1:1"]):
         ...     raise KeyError("tcp://10.0.0.1:1")
         Traceback (most recent call last):

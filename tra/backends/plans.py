@@ -86,7 +86,8 @@ class Plans:
         where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
         wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
         open_ = frozenset(id_ for id_, source in sources.items() if source.is_open) if whole else frozenset()
-        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_)
+        cluster = (self.backend.constants.model, self.backend.memory_limit)
+        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, cluster)
         if key not in self._plans:
             context = self._context(placed, uploads, targets, hints)
             self._plans[key] = plan_query(roots, replace(context, open=open_))

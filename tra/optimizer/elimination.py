@@ -49,7 +49,9 @@ def eliminate(
         >>> eliminate({"a": 2, "b": 2}, [Factor(("a",), one), Factor(("a", "b"), both)])
         {'a': 0, 'b': 0}
     """
-    waiting = _Scopes(sizes, factors)
+    fixed = {name: 0 for name, n in sizes.items() if n == 1}
+    open_ = {name: n for name, n in sizes.items() if n > 1}
+    waiting = _Scopes(open_, [_without(factor, fixed) for factor in factors])
     steps: list[tuple[str, tuple[str, ...], NDArray[np.int64]]] = []
     while (found := waiting.cheapest()) is not None:
         name, scope = found
@@ -58,10 +60,17 @@ def eliminate(
         total = _added(waiting.take(name), (*scope, name), sizes)
         steps.append((name, scope, np.argmin(total, axis=-1)))
         waiting.give(Factor(scope, np.min(total, axis=-1)))
-    values: dict[str, int] = {}
+    values: dict[str, int] = dict(fixed)
     for name, scope, best in reversed(steps):
         values[name] = int(best[tuple(values[other] for other in scope)])
     return {name: values[name] for name in sizes}
+
+
+def _without(factor: Factor, fixed: Mapping[str, int]) -> Factor:
+    """The table without the axes of variables that have one value: NumPy has no more than 64 axes."""
+    scope = tuple(name for name in factor.scope if name not in fixed)
+    shape = [n for name, n in zip(factor.scope, factor.table.shape, strict=True) if name not in fixed]
+    return Factor(scope, factor.table.reshape(shape))
 
 
 class _Scopes:

@@ -22,6 +22,7 @@ from tra.optimizer.pricing import Pricing
 from tra.optimizer.strategies import Choice
 
 MAX_TABLE, MAX_LINKED = 1 << 14, 1 << 20
+_MAX_AXES = 60
 _SMALL = 16  # operators: so few may have large tables
 _FORBIDDEN = 1e18  # seconds: stands for infinity, so that sums and differences stay numbers
 Options = Mapping[str, Sequence[Choice]]
@@ -65,18 +66,20 @@ def price_factors(prices: Pricing, options: Options) -> Factors:
     for digest, found in options.items():
         tables.append(Factor((digest,), np.array([prices.own_price(digest, choice) for choice in found])))
         users = list(dict.fromkeys(user for user, _ in prices.users[digest]))
-        wanted = {user: [_needs(prices, digest, user, choice) for choice in options[user]] for user in users}
-        if prod(len(options[name]) for name in (digest, *users)) <= MAX_TABLE:
-            tables.append(_conversions(prices, options, digest, wanted, final=True))
-        elif prod((len(found), *(len(set(w)) for w in wanted.values()))) <= most:
+        every = {user: [_needs(prices, digest, user, choice) for choice in options[user]] for user in users}
+        wanted = {user: needs for user, needs in every.items() if len(needs) > 1}
+        always = tuple(need for needs in every.values() if len(needs) == 1 for need in needs[0])
+        if len(wanted) < _MAX_AXES and prod((len(found), *map(len, wanted.values()))) <= MAX_TABLE:
+            tables.append(_conversions(prices, options, digest, wanted, True, always))
+        elif len(wanted) < _MAX_AXES and prod((len(found), *(len(set(w)) for w in wanted.values()))) <= most:
             by_need = {_link(digest, user): list(dict.fromkeys(w)) for user, w in wanted.items()}
             sizes |= {name: len(needs) for name, needs in by_need.items()}
-            tables.append(_conversions(prices, options, digest, by_need, final=True))
+            tables.append(_conversions(prices, options, digest, by_need, True, always))
             tables += [_linked(digest, user, w) for user, w in wanted.items()]
         else:
             exact = False
-            tables.append(_conversions(prices, options, digest, {}, final=True))
-            tables += [_conversions(prices, options, digest, {u: w}, final=False) for u, w in wanted.items()]
+            tables.append(_conversions(prices, options, digest, {}, True, always))
+            tables += [_conversions(prices, options, digest, {u: w}, False) for u, w in wanted.items()]
         repartition, whole = _repartition(prices, options, digest)
         tables += repartition
         exact = exact and whole
@@ -96,18 +99,23 @@ def _linked(digest: str, user: str, wanted: Sequence[Needs]) -> Factor:
 
 
 def _conversions(
-    prices: Pricing, options: Options, digest: str, users: Mapping[str, Sequence[Needs]], final: bool
+    prices: Pricing,
+    options: Options,
+    digest: str,
+    users: Mapping[str, Sequence[Needs]],
+    final: bool,
+    always: Needs = (),
 ) -> Factor:
     """Each placement that the result is needed in is paid for once, whoever needs it."""
     own = options[digest]
     ends = [prices.final(digest, choice) if final else None for choice in own]
     wanted = list(users.values())
-    every = dict.fromkeys([*(need for row in wanted for needs in row for need in needs), *ends])
+    every = dict.fromkeys([*always, *(need for row in wanted for needs in row for need in needs), *ends])
     total: Costs = np.zeros((len(own), *map(len, wanted)))
     for need in every:
         if need is None:
             continue
-        asked = np.array([end == need for end in ends]).reshape(-1, *(1 for _ in users))
+        asked = np.array([need in always or end == need for end in ends]).reshape(-1, *(1 for _ in users))
         for place, row in enumerate(wanted):
             shape = [1] * (len(users) + 1)
             shape[place + 1] = len(row)

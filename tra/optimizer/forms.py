@@ -83,7 +83,7 @@ def best_form(roots: tuple[Expr, ...], context: Context) -> Form | None:
     form = best.form()
     if form is None:
         return None
-    optimal = complete and form.assignment.is_optimal
+    optimal = complete and best.is_exact
     return replace(form, assignment=replace(form.assignment, is_optimal=optimal))
 
 
@@ -97,6 +97,7 @@ class _Best:
         self.made, self.wishes = roots, context
         self.assignment: Assignment | None = None
         self.n_planned = 0
+        self.is_exact = True
         self.considered: list[Considered] = []
 
     @property
@@ -135,6 +136,7 @@ class _Best:
         if found is None:
             return
         self.n_planned += len(found.operators)
+        self.is_exact = self.is_exact and found.is_optimal
         self.considered.append(Considered(tuple(o.order for o in options), found.seconds))
         if self.assignment is None or found.seconds < self.assignment.seconds:
             self.options, self.assignment = options, found

@@ -17,7 +17,7 @@ from tra.algebra.live import frontier
 from tra.algebra.volume import n_bytes
 from tra.optimizer.cost import CostModel
 from tra.optimizer.operators import Operator, is_leaf
-from tra.optimizer.placement import Mesh, meshes
+from tra.optimizer.placement import MAX_ORDERED, Mesh, meshes
 from tra.optimizer.strategies import split_labels
 
 MAX_SEARCHED = 8
@@ -47,7 +47,7 @@ def meshes_to_search(
     """
     found = meshes(n_sites, ordered)
     if len(found) <= MAX_SEARCHED:
-        return found, True
+        return found, not ordered or n_sites <= MAX_ORDERED or len(found) == 1
     shapes = [_shape(operator, model) for operator in graph.values() if not is_leaf(operator)]
     price = {mesh: sum(_least(shape, mesh, model.bandwidth) for shape in shapes) for mesh in found}
     kept = sorted(found, key=lambda mesh: price[mesh])[:_BEST]
@@ -84,9 +84,9 @@ def _price(shape: _Shape, mesh: Mesh, vector: tuple[str | None, ...], bandwidth:
     share = {name: -(-f // parts[name]) / f for name, f in shape.frontiers}
     spread = 1 / prod(mesh)
     received = sum(
-        size * max(prod(share[c] for c in labels) - spread, 0.0) for labels, size in shape.operands
+        size * max(prod(share[c] for c in sorted(labels)) - spread, 0.0) for labels, size in shape.operands
     )
     kept, size = shape.result
     folded = prod(n for name, n in parts.items() if name not in kept)
-    received += size * prod(share[c] for c in kept) * (1 - 1 / folded)
+    received += size * prod(share[c] for c in sorted(kept)) * (1 - 1 / folded)
     return received / bandwidth + shape.work * prod(share.values())

@@ -21,6 +21,7 @@ from tra.algebra.labels import LETTERS
 from tra.algebra.nodes import Aggregate, Expr, Join, ReKey, Transform
 from tra.algebra.types import Axis
 
+_MAX_DEPTH = 120  # nodes under each other: what lies deeper is a network of its own
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 
@@ -104,6 +105,7 @@ class _Reader:
     parents: list[int] = field(default_factory=list)
     n_opened: int = 0
     n_folded: int = 0
+    depth: int = 0
     kernels: dict[str, Kernel] = field(default_factory=dict)
 
     def find(self, label: int) -> int:
@@ -121,6 +123,15 @@ class _Reader:
 
     def open(self, node: Expr, alone: bool) -> _Opened:
         """Reads a node; one that is not `alone` is taken apart only where that costs nothing."""
+        if self.depth >= _MAX_DEPTH:
+            return self._leaf(node)
+        self.depth += 1
+        try:
+            return self._opened(node, alone)
+        finally:
+            self.depth -= 1
+
+    def _opened(self, node: Expr, alone: bool) -> _Opened:
         match node:
             case Aggregate(child=child, by=by, kernel=fold) if alone and fold == ADD:
                 return self._sum(child, by)

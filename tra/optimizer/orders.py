@@ -142,7 +142,7 @@ class _Sizes:
         return self._kept[members]
 
     def elements(self, labels: frozenset[tuple[str, int]]) -> float:
-        return prod(self.sizes[c] for c in labels)
+        return prod(self.sizes[c] for c in sorted(labels))  # in an order, for floats round
 
     def work(self, left: int, right: int) -> float:
         one, other, result = self.kept(left), self.kept(right), self.kept(left | right)

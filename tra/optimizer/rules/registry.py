@@ -55,8 +55,8 @@ NORMALISE: tuple[Rule, ...] = (
     Rule(expressions.concat_tile_cancel, "structural"),
     Rule(expressions.retile_same_drop, "structural"),
     Rule(expressions.retile_retile_fuse, "structural"),
-    Rule(expressions.transform_identity_drop, "structural"),
-    Rule(expressions.transform_inverse_drop, "structural"),
+    Rule(expressions.transform_identity_drop, "distribute"),
+    Rule(expressions.transform_inverse_drop, "distribute"),
     Rule(constants.transform_neutral_drop, "structural"),
     Rule(constants.join_neutral_drop, "structural"),
     Rule(constants.constant_cut_fold, "structural"),
@@ -64,7 +64,7 @@ NORMALISE: tuple[Rule, ...] = (
     Rule(constants.constant_join_fold, "structural"),
     Rule(constants.constant_aggregate_fold, "regroup"),
     Rule(aggregates.aggregate_identity_drop, "structural"),
-    Rule(aggregates.aggregate_rekey_fold, "structural", absorbs=True),
+    Rule(aggregates.aggregate_rekey_fold, "regroup", absorbs=True),
     Rule(aggregates.aggregate_aggregate_fuse, "regroup", absorbs=True),
     Rule(aggregates.aggregate_transform_push, "distribute", absorbs=True),
     Rule(aggregates.aggregate_join_push, "distribute", absorbs=True),
@@ -168,7 +168,7 @@ def normalise(
         >>> A = tra.from_array([1.0, 2.0], tile=1, name="A")
         >>> same, fired = normalise((A.transform("identity").expr,))
         >>> same == (A.expr,), fired
-        (True, (Fired(name='transform_identity_drop', times=1, rule_class='structural'),))
+        (True, (Fired(name='transform_identity_drop', times=1, rule_class='distribute'),))
     """
     return _last(roots, rewrites(roots, rules, postorder, fixed))
 
