@@ -90,3 +90,9 @@ def test_a_site_alone_is_measured_too(client, monkeypatch):
     with tra.connect("dask", scheduler=client, sites=1, progress=False) as session:
         assert session.backend.constants.model.upload > 0
         assert session.backend.constants.origin == "measured"
+
+
+def test_slow_small_tiles_give_no_absurd_rate():
+    """Products of tiny tiles may run far below an eighth of the speed of large ones."""
+    speed = Speed(large=9e11, small=5e10, single=9e11, elements=1e10, memory=8e9)
+    assert 9e11 <= speed.fit(CostModel()).flop_rate <= 2e12

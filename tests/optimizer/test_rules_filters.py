@@ -194,3 +194,11 @@ def test_a_fixed_operator_stays():
     summed = A.join(B, on=[("j", "k")], kernel="matmul").aggregate(by=("i",)).expr
     assert normalise((summed,), fixed=(summed,)) == ((summed,), ())
     assert [fired.name for fired in normalise((summed,))[1]] == ["aggregate_join_push"]
+
+
+def test_a_filter_moves_past_any_number_of_maps():
+    A = tra.from_array([1.0, 2.0, 3.0, 4.0], tile=1, name="A")
+    query = A
+    for _ in range(150):
+        query = tra.tanh(query)
+    assert set(query.filter(lambda i: i == 0).tiles()) == {(0,)}

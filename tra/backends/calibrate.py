@@ -59,6 +59,7 @@ class Speed:
             (100000000000.0, 68.0, 2.2)
         """
         slope = max(1 / self.small - 1 / self.large, 0.0) / (1 / SMALL - 1 / LARGE)  # h/R
+        slope = min(slope, LARGE / (2 * self.large))  # at most twice the rate of large tiles
         rate = 1 / (1 / self.large - slope / LARGE)
         return replace(
             model,

@@ -113,6 +113,8 @@ def aggregate_shuffle_aggregate_first(node: Plan) -> Plan | None:
 def _partial(role: Role, type_: RelType, by: tuple[str, ...], kernel: Kernel) -> Role:
     """What a role becomes when each site folds its own tiles: parts, where a key that ends was split."""
     match role:
+        case Split(key=key, is_minor=True) if key not in by:
+            return Parts(kernel)
         case Split(key=key) if key not in by:
             return parts_over(kernel, type_, key)
         case Scattered():

@@ -13,7 +13,7 @@ from tra.optimizer.rules.rule import Rule
 
 N = TypeVar("N", bound=Node)
 Order: TypeAlias = Callable[..., Iterator[N]]
-_MAX_ROUNDS = 100
+_MIN_ROUNDS = 100  # a rule may move a node past every other, one a round
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def rewrites(
     """
     names: dict[str, None] = {}
     held = {node.digest for node in fixed}
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(_MIN_ROUNDS + 2 * sum(1 for _ in order(*roots))):
         made: dict[str, N] = {}
         n_fired = 0
         for rule in _round(roots, rules, order, held, made):
