@@ -12,16 +12,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tra
+from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.relation import Relation
 from tra.algebra.sources import tensor_type
 from tra.errors import MemoryLimitError
-from tra.optimizer.cost import CostModel
+from tra.optimizer.cost import CostModel, is_legal
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import ALL, Placement, Split
+from tra.optimizer.placement import ALL, Parts, Placement, Split
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Pricing
+from tra.optimizer.pricing import Hint, Pricing
 from tra.optimizer.search import Context, alternatives, options_of, search
 from tra.testing import queries
 
@@ -300,3 +301,18 @@ def test_ragged_and_tiny_tensors_are_planned():
     for n in (2, 5):
         planned = plan_query(((A @ A).expr,), Context(n_sites=n))
         assert planned.prediction.bytes_moved == 0
+
+
+def test_a_hint_is_not_blamed_for_a_memory_limit():
+    expr = product(200, 200, 200, tile=50)
+    hints = (Hint(expr, "broadcast right"),)
+    with pytest.raises(MemoryLimitError, match="no plan fits"):
+        plan_query((expr,), Context(n_sites=2, memory_limit=10_000, hints=hints))
+
+
+def test_parts_of_one_key_are_folded_together():
+    """Two dimensions cut nested ranges of a key: what one of them alone would hold is not known."""
+    part, rows = Parts(ADD, "j", 6, (1, 2)), Split("i")
+    both = Placement((2, 3), (part, part))
+    assert not is_legal(both, Placement((2, 3), (rows, part)))
+    assert is_legal(both, both) and is_legal(both, Placement((2, 3), (rows, rows)))

@@ -142,4 +142,7 @@ def is_legal(have: Placement, need: Placement) -> bool:
     fixed = (Parts, Scattered)
     if have.mesh != need.mesh:
         return not any(isinstance(role, fixed) for role in need.roles)
+    kept = {role for role in need.roles if isinstance(role, Parts)}
+    if any(h in kept and h != n for h, n in zip(have.roles, need.roles, strict=True)):
+        return False  # ranges of one key nest: one dimension alone says nothing
     return all(h == n for h, n in zip(have.roles, need.roles, strict=True) if isinstance(n, fixed))

@@ -159,15 +159,21 @@ def _call_flops(kernel: Kernel, operands: Sequence[RelType]) -> float:
     loops = ragged = 1.0
     for core, operand in zip(kernel.signature.inputs, operands, strict=True):
         n_loops = len(operand.axes) - len(core)
-        loops = max(loops, prod(map(_mean_length, operand.axes[:n_loops])))
+        loops = max(loops, prod(map(mean_length, operand.axes[:n_loops])))
         for name, axis in zip(core, operand.axes[n_loops:], strict=True):
             if name not in dims:
                 dims[name] = axis.size
-                ragged *= _mean_length(axis) / max(axis.size, 1)
+                ragged *= mean_length(axis) / max(axis.size, 1)
     return flops_of(kernel, dims, loops) * ragged
 
 
-def _mean_length(axis: Axis) -> float:
+def mean_length(axis: Axis) -> float:
+    """The mean length of the tiles along an axis.
+
+    Example:
+        >>> mean_length(Axis(2, (("i", 1),), 7))
+        1.75
+    """
     return axis.extent / axis.n_tiles if axis.link else float(axis.size)
 
 

@@ -16,8 +16,8 @@ from heapq import nsmallest
 from itertools import combinations
 from math import prod
 
-from tra.algebra.types import RelType
 from tra.optimizer.network import Network, Term, Tree
+from tra.optimizer.operators import mean_length
 
 ALL_TREES = 4  # up to so many terms, every tree is a candidate: 15 of them
 MAX_TERMS = 10
@@ -50,19 +50,8 @@ def label_sizes(network: Network) -> tuple[dict[int, float], dict[int, float]]:
     for term in network.terms:
         type_ = term.expr.type
         keys.update((c, float(f)) for c, f in zip(term.keys, type_.domains, strict=True))
-        axes.update((c, length) for c, length in zip(term.axes, mean_lengths(type_), strict=True))
+        axes.update((c, length) for c, length in zip(term.axes, map(mean_length, type_.axes), strict=True))
     return keys, axes
-
-
-def mean_lengths(type_: RelType) -> list[float]:
-    """The mean length of the tiles along each axis.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> mean_lengths(tensor_type((7, 4), "f8", ("i", "j"), (2, 4)))
-        [1.75, 4.0]
-    """
-    return [axis.extent / axis.n_tiles if axis.link else float(axis.size) for axis in type_.axes]
 
 
 def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) -> tuple[list[Ranked], bool]:

@@ -85,7 +85,9 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
             break
         if context.memory_limit is None or planned.prediction.peak_bytes_per_site <= context.memory_limit:
             return planned
-    raise _too_large(roots, normal, fired, known) if not context.hints else _no_plan(context)
+    if _planned(roots, normal, fired, replace(known, memory_limit=None)) is None:
+        raise _no_plan(context)
+    raise _too_large(roots, normal, fired, known)
 
 
 def _smaller_limits(roots: tuple[Expr, ...]) -> list[int]:
