@@ -107,7 +107,7 @@ def _too_large(
             break
         needed.append(planned.prediction.peak_bytes_per_site)
     return MemoryLimitError(
-        f"no plan fits: the smallest needs {readable('bytes', min(needed))} on one site, the limit is "
+        f"no plan fits: the smallest tried needs {readable('bytes', min(needed))} on one site, the limit is "
         f"{readable('bytes', known.memory_limit or 0)}; memory_limit={min(needed)} would do"
     )
 
