@@ -174,7 +174,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             processes=True,
             dashboard_address="127.0.0.1:0",
             memory_limit=int(memory_limit / USABLE) + BESIDE_TILES if memory_limit else "auto",
-            silence_logs=50,  # failures are raised; a heartbeat that closing cuts off is none
+            silence_logs=40,
         )
 
 

@@ -24,13 +24,15 @@ TRIES = 3  # of a task whose trouble may pass
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Claims that a worker's log says more than the error the client raises: no task of ours failed."""
+    """Claims that a worker's log says what the client does not: no task of ours, no heartbeat cut off by closing."""
+    if str(record.msg).startswith("Failed to communicate with scheduler during heartbeat"):
+        return False  # a session whose scheduler is lost raises that itself
     key = record.args[0] if isinstance(record.args, tuple) and record.args else ""
     name = key[0] if isinstance(key, tuple) else key
     return not (str(record.msg).startswith("Compute Failed") and str(name).startswith("tra-"))
 
 
-# Dask logs every failed try of a task with its traceback, in the user's terminal where a worker shares it.
+# Dask logs these with their tracebacks, in the user's terminal where a worker shares it.
 logging.getLogger("distributed.worker").addFilter(_is_news)
 
 
