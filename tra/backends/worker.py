@@ -24,7 +24,7 @@ TRIES = 3  # of a task whose trouble may pass
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Claims that a worker's log says what the client does not: no task of ours, no heartbeat cut off by closing."""
+    """Claims that a worker's log says what the client does not: no failed task of ours, no lost heartbeat."""
     if str(record.msg).startswith("Failed to communicate with scheduler during heartbeat"):
         return False  # a session whose scheduler is lost raises that itself
     key = record.args[0] if isinstance(record.args, tuple) and record.args else ""
