@@ -35,7 +35,7 @@ DEFAULTS = {
 }
 METHODS = {
     "aggregate": ["by", "kernel"],
-    "join": ["other", "on", "kernel", "truncate"],
+    "join": ["other", "on", "kernel", "truncate", "params"],
     "rekey": ["function", "keys"],
     "filter": ["predicate"],
     "transform": ["kernel", "params"],

@@ -14,13 +14,7 @@ Example:
 import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-
-try:
-    __version__ = version("tra-engine")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
 
 from tra import errors
 from tra.algebra import current as _current
@@ -34,20 +28,33 @@ from tra.backends.connect import connect
 from tra.backends.session import Session
 from tra.backends.storage import open_source
 from tra.errors import near_name
-from tra.sql.printer import to_text
 from tra.sql.result import Result
-from tra.sql.runner import run_statements, run_text
 
 if TYPE_CHECKING:
     from tra import testing as testing
+
+    __version__: str
 
 __all__ = [
     "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors",
     "from_array", "from_tiles", "kernel", "maximum", "minimum", "open", "sql", "where",
 ]  # fmt: skip
 
-Session.text_runner = staticmethod(run_text)
-Session.text_printer = staticmethod(to_text)
+
+def _run_text(*arguments: Any, **options: Any) -> Result:
+    from tra.sql.runner import run_text  # the parser takes longer to load than a query to write
+
+    return run_text(*arguments, **options)
+
+
+def _to_text(relation: Relation) -> str:
+    from tra.sql.printer import to_text  # it loads the parser, to read again what it prints
+
+    return to_text(relation)
+
+
+Session.text_runner = staticmethod(_run_text)
+Session.text_printer = staticmethod(_to_text)
 
 
 def sql(text: str, /, **relations: Any) -> Result:
@@ -67,6 +74,8 @@ def sql(text: str, /, **relations: Any) -> Result:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
         TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
     """
+    from tra.sql.runner import run_statements  # the parser takes longer to load than a query to write
+
     session: Any = _current.current()
     return run_statements(session, text, relations)
 
@@ -99,17 +108,31 @@ def open(
 
     Raises:
         CatalogError: the file is not there, of no known format, or damaged.
-        SchemaError: `keys` or `tile` do not fit what is stored.
+        SchemaError: `keys` or `tile` do not fit what is stored, or the name is none.
     """
     source, tiles = open_source(path, keys, tile, name)
     return Relation(source, {source.id: tiles})
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # it reads mail, which takes its time
+
+    try:
+        return version("tra-engine")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "0+unknown"
+
+
+_LOADERS: dict[str, Callable[[], Any]] = {
+    "testing": lambda: import_module("tra.testing"),
+    "__version__": _version,
+}
+
+
 def __getattr__(name: str) -> Callable[..., Relation]:
-    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`; `tra.testing` loads when used."""
-    if name == "testing":
-        module: Any = import_module("tra.testing")
-        return module  # type: ignore[no-any-return]
+    """Every kernel is a function: `tra.relu`, `tra.softmax`, `tra.add`; what takes time loads when used."""
+    if name in _LOADERS:
+        return _LOADERS[name]()  # type: ignore[no-any-return]
     if not name.startswith("_") and is_registered(name):
         return kernel_function(name)
     hint = near_name(name, __dir__())

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import tra
+from tra.algebra.counted import counted
 from tra.backends.session import Session
 from tra.errors import CatalogError, MemoryLimitError, TraError
-from tra.sql.scope import counted
 
 if TYPE_CHECKING:  # the class takes a parameter in stubs only
     Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

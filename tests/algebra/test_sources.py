@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tra
 from tra.algebra import live, reference
-from tra.algebra.generate import _philox, generate_tile
+from tra.algebra.generate import philox, generate_tile
 from tra.algebra.nodes import Constant, Iota, Random
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
@@ -94,8 +94,8 @@ def test_relations_come_back_from_their_tiles(relation):
         np.testing.assert_array_equal(tile, tiles[key])
 
 
-def test_philox_is_philox():
-    first, second = _philox(np.array([0], np.uint64), 0)
+def testphilox_isphilox():
+    first, second = philox(np.array([0], np.uint64), 0)
     assert (int(first[0]), int(second[0])) == (0x6627E8D5E169C58D, 0xBC57AC4C9B00DBD8)
 
 

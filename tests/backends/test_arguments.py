@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tra
-from tra.errors import CatalogError, PlanError, TraError
+from tra.errors import CatalogError, PlanError, SchemaError, TraError
 
 A = tra.from_array(np.ones((4, 4)), keys=("i", "j"), tile=2, name="A")
 B = tra.from_array(np.ones((4, 4)), keys=("j", "k"), tile=2, name="B")
@@ -23,6 +23,8 @@ def session():
         ({"without": [3]}, "without is a list of names of rules; got 3 in it"),
         ({"without": "map_map_fuse"}, r"without is a list of names of rules; write \['map_map_fuse'\]"),
         ({"without": ["zzz"]}, "there is no rule 'zzz'. `explain` names the rules that a plan is made with"),
+        ({"without": ["one site"]}, "'one site' cannot be switched off: .* that can be are split, copy .*"),
+        ({"without": ["stored"]}, "'stored' cannot be switched off: .*"),
         ({"progress": "x"}, "progress is True, False or None; got 'x'"),
         (
             {"backend": "dask", "scheduler": 3},
@@ -83,3 +85,15 @@ def test_a_path_is_a_path(path):
         tra.open(path)
     with pytest.raises(TraError):
         A.save(path)
+
+
+def test_what_a_relation_at_rest_is_called(tmp_path):
+    np.save(tmp_path / "A.npy", np.ones(4))
+    A.save(tmp_path / "A.tra")
+    for path in (tmp_path / "A.npy", tmp_path / "A.tra"):
+        with pytest.raises(SchemaError, match=r"^the name of a relation is a string; got name=3$"):
+            tra.open(path, name=3)
+        with pytest.raises(SchemaError, match=r"^key names are strings; got 3$"):
+            tra.open(path, keys=3)
+    with pytest.raises(SchemaError, match=r"with 2 keys; 1 names are given: ij$"):
+        tra.open(tmp_path / "A.tra", keys="ij")

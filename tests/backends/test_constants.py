@@ -1,4 +1,4 @@
-"""Constants of cost models: fixed, counted as the paper does, or measured once per process and cluster."""
+"""Constants of cost models: fixed, counted as the paper does, or measured, and measured anew when asked."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_measured_is_fixed():
     assert constants.origin.startswith("fixed, since")
 
 
-def test_this_process_is_measured_once_and_only_when_asked(monkeypatch):
+def test_this_process_is_measured_when_a_session_asks_for_it(monkeypatch):
     calls = []
     measure = calibrate.measure_speed
     monkeypatch.setattr(calibrate, "measure_speed", lambda threads: calls.append(threads) or measure(threads))
@@ -58,13 +58,14 @@ def test_this_process_is_measured_once_and_only_when_asked(monkeypatch):
     A = tra.from_array(np.ones(4), tile=2)
     with tra.connect("local", threads=1) as session:
         assert session.explain(A + 1).to_dict()["model"]["from"] == "fixed"
-    for _ in range(2):
+    for before in ([], [1]):
         with tra.connect("local", threads=1, cost_model="measured") as session:
-            assert calls in ([], [1])
+            assert calls == before
+            session.explain(A)
             model = session.explain(A + 1).to_dict()["model"]
             assert model["from"] == "measured" and model["memory_bandwidth"] > 0
             json.dumps(model)
-    assert calls == [1]
+    assert calls == [1, 1]
 
 
 @pytest.mark.xdist_group("dask")
@@ -79,6 +80,11 @@ def test_a_cluster_is_measured_before_the_first_plan(client, monkeypatch):
             assert all(model[name] >= 0 for name in FIGURES) and model["bandwidth"] > 0
             found.append(model)
     assert found[0] == found[1] and len(calibrate_cluster._known) == 1
+    calibrate_cluster._known.update(dict.fromkeys(calibrate_cluster._known, CostModel(latency=7.0)))
+    for kind, anew in (("seconds", False), ("measured", True), ("seconds", True)):
+        given = {"scheduler": client, "sites": 2, "progress": False, "cost_model": kind}
+        with tra.connect("dask", **given) as session:
+            assert (session.backend.constants.model.latency < 7.0) is anew
     assert 1e-5 < model["latency"] < 1
     with tra.connect("dask", scheduler=client, sites=2, progress=False, cost_model="fixed") as session:
         assert session.explain(A + 1).to_dict()["model"]["from"] == "fixed"

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import tra
+from tra.algebra.nodes import Transform, postorder
 from tra.algebra.relation import Relation
+from tra.optimizer.cost import CostModel
 from tra.optimizer.expansion import MAX_PRODUCTS, expanded
 from tra.optimizer.network import read_network
 from tra.optimizer.pricing import Context
@@ -13,8 +15,16 @@ from tra.optimizer.regions import EXPAND, regions
 less = tra.kernel("(),()->()", name="less", coefficients=[1, -1])(lambda x, y: x - y)
 
 
+widen = tra.kernel("(n)->(1,n)", name="widen", reshapes=True)(lambda x: x[None])
+mute = tra.kernel("(n)->(1,n)", name="widen in silence")(lambda x: x[None])
+
+
 def network_of(query):
     return read_network(query.expr, lambda node: False)
+
+
+def multiplied_out(query):
+    return expanded(network_of(query), query.expr.type, CostModel())
 
 
 def points(dtype="f8", n=5):
@@ -29,9 +39,10 @@ def distances(q, x):
     return tra.einsum("qxi,qxi->qx", far, far)
 
 
-def owned(q, x, by):
-    """The same by a kernel of the user."""
-    far = q.transform("expand_dims", axis=-2).join(x, on="i", kernel=by)
+def owned(q, x, by, wide="expand_dims"):
+    """The same by kernels of the user."""
+    stretched = q.transform(wide, **({"axis": -2} if wide == "expand_dims" else {}))
+    far = stretched.join(x, on="i", kernel=by)
     return far.join(
         far, on=far.keys, kernel=tra.algebra.kernel.kernel("einsum", spec="abc,abc->ab")
     ).aggregate(by=("q", "x"))
@@ -43,14 +54,31 @@ def owned(q, x, by):
 )
 def test_distances_are_four_products(agreement, build, dtype):
     query = build(*points(dtype))
-    made = expanded(network_of(query), query.expr.type)
+    made = multiplied_out(query)
     assert made is not None and made.type == query.expr.type
     agreement.same(agreement.expected(Relation(made, query.sources)), agreement.expected(query))
 
 
 def test_a_users_difference_is_expanded_like_sub():
     own, plain = (owned(*points(), by) for by in (less, "sub"))
-    assert expanded(network_of(own), own.expr.type).type == expanded(network_of(plain), plain.expr.type).type
+    assert multiplied_out(own).type == multiplied_out(plain).type
+
+
+def test_a_users_new_axis_is_dropped_again_like_that_of_expand_dims():
+    def n_wide(wide):
+        query = owned(*points(), "sub", wide)
+        made = multiplied_out(query)
+        maps = [node.kernel for node in postorder(made) if isinstance(node, Transform)]
+        return sum(kernel.signature.output[:1] == ("1",) for kernel in maps)
+
+    assert n_wide(widen) == n_wide("expand_dims") < n_wide(mute)
+    tra.testing.check_kernel(widen)
+
+
+def test_a_kernel_that_does_not_keep_the_order_is_no_reshape():
+    turned = tra.kernel("(n)->(1,n)", name="turned", reshapes=True)(lambda x: x[None, ::-1])
+    with pytest.raises(AssertionError, match="reshapes, the same elements"):
+        tra.testing.check_kernel(turned)
 
 
 def test_digits_are_kept():
@@ -78,7 +106,7 @@ def test_holes_are_no_zeros():
     q, x = points()
     holed = q.filter(lambda q, i: q > 0)
     query = owned(holed, x, "sub")
-    assert expanded(network_of(query), query.expr.type) is None
+    assert multiplied_out(query) is None
 
 
 def test_there_are_few_products():
@@ -87,4 +115,4 @@ def test_there_are_few_products():
     query = far @ far @ far @ far
     network = network_of(query)
     assert 2 ** len(network.terms) > MAX_PRODUCTS
-    assert expanded(network, query.expr.type) is None
+    assert expanded(network, query.expr.type, CostModel()) is None

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 import tra
 from tra.algebra.relation import Relation
+from tra.optimizer import forms
+from tra.optimizer.cost import CostModel
 from tra.optimizer.forms import best_form, floor, wishes
 from tra.optimizer.placement import Placement, Split
 from tra.optimizer.planner import plan_query
 from tra.optimizer.pricing import Context, Hint
 from tra.optimizer.regions import EXPAND, ORDER
+from tra.optimizer.search import search
 
 FEW = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 product = tra.kernel(
@@ -78,6 +81,36 @@ def test_wishes_follow_what_becomes_of_a_result():
     moved = wishes(wished, (query.expr, query.expr), (*form.roots, *form.roots))
     assert dict(moved.targets) == {form.roots[0].digest: target}
     assert moved.hints == (Hint(form.roots[0], "one site"),)
+
+
+def four_factors(seed):
+    extents = np.random.default_rng(seed).integers(1, 30, 5) * 10
+    A, B, C, D = (
+        tra.from_array(np.ones(extents[n : n + 2]), tile=50, name=f"{name}{seed}")
+        for n, name in enumerate("ABCD")
+    )
+    return A @ B @ C @ D
+
+
+def test_no_form_of_many_is_planned_twice(monkeypatch):
+    """Five regions of 15 orders and more: regions take turns, and the form chosen is not among the others."""
+    asked = []
+    monkeypatch.setattr(forms, "search", lambda roots, context: asked.append(roots) or search(roots, context))
+    roots = tuple(four_factors(seed).expr for seed in range(5))
+    form = best_form(roots, Context(n_sites=2))
+    assert len(form.changes) > 1 and not form.assignment.is_optimal
+    assert len(asked) > 1 and len(asked) == len(set(asked))
+    first, *others = form.considered
+    assert first.price == form.assignment.seconds and not first.is_floor
+    assert first.orders not in [other.orders for other in others]
+    assert len({other.orders for other in others}) == len(others)
+
+
+def test_of_equal_forms_the_one_of_less_work_is_taken():
+    query = four_factors(0)
+    form = best_form((query.expr,), Context(n_sites=2, model=CostModel(paper=True, tie_break=0.0)))
+    ties = [other for other in form.considered if other.price == form.assignment.seconds]
+    assert ties[0].orders == form.considered[0].orders
 
 
 @FEW

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.spread_sources import SpreadSources
 from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
@@ -65,7 +66,7 @@ def strategy_of(expr, placed):
 
 def test_shape_decides_on_eight_sites():
     everything = held(A="i", B="k")
-    square = plan_query((squares(),), Context(n_sites=S, model=PAPER, spread=True))
+    square = plan_query((squares(),), Context(n_sites=S, model=SpreadSources(paper=True)))
     assert square.assignment.mesh == (2, 2, 2)
     assert square.prediction.seconds == 6 * 8000**2
     assert list(square.assignment.chosen.values())[-1].rule == "replicate (3-D), aggregate before shuffle"

@@ -1,5 +1,7 @@
 """Every plan is reached from the compile table by rules with names, and every plan on the way is right."""
 
+from math import prod
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 import tra
 from tra.algebra.nodes import Join
 from tra.errors import PlanError
-from tra.optimizer.compile_table import compile_default
+from tra.optimizer.compile_table import START, compile_default
+from tra.optimizer.cost import CostModel
 from tra.optimizer.placement import Placement, Split
 from tra.optimizer.planner import plan_query
 from tra.optimizer.pricing import Context, Hint
-from tra.optimizer.replay import START, replay
+from tra.optimizer.replay import replay
 from tra.optimizer.rules.registry import RULES, rules_named
 from tra.testing import queries, relations
 
@@ -97,6 +100,26 @@ def test_stored_relations_and_wished_places(agreement, given_):
     planned = plan_query((product.expr,), context)
     check(agreement, planned, [product])
     assert all(step.plans[0].placement == target for step in replay(planned))
+
+
+@pytest.mark.parametrize("n", [7, 11, 13])
+def test_relations_stored_on_more_sites_than_the_plan_has(agreement, given_, n):
+    """The compile table takes a right operand as it lies, but not at sites that the plan leaves idle."""
+    A, B, C = given_
+    wire = CostModel(latency=0.0, memory_bandwidth=1e12, flop_rate=1e12)
+    stored = {"A": "i", "B": "k", "C": "l"}
+    placed = {
+        relation.expr.id: Placement((n,), (Split(stored[relation.expr.name]),)) for relation in (A, B, C)
+    }
+    product = A.join(B, on="j", kernel="matmul").aggregate(by=("i", "k"))
+    context = Context(n_sites=n, model=wire, placed=placed)
+    for result in (product, tra.exp(product) + C.T, product[:, 1:] @ C[1:]):
+        check(agreement, plan_query((result.expr,), context), [result])
+    planned = plan_query((product.expr,), context)
+    assert prod(planned.assignment.mesh) < n
+    first = compile_default((product.expr,), planned.assignment.mesh, placed)
+    assert next(replay(planned)).plans == first
+    agreement.same(agreement.run(first, product.sources)[0][0], agreement.expected(product))
 
 
 def test_several_results_are_replayed_together(agreement, given_):

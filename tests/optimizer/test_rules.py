@@ -8,6 +8,7 @@ import tra
 from tra.algebra.nodes import postorder
 from tra.errors import PlanError
 from tra.optimizer.compile_table import compile_default
+from tra.optimizer.operators import operator_graph
 from tra.optimizer.plan import LocalMap, plan_order
 from tra.optimizer.planner import plan_query
 from tra.optimizer.rules.registry import (
@@ -18,11 +19,14 @@ from tra.optimizer.rules.registry import (
     STRATEGIES,
     Fired,
     Rule,
+    class_of,
     clean_up,
     normalise,
+    rules_named,
     rules_without,
 )
 from tra.optimizer.search import Context
+from tra.optimizer.strategies import choices
 from tra.testing import queries
 
 FEW = settings(
@@ -61,6 +65,27 @@ def test_rules_are_switched_off_by_name():
 def test_what_fired_has_the_class_of_its_rule():
     assert Fired("aggregate_join_push", 1).rule_class == "distribute"
     assert Fired("broadcast left, aggregate before shuffle", 1).rule_class == "regroup"
+
+
+def test_only_rules_have_a_class():
+    for unknown in ("broadcast", "broadcast left, aggregate later", "compile table"):
+        with pytest.raises(PlanError, match="there is no rule"):
+            class_of(unknown)
+    assert {class_of(rule.name) for rule in RULES} == {"structural", "regroup", "distribute"}
+
+
+def test_every_strategy_of_an_operator_is_a_rule():
+    """What choices are called is in the list, whatever the operator and the mesh."""
+    A = tra.from_array([[1.0, 2.0], [3.0, 4.0]], tile=(1, 1), name="A")
+    roots = [((A @ A).transform("neg") + A).expr, A.aggregate().expr, A[:, 1:].expr]
+    found = {
+        choice.rule
+        for mesh in [(), (2,), (2, 2), (2, 2, 2)]
+        for operator in operator_graph(*roots).values()
+        for choice in choices(operator, mesh)
+    }
+    assert len(found) > 8
+    assert {part for rule in found for part in rules_named(rule)} <= {rule.name for rule in STRATEGIES}
 
 
 def test_a_rule_that_changes_a_type_is_named():

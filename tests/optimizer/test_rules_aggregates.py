@@ -2,21 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
 from tra.algebra.nodes import Aggregate, Join, Transform
 from tra.algebra.operators import aggregate, join, transform
-from tra.errors import TraError
 from tra.optimizer.rules import aggregates
 from tra.optimizer.rules.check import check_rule
-from tra.optimizer.rules.registry import NORMALISE
-from tra.testing import relations
 
-FEW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+from .rule_harness import check_fires, check_stays, drawn, few, keyed, names_of, some
+
+N_EXAMPLES = 40
 LATTICE = {"distributes_over": ["max", "min"], "elementwise": True}
 thrice = tra.kernel("()->()", name="thrice", linear=[0])(lambda x: x + x + x)
 turned = tra.kernel("(m,n)->(n,m)", name="turned", linear=[0])(lambda x: x.T)
@@ -36,31 +33,24 @@ TROPICAL = (["add", plus], ["max", "min"])
 UNPAIRED = (["sub", "max", mute], ["add"]), (["mul", product, mute], ["max"]), (["add", plus], ["add"])
 
 
-def numbers(kind):
-    return relations(dtype={"f": "float64", "i": "int64"}[kind], max_keys=3, max_rank=2)
-
-
-def drawn(build):
-    try:
-        return build()
-    except TraError:
-        assume(False)
+def numbers(kind="f", n_keys=1):
+    return keyed(n_keys, dtype={"f": "float64", "i": "int64"}[kind], max_keys=3, max_rank=2)
 
 
 @st.composite
 def summed(draw, pairs, kind="f"):
     """Σ over λ, by kernels and aggregations drawn from a pair of lists."""
-    relation = draw(numbers(kind).filter(lambda r: r.keys))
+    relation = draw(numbers(kind))
     kernels, folds = draw(st.sampled_from(pairs))
     mapped = drawn(lambda: relation.transform(draw(st.sampled_from(kernels))))
-    by = draw(st.permutations(relation.keys))[: draw(st.integers(0, len(relation.keys)))]
+    by = draw(some(relation.keys))
     return drawn(lambda: mapped.aggregate(by=by, kernel=draw(st.sampled_from(folds))))
 
 
 @st.composite
 def contracted(draw, pairs, kind="f"):
     """Σ over ⋈, by kernels and aggregations drawn from a pair of lists."""
-    left = draw(numbers(kind).filter(lambda r: len(r.keys) > 1))
+    left = draw(numbers(kind, n_keys=2))
     order = draw(st.permutations(range(len(left.keys))))
     right = drawn(lambda: left.rekey(lambda *k: tuple(k[p] for p in order), keys=list("xyz")[: len(order)]))
     if draw(st.booleans()):
@@ -75,22 +65,22 @@ def contracted(draw, pairs, kind="f"):
 
 @st.composite
 def folded_twice(draw, first, then):
-    relation = draw(numbers("f").filter(lambda r: r.keys))
-    by = draw(st.permutations(relation.keys))[: draw(st.integers(0, len(relation.keys)))]
+    relation = draw(numbers())
+    by = draw(some(relation.keys))
     once = drawn(lambda: relation.aggregate(by=by, kernel=first))
     return drawn(lambda: once.aggregate(by=by[: draw(st.integers(0, len(by)))], kernel=then))
 
 
 @st.composite
 def folded_by(draw, n_gone):
-    relation = draw(numbers("f").filter(lambda r: len(r.keys) >= n_gone))
+    relation = draw(numbers(n_keys=n_gone))
     by = draw(st.permutations(relation.keys))[: len(relation.keys) - n_gone]
     return drawn(lambda: relation.aggregate(by=by, kernel="add"))
 
 
 @st.composite
 def rekeyed(draw, moves):
-    relation = draw(numbers("f").filter(lambda r: r.keys))
+    relation = draw(numbers())
     names = ["x", *relation.keys[1:]]
     function = (lambda *k: k[::-1]) if moves else (lambda *k: (k[0] + 1, *k[1:]))
     changed = drawn(lambda: relation.rekey(function, keys=names))
@@ -107,31 +97,17 @@ CASES = {
 
 
 def test_every_rule_is_tested():
-    own = {rule.name for rule in NORMALISE if rule.function.__module__ == aggregates.__name__}
-    assert own == set(CASES)
+    assert names_of(aggregates) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_fires_and_keeps_the_meaning(name):
-    fired = []
-
-    @FEW
-    @given(CASES[name][0])
-    def check(relation):
-        fired.append(check_rule(getattr(aggregates, name), relation.expr, relation.sources))
-
-    check()
-    assert sum(fired)
+    check_fires(getattr(aggregates, name), CASES[name][0], N_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_does_not_fire_where_the_law_is_missing(name):
-    @FEW
-    @given(CASES[name][1])
-    def check(relation):
-        assert getattr(aggregates, name)(relation.expr) is None
-
-    check()
+    check_stays(getattr(aggregates, name), CASES[name][1], N_EXAMPLES)
 
 
 @pytest.mark.parametrize("kernel", [*BILINEAR[0], *TROPICAL[0]], ids=str)
@@ -142,7 +118,7 @@ def test_every_lawful_kernel_is_passed(kernel):
     assert check_rule(aggregates.aggregate_join_push, query.expr, query.sources) == 1
 
 
-@FEW
+@few(N_EXAMPLES)
 @given(contracted([TROPICAL], kind="i") | summed([ORDERED], kind="i"))
 def test_integers_may_wrap(relation):
     """max(a + c, b + c) is not max(a, b) + c where one of the sums wraps."""

@@ -2,22 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tra
+from tra.algebra.kernel import bind_literal
+from tra.algebra.kernel import kernel as find_kernel
 from tra.algebra.makers import Constant, Iota, Random
 from tra.algebra.operators import generated, stack
 from tra.algebra.relation import Relation
-from tra.errors import TraError
 from tra.optimizer.rules import absent, constants
-from tra.optimizer.rules.check import check_rule
-from tra.optimizer.rules.registry import NORMALISE, normalise
+from tra.optimizer.rules.registry import normalise
 from tra.testing import relations
 
-FEW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+from .rule_harness import check_fires, check_stays, drawn, keyed, names_of
+
+N_EXAMPLES = 40
 DTYPES = ("float64", "float32", "int64", "int32", "complex64")
 times = tra.kernel(
     "(),()->()", name="times", elementwise=True, identity=1, associative=True, commutative=True, batched=True
@@ -28,16 +27,9 @@ nearly = tra.kernel(
 silent = tra.kernel("(),()->()", name="times without a word", elementwise=True)(lambda x, y: x * y)
 
 
-def drawn(build):
-    try:
-        return build()
-    except TraError:
-        assume(False)
-
-
 @st.composite
 def constant(draw, makers=None):
-    relation = draw(relations(dtype=draw(st.sampled_from(DTYPES))).filter(lambda r: r.keys))
+    relation = draw(keyed(dtype=draw(st.sampled_from(DTYPES))))
     maker = Constant(draw(st.integers(0, 3))) if makers is None else draw(makers)
     return drawn(lambda: Relation(generated(relation.expr.type, maker), {}))
 
@@ -100,22 +92,20 @@ def with_one(draw, kernels, value=1, dtypes=DTYPES):
 
 @st.composite
 def scaled(draw, kernels, value, dtypes=("float64", "float32", "int64")):
-    from tra.algebra.kernel import bind_literal, kernel
-
     relation = draw(relations(dtype=draw(st.sampled_from(dtypes))))
-    bound = bind_literal(kernel(draw(st.sampled_from(kernels))), draw(st.integers(0, 1)), value)
+    bound = bind_literal(find_kernel(draw(st.sampled_from(kernels))), draw(st.integers(0, 1)), value)
     return relation.transform(bound)
 
 
 @st.composite
 def emptied(draw, keeps=9):
-    relation = draw(relations().filter(lambda r: r.keys))
+    relation = draw(keyed())
     return relation.filter(lambda *k: k[0] >= keeps).transform("square")
 
 
 @st.composite
 def stacked(draw, keeps):
-    relation = draw(relations(dtype="float64").filter(lambda r: r.keys))
+    relation = draw(keyed(dtype="float64"))
     part = relation.filter(lambda *k: k[0] >= keeps)
     both = Relation(stack([relation.expr, part.expr, relation.expr], "n"), relation.sources)
     return drawn(lambda: both.aggregate(by=relation.keys[: draw(st.integers(0, 2))], kernel="add"))
@@ -125,7 +115,7 @@ VARIED = st.sampled_from([Iota(0), Random("uniform", (0.0, 1.0), 7)])
 variable = constant(VARIED).filter(lambda r: r.dtype.kind == "f")
 anything = constant() | variable
 CASES = {
-    "generated_filter_fold": (filtered(anything), filtered(relations().filter(lambda r: r.keys))),
+    "generated_filter_fold": (filtered(anything), filtered(keyed())),
     "constant_cut_fold": (cut(constant()), cut(variable)),
     "constant_transform_fold": (
         mapped(constant(), ["exp", "neg", "transpose", "square"]),
@@ -154,31 +144,17 @@ def rule_of(name):
 
 
 def test_every_rule_is_tested():
-    modules = (constants.__name__, absent.__name__)
-    assert {rule.name for rule in NORMALISE if rule.function.__module__ in modules} == set(CASES)
+    assert names_of(constants, absent) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_fires_and_keeps_the_meaning(name):
-    fired = []
-
-    @FEW
-    @given(CASES[name][0])
-    def check(relation):
-        fired.append(check_rule(rule_of(name), relation.expr, relation.sources))
-
-    check()
-    assert sum(fired)
+    check_fires(rule_of(name), CASES[name][0], N_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_does_not_fire_where_it_would_be_wrong(name):
-    @FEW
-    @given(CASES[name][1])
-    def check(relation):
-        assert rule_of(name)(relation.expr) is None
-
-    check()
+    check_stays(rule_of(name), CASES[name][1], N_EXAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +163,8 @@ def test_a_rule_does_not_fire_where_it_would_be_wrong(name):
 )
 def test_no_bit_changes(number, kernel, goes):
     """x + 0 turns −0 into 0; x + (−0) does not."""
-    from tra.algebra.kernel import bind_literal
-    from tra.algebra.kernel import kernel as named
-
     A = tra.from_array(np.array([0.0, -0.0, 1.0]), tile=2, name="A")
-    node = A.transform(bind_literal(named(kernel), 1, number)).expr
+    node = A.transform(bind_literal(find_kernel(kernel), 1, number)).expr
     assert (constants.transform_neutral_drop(node) == A.expr) == goes
 
 

@@ -1,35 +1,22 @@
 """Rules on re-keys, cuts and maps: each fires where it should, and what it makes is equal to what it took."""
 
+from functools import partial
+
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import tra
 from tra.algebra.whole_tensor import is_whole_form
-from tra.errors import TraError
 from tra.optimizer.rules import expressions
-from tra.optimizer.rules.check import check_rule
-from tra.optimizer.rules.registry import NORMALISE
 from tra.testing import relations, tensors
 
-FEW = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+from .rule_harness import check_fires, check_stays, drawn, keyed, names_of
+
+N_EXAMPLES = 25
 opposite = tra.kernel("()->()", name="opposite", coefficients=[-1])(lambda x: -x)
 same = tra.kernel("()->()", name="same", elementwise=True, coefficients=[1])(lambda x: +x)
 silent = tra.kernel("()->()", name="opposite in silence", elementwise=True)(lambda x: -x)
-
-
-def keyed(n_keys=1):
-    return relations().filter(lambda r: len(r.keys) >= n_keys)
-
-
-def drawn(relation, build):
-    """The relation that `build` makes, where the algebra allows it."""
-    try:
-        return build(relation)
-    except TraError:
-        assume(False)
 
 
 @st.composite
@@ -37,14 +24,14 @@ def rekeyed_twice(draw):
     relation = draw(keyed())
     order = draw(st.permutations(range(len(relation.keys))))
     by = draw(st.integers(0, 2))
-    first = drawn(relation, lambda r: r.rekey(lambda *k: tuple(k[p] for p in order), keys=r.keys))
-    return drawn(first, lambda r: r.rekey(lambda *k: (k[0] + by, *k[1:]), keys=["x", *r.keys[1:]]))
+    first = drawn(lambda: relation.rekey(lambda *k: tuple(k[p] for p in order), keys=relation.keys))
+    return drawn(lambda: first.rekey(lambda *k: (k[0] + by, *k[1:]), keys=["x", *relation.keys[1:]]))
 
 
 @st.composite
 def looked_up_and_rekeyed(draw):
     relation = draw(keyed())
-    first = drawn(relation, lambda r: r.rekey(lambda *k: ([3, 1, 0, 2][k[0]], *k[1:]), keys=r.keys))
+    first = drawn(lambda: relation.rekey(lambda *k: ([3, 1, 0, 2][k[0]], *k[1:]), keys=relation.keys))
     return first.rekey(lambda *k: (k[0] + 1, *k[1:]), keys=["x", *relation.keys[1:]])
 
 
@@ -65,12 +52,12 @@ def tiled_and_glued(draw, other=False):
     relation = draw(tensors(min_rank=2 if other else 1)).relation
     axis, size = draw(st.integers(0, len(relation.tile_shape) - 1)), draw(st.integers(1, 3))
     glued = (axis + 1) % len(relation.tile_shape) if other else axis
-    return drawn(relation, lambda r: r.tile(axis, size, "cut").concat("cut", glued))
+    return drawn(lambda: relation.tile(axis, size, "cut").concat("cut", glued))
 
 
 def retiled(node, *times):
     for sizes in times:
-        node = drawn(node, lambda r, sizes=sizes: r.retile(*sizes))
+        node = drawn(partial(node.retile, *sizes))
     return node
 
 
@@ -118,28 +105,14 @@ CASES = {
 
 
 def test_every_rule_is_tested():
-    own = {rule.name for rule in NORMALISE if rule.function.__module__ == expressions.__name__}
-    assert own == set(CASES)
+    assert names_of(expressions) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_fires_and_keeps_the_meaning(name):
-    fired = []
-
-    @FEW
-    @given(CASES[name][0])
-    def check(relation):
-        fired.append(check_rule(getattr(expressions, name), relation.expr, relation.sources))
-
-    check()
-    assert sum(fired)
+    check_fires(getattr(expressions, name), CASES[name][0], N_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_does_not_fire_where_its_law_is_missing(name):
-    @FEW
-    @given(CASES[name][1])
-    def check(relation):
-        assert getattr(expressions, name)(relation.expr) is None
-
-    check()
+    check_stays(getattr(expressions, name), CASES[name][1], N_EXAMPLES)

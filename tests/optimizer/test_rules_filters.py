@@ -2,34 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
 from tra.algebra.nodes import Filter, Join, postorder
 from tra.algebra.operators import stack
 from tra.algebra.relation import Relation
-from tra.errors import TraError
 from tra.optimizer.rules import filters
-from tra.optimizer.rules.check import check_rule
-from tra.optimizer.rules.registry import NORMALISE, normalise
-from tra.testing import relations
+from tra.optimizer.rules.registry import normalise
 
-FEW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+from .rule_harness import check_fires, check_stays, drawn, few, keyed, names_of, some
 
-
-def keyed(n_keys=1, **more):
-    return relations(**more).filter(lambda r: len(r.keys) >= n_keys)
-
-
-def drawn(build):
-    """What `build` makes, where the algebra allows it."""
-    try:
-        return build()
-    except TraError:
-        assume(False)
+N_EXAMPLES = 40
 
 
 @st.composite
@@ -74,7 +59,7 @@ def mapped(draw, relation):
 
 
 def folded(draw, relation):
-    by = draw(st.permutations(relation.keys))[: draw(st.integers(1, len(relation.keys)))]
+    by = draw(some(relation.keys, least=1))
     return relation.aggregate(by=by, kernel=draw(st.sampled_from(["add", "max"])))
 
 
@@ -122,34 +107,20 @@ CASES = {
 
 
 def test_every_rule_is_tested():
-    own = {rule.name for rule in NORMALISE if rule.function.__module__ == filters.__name__}
-    assert own == set(CASES)
+    assert names_of(filters) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_fires_and_keeps_the_meaning(name):
-    fired = []
-
-    @FEW
-    @given(CASES[name][0])
-    def check(relation):
-        fired.append(check_rule(getattr(filters, name), relation.expr, relation.sources))
-
-    check()
-    assert sum(fired)
+    check_fires(getattr(filters, name), CASES[name][0], N_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name][1] is not None])
 def test_a_rule_does_not_fire_where_keys_do_not_allow_it(name):
-    @FEW
-    @given(CASES[name][1])
-    def check(relation):
-        assert getattr(filters, name)(relation.expr) is None
-
-    check()
+    check_stays(getattr(filters, name), CASES[name][1], N_EXAMPLES)
 
 
-@FEW
+@few(N_EXAMPLES)
 @given(filtered(once, lambda *k: k[0] > 0))
 def test_a_filter_that_drops_something_stays(relation):
     dropped = relation.expr.type != relation.expr.child.type

@@ -3,13 +3,12 @@
 import pickle
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
-from tra.errors import TraError
 from tra.optimizer.compile_table import compile_default
 from tra.optimizer.placement import ALL, Placement, Split, meshes
 from tra.optimizer.plan import (
@@ -22,26 +21,12 @@ from tra.optimizer.plan import (
     Shuffle,
 )
 from tra.optimizer.rules.kernels import composed
-from tra.optimizer.rules.registry import (
-    CLEAN_UP,
-)
-from tra.testing import relations, tensors
+from tra.optimizer.rules.registry import CLEAN_UP
+from tra.testing import tensors
 
-FEW = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+from .rule_harness import drawn, few, keyed, some
 
-
-def keyed(n_keys=1):
-    return relations().filter(lambda r: len(r.keys) >= n_keys)
-
-
-def drawn(relation, build):
-    """The relation that `build` makes, where the algebra allows it."""
-    try:
-        return build(relation)
-    except TraError:
-        assume(False)
+FEW = few(25)
 
 
 @st.composite
@@ -84,8 +69,8 @@ def exchanged_to_where_it_lies(draw):
 @st.composite
 def aggregated_after_a_shuffle(draw):
     relation, scan = draw(scans(n_keys=1))
-    by = draw(st.permutations(relation.keys))[: draw(st.integers(0, len(relation.keys)))]
-    summed = drawn(relation, lambda r: r.aggregate(by=by, kernel=draw(st.sampled_from(["add", "max"]))))
+    by = draw(some(relation.keys))
+    summed = drawn(lambda: relation.aggregate(by=by, kernel=draw(st.sampled_from(["add", "max"]))))
     roles = st.sampled_from([ALL, *map(Split, by)])
     need = Placement(scan.placement.mesh, tuple(draw(roles) for _ in scan.placement.mesh))
     kind = Broadcast if all(role == ALL for role in need.roles) else Shuffle
@@ -98,8 +83,8 @@ def aggregated_join(draw):
     tensor = draw(tensors(min_rank=1)).relation
     assume(tensor.keys)
     other = Relation(tensor.expr, tensor.sources)
-    joined = drawn(tensor, lambda r: r.join(other, on=r.keys, kernel="mul"))
-    summed = drawn(joined, lambda r: r.aggregate(by=r.keys[:1], kernel="max"))
+    joined = drawn(lambda: tensor.join(other, on=tensor.keys, kernel="mul"))
+    summed = drawn(lambda: joined.aggregate(by=joined.keys[:1], kernel="max"))
     mesh = draw(st.integers(1, 5).map(lambda n: meshes(n)[0]))
     plan = compile_default((summed.expr,), mesh)[0]
     assume(isinstance(plan.child, LocalJoin))
@@ -156,8 +141,8 @@ def mapped_before_an_exchange(draw, *kernels):
 @st.composite
 def joined_and_mapped(draw, *kernels):
     left, scan = draw(scans())
-    joined = drawn(left, lambda r: r.join(r, on=r.keys, kernel="mul"))
-    mapped = drawn(joined, lambda r: r.transform(draw(st.sampled_from(kernels))))
+    joined = drawn(lambda: left.join(left, on=left.keys, kernel="mul"))
+    mapped = drawn(lambda: joined.transform(draw(st.sampled_from(kernels))))
     pairs = LocalJoin(joined.expr.type, scan.placement, scan, scan, joined.expr.on, joined.expr.kernel)
     return mapped, LocalMap(mapped.expr.type, scan.placement, pairs, None, (mapped.expr.kernel,))
 
@@ -165,10 +150,10 @@ def joined_and_mapped(draw, *kernels):
 @st.composite
 def mapped_and_joined(draw, *kernels, all_keys=True):
     left, scan = draw(scans(n_keys=1))
-    mapped = drawn(left, lambda r: r.transform(draw(st.sampled_from(kernels))))
+    mapped = drawn(lambda: left.transform(draw(st.sampled_from(kernels))))
     on = left.keys if all_keys else left.keys[1:]
     sides = draw(st.sampled_from([(mapped, left), (left, mapped), (mapped, mapped)]))
-    joined = drawn(left, lambda r: sides[0].join(sides[1], on=on, kernel="left"))
+    joined = drawn(lambda: sides[0].join(sides[1], on=on, kernel="left"))
     lower = LocalMap(mapped.expr.type, scan.placement, scan, None, (mapped.expr.kernel,))
     plans = [lower if side is mapped else scan for side in sides]
     everywhere = Placement(scan.placement.mesh, (ALL,) * len(scan.placement.mesh))

@@ -50,7 +50,7 @@ def _places(type_: RelType, key: TileKey, shape: tuple[int, ...]) -> NDArray[np.
 def _random(
     distribution: str, parameters: tuple[float, float], seed: int, places: NDArray[np.uint64]
 ) -> Tile:
-    bits = _philox(places, seed)
+    bits = philox(places, seed)
     first, second = ((b >> np.uint64(11)).astype(np.float64) * 2.0**-53 for b in bits)
     if distribution == "uniform":
         low, high = parameters
@@ -67,7 +67,7 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-def _philox(places: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def philox(places: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Philox 4×32 with ten rounds, one counter per element: two 64-bit words for each place.
 
     Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. NumPy's own

@@ -77,6 +77,8 @@ def _checks(kernel_: Kernel) -> Iterator[Callable[[Trial], None]]:
         yield _check_contraction
     if laws.coefficients:
         yield _check_coefficients
+    if laws.reshapes:
+        yield _check_reshapes
     for position in sorted(laws.linear):
         yield partial(_check_linear, position=position)
     for name in sorted(laws.distributes_over):
@@ -212,6 +214,14 @@ def _check_coefficients(trial: Trial) -> None:
     result = trial.kernel(*tiles)
     expected = sum(terms[1:], terms[0]).astype(result.dtype)
     trial.expect(f"coefficients, f is the combination {coefficients}", tiles, result, expected)
+
+
+def _check_reshapes(trial: Trial) -> None:
+    tiles = trial.sample()
+    if len(tiles) != 1:
+        trial.fail("reshapes", tiles, f"{len(tiles)} operands", "one")
+    result = trial.kernel(*tiles)
+    trial.expect("reshapes, the same elements in the same order", tiles, result.ravel(), tiles[0].ravel())
 
 
 def _sum(x: Tile, y: Tile) -> NDArray[Any]:

@@ -29,6 +29,8 @@ class Laws:
         contraction: for tiles of one dtype that the result keeps, the result is the sum of products that
             the signature spells, read as an einsum.
         coefficients: the kernel is that combination of its arguments: (1, -1) for a difference.
+        reshapes: the result has the elements of the one argument in their order, in the shape that the
+            signature spells.
     """
 
     associative: bool = False
@@ -42,6 +44,7 @@ class Laws:
     elementwise: bool = False
     contraction: bool = False
     coefficients: tuple[float, ...] = ()
+    reshapes: bool = False
 
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)

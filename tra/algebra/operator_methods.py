@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from tra.algebra import arithmetic, operators, whole_tensor
 from tra.algebra.arguments import given_function, given_integer, given_kernel, given_list, key_names
 from tra.algebra.handle import Handle
 from tra.algebra.kernel import Kernel
+from tra.algebra.kernel import kernel as find_kernel
 from tra.algebra.type_rules import KeyRef
-from tra.errors import SchemaError
+from tra.errors import KernelError, SchemaError, near_name
 
 
 class OperatorMethods(Handle):
@@ -40,7 +41,13 @@ class OperatorMethods(Handle):
         return self._on(operators.aggregate(self.expr, given_list(by), fold))
 
     def join(
-        self, other: Handle, on: Any = (), kernel: str | Kernel = "mul", *, truncate: bool = False
+        self,
+        other: Handle,
+        on: Any = (),
+        kernel: str | Kernel = "mul",
+        *,
+        truncate: bool = False,
+        **params: Any,
     ) -> Self:
         """⋈: pairs the tiles whose keys agree on `on` and applies a kernel to each pair.
 
@@ -49,6 +56,7 @@ class OperatorMethods(Handle):
             on: a key name, several, ``{left: right}`` or pairs; empty for all pairs.
             kernel: a kernel of two operands.
             truncate: joins the common part of unequal domains, as the paper does; otherwise an error.
+            **params: parameters of the kernel, when a name is given.
 
         Example:
             >>> import tra
@@ -59,14 +67,17 @@ class OperatorMethods(Handle):
             >>> {k: t.tolist() for k, t in AA.tiles().items()}
             {(0, 0): [[118, 132], [166, 188]], (0, 1): [[174, 188], [254, 276]],
              (1, 0): [[310, 356], [358, 412]], (1, 1): [[494, 540], [574, 628]]}
+            >>> AAt = A.join(A, on="j", kernel="einsum", spec="ab,cb->ac").aggregate(by=("i", "i_2"))
+            >>> AAt.tiles()[0, 0].tolist()
+            [[66, 94], [94, 138]]
 
         Raises:
             SchemaError: unknown key, domains that differ, or an operand that is no relation.
-            KernelError: the tiles do not fit the kernel.
+            KernelError: the tiles or the parameters do not fit the kernel.
         """
         if not isinstance(other, Handle):
             raise SchemaError(f"join takes a relation, got {type(other).__name__}; tra.from_array makes one")
-        by = given_kernel(kernel, "join")
+        by = _bound(kernel, "join", params, ("on", "kernel", "truncate"))
         return self._with(other, operators.join(self.expr, other.expr, on, by, truncate=truncate))
 
     def rekey(self, function: Callable[..., Any], keys: Sequence[str] | str) -> Self:
@@ -106,15 +117,21 @@ class OperatorMethods(Handle):
     def transform(self, kernel: str | Kernel, **params: Any) -> Self:
         """λ: applies a kernel to each tile.
 
+        Args:
+            kernel: a kernel of one operand.
+            **params: parameters of the kernel, when a name is given.
+
         Example:
             >>> import tra
             >>> tra.from_array([-1.0, 2.0]).transform("relu").compute()
             array([0., 2.])
+            >>> tra.from_array([-1.0, 2.0]).transform("scale", by=3).compute()
+            array([-3.,  6.])
 
         Raises:
-            KernelError: unknown kernel, or tiles that do not fit.
+            KernelError: unknown kernel, or tiles or parameters that do not fit.
         """
-        return self._on(operators.transform(self.expr, given_kernel(kernel, "transform"), **params))
+        return self._on(operators.transform(self.expr, _bound(kernel, "transform", params)))
 
     def tile(self, axis: int, size: int, key: str) -> Self:
         """Tile: cuts each tile along an axis; the piece number becomes the last key.
@@ -175,3 +192,17 @@ class OperatorMethods(Handle):
             SchemaError: the dtype has no such value.
         """
         return self._on(arithmetic.fill(self.expr, value))
+
+
+def _bound(kernel: str | Kernel, what: str, params: Mapping[str, Any], own: Sequence[str] = ()) -> Kernel:
+    """A kernel with its parameters, bound here: below, a parameter may be called as an argument is.
+
+    Raises:
+        KernelError: it does not take these parameters, one of which may be meant to be an argument, of `own`.
+    """
+    given = given_kernel(kernel, what)
+    try:
+        return find_kernel(given, **params)
+    except KernelError as error:
+        near = next(filter(None, (near_name(name, own) for name in params)), "")
+        raise KernelError(f"{error}{near}") from None

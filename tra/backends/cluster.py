@@ -17,11 +17,11 @@ from distributed.comm.registry import get_backend
 from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
+from tra.algebra.counted import counted
 from tra.backends import probe
 from tra.backends.script_guard import check_guard
 from tra.backends.workers import workers_there
 from tra.errors import CatalogError, PlanError
-from tra.optimizer.figures import counted
 
 CONNECT_SECONDS = 5.0  # for a connection to a scheduler
 ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for

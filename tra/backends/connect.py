@@ -7,19 +7,18 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
-from dask.utils import parse_bytes
-
 from tra.algebra import current
 from tra.backends.backend import Backend
 from tra.backends.constants import Kind
 from tra.backends.local import LocalBackend
 from tra.backends.session import Session
 from tra.errors import PlanError, near_name
-from tra.optimizer.rules.registry import RULES
+from tra.optimizer.rules.registry import RULES, STRATEGIES
 
 Level = Literal["off", "run", "tiling", "exact"]
 _SIMILAR = 8  # names that a message lists
 _KINDS = "`explain` names the rules that a plan is made with"
+_ALONE = ("one site", "stored")  # strategies of operators that have no other
 
 
 def connect(
@@ -48,9 +47,10 @@ def connect(
         progress: shows a bar for long work; by default only in a terminal.
         cost_model: what plans are chosen by: seconds by constants of the cluster that are "measured" before
             the first plan, in about half a second, or "fixed"; or "paper", the elements sent as the paper
-            counts. "seconds" measures clusters and takes fixed ones for this process.
-        without: names of rules that are switched off, as `explain` shows them.
-
+            counts. "seconds" takes fixed ones for this process; a cluster it measures once, and on one that
+            is at work they may be off by a factor of two. "measured" measures anew for this session.
+        without: names of rules that are switched off, as `explain` shows them; where an operator would be
+            left without a strategy it keeps those it has.
         tolerance: rounding that rules may add, as a part of the largest product; 1e-9 lets sums under
             products of float64 be multiplied out, which makes distances many times less work.
 
@@ -84,7 +84,7 @@ def connect(
     else:
         raise PlanError("scheduler= goes with backend='dask'")
     measured = cost_model == "seconds" and backend == "dask"
-    opened.constants.choose("measured" if measured else cost_model)
+    opened.constants.choose("measured" if measured else cost_model, again=cost_model == "measured")
     return Session(opened, rules, float(tolerance))
 
 
@@ -106,7 +106,7 @@ def _checked_rules(names: Any) -> tuple[str, ...]:
         like it are ...
 
     Raises:
-        PlanError: it is no list, or a name in it is of no rule.
+        PlanError: it is no list, or a name in it is of no rule, or of one that cannot be switched off.
     """
     if names is None:
         return ()
@@ -119,10 +119,24 @@ def _checked_rules(names: Any) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise PlanError(f"without is a list of names of rules; got {name!r} in it")
         if name not in known:
-            similar = get_close_matches(name, known, n=_SIMILAR, cutoff=0.4)
-            listed = f"Rules with names like it are {', '.join(similar)}" if similar else _KINDS
-            raise PlanError(f"there is no rule {name!r}{near_name(name, known) or '.'} {listed}")
+            raise _no_rule(name, known)
+        if name in _ALONE:
+            raise _no_other(name)
     return tuple(names)
+
+
+def _no_rule(name: str, known: Sequence[str]) -> PlanError:
+    similar = get_close_matches(name, known, n=_SIMILAR, cutoff=0.4)
+    listed = f"Rules with names like it are {', '.join(similar)}" if similar else _KINDS
+    return PlanError(f"there is no rule {name!r}{near_name(name, known) or '.'} {listed}")
+
+
+def _no_other(name: str) -> PlanError:
+    others = ", ".join(rule.name for rule in STRATEGIES if rule.name not in _ALONE)
+    return PlanError(
+        f"{name!r} cannot be switched off: it is used where there is no other way. Strategies that can be "
+        f"are {others}; so can all other rules, which `explain` names"
+    )
 
 
 def _check_one_of(what: str, value: Any, known: Sequence[str]) -> None:
@@ -143,6 +157,8 @@ def read_bytes(limit: int | str | None) -> int | None:
     """
     if limit is None:
         return None
+    from dask.utils import parse_bytes  # it takes longer to load than a query to write
+
     try:
         size = int(parse_bytes(limit))
     except (ValueError, TypeError, AttributeError, OverflowError):

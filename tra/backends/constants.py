@@ -1,4 +1,9 @@
-"""Where the constants of a backend's cost model come from: they are fixed, or measured when first needed."""
+"""Where the constants of a backend's cost model come from: they are fixed, or measured when first needed.
+
+What is measured is kept as long as the process lives, for all sessions on the same sites. It is what these
+did at that moment: while others work on the cluster it can be off by a factor of two, and plans with it. A
+session that is opened with ``cost_model="measured"`` measures again; EXPLAIN shows the figures it has.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +34,31 @@ class Constants:
         (True, "the paper's count of elements")
     """
 
-    def __init__(self, fixed: CostModel, measure: Callable[[], CostModel]) -> None:
-        self._fixed, self._measure = fixed, measure
+    def __init__(
+        self, fixed: CostModel, measure: Callable[[], CostModel], forget: Callable[[], None] = lambda: None
+    ) -> None:
+        self._fixed, self._measure, self._forget = fixed, measure, forget
         self._model: CostModel | None = fixed
         self._lock = threading.Lock()
         self.origin = "fixed"
 
-    def choose(self, kind: Kind) -> None:
-        """Takes fixed figures, the paper's count, or figures that are measured when they are first needed."""
+    def choose(self, kind: Kind, again: bool = False) -> None:
+        """Takes fixed figures, the paper's count, or figures that are measured when they are first needed.
+
+        Args:
+            kind: which of these.
+            again: figures that were measured before do not count.
+
+        Example:
+            >>> sites = Constants(CostModel(), lambda: CostModel(latency=1.0), lambda: print("forgotten"))
+            >>> sites.choose("measured", again=True)
+            forgotten
+        """
         match kind:
             case "measured":
                 self._model = None
+                if again:
+                    self._forget()
             case "paper":
                 self._model, self.origin = replace(self._fixed, paper=True), "the paper's count of elements"
             case _:

@@ -19,7 +19,7 @@ from distributed.diagnostics.progressbar import TextProgressBar
 from tqdm import tqdm
 
 from tra.algebra.sources import TileSource
-from tra.backends import probe
+from tra.backends import calibrate_cluster, probe
 from tra.backends.backend import Measured, Run, Share, shares_of
 from tra.backends.calibrate_cluster import cluster_model
 from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
@@ -76,7 +76,7 @@ class DaskBackend:
         limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)
         fixed = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
-        self.constants = Constants(fixed, lambda: self._model(fixed))
+        self.constants = Constants(fixed, lambda: self._model(fixed), calibrate_cluster._known.clear)
         self._seen_paths: set[str] = set()
         self._announced = False
 

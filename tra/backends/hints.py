@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tra.algebra.nodes import Expr
+from tra.algebra.sources import TileSource
+from tra.backends.open_tiles import cut_for
 from tra.errors import PlanError, near_name
 from tra.optimizer.operators import operator_graph
 from tra.optimizer.placement import meshes
@@ -16,14 +18,23 @@ from tra.optimizer.strategies import Choice, choices, split_labels
 _ENOUGH_SITES = 8  # for meshes of one, two and three dimensions
 
 
-def checked_hint(expr: Expr, strategy: str | None, split: Sequence[str | None] | None, n_sites: int) -> Hint:
+def checked_hint(
+    expr: Expr,
+    strategy: str | None,
+    split: Sequence[str | None] | None,
+    n_sites: int,
+    sources: Mapping[str, TileSource] | None = None,
+) -> Hint:
     """A hint for a result, if some strategy of its operator is as hinted.
+
+    It is looked for in the tiles that plans are made in, which are not those written where these are open.
 
     Args:
         expr: the result.
         strategy: the name of a strategy, with or without what comes after its comma; None for any.
         split: the key that each mesh dimension splits, None for one that splits nothing; None for any.
         n_sites: how many sites there are; on a single site what several would allow is taken.
+        sources: what the result reads, by source id.
 
     Example:
         >>> from tra.optimizer.rules.examples import product
@@ -43,11 +54,21 @@ def checked_hint(expr: Expr, strategy: str | None, split: Sequence[str | None] |
     if strategy is None and split is None:
         raise PlanError("a hint names a strategy, or the keys to split")
     for key in hint.split or ():
-        check_key(expr, key)
-    found = list(_choices(hint, n_sites if n_sites > 1 else _ENOUGH_SITES))
+        check_key(expr, key, n_sites, sources)
+    meant = replace(hint, expr=_as_planned(hint.operator, n_sites, sources))
+    found = list(_choices(meant, _several(n_sites)))
     if not any(hint.allows(choice) for choice in found):
-        raise _no_choice(hint, found, n_sites)
+        raise _no_choice(meant, found, n_sites)
     return hint
+
+
+def _several(n_sites: int) -> int:
+    return n_sites if n_sites > 1 else _ENOUGH_SITES
+
+
+def _as_planned(expr: Expr, n_sites: int, sources: Mapping[str, TileSource] | None) -> Expr:
+    """The operator of a result, in the tiles that plans are made in."""
+    return cut_for(Hint(expr).operator, sources or {}, _several(n_sites))
 
 
 def _check_types(strategy: Any, split: Any) -> None:
@@ -64,8 +85,10 @@ def _check_types(strategy: Any, split: Any) -> None:
             raise PlanError(f"a split names a key, or None, for each mesh dimension; got {key!r} in it")
 
 
-def check_key(expr: Expr, key: str | None) -> None:
-    """Makes sure that the operator of a result can be split by a key.
+def check_key(
+    expr: Expr, key: str | None, n_sites: int = 1, sources: Mapping[str, TileSource] | None = None
+) -> None:
+    """Makes sure that the operator of a result can be split by a key; arguments as for `checked_hint`.
 
     Example:
         >>> from tra.optimizer.rules.examples import product
@@ -80,7 +103,7 @@ def check_key(expr: Expr, key: str | None) -> None:
     """
     if key is None:
         return
-    node = Hint(expr).operator
+    node = _as_planned(expr, n_sites, sources)
     keys = split_labels(operator_graph(node)[node.digest])
     if key not in keys:
         near = near_name(key, keys) or "."

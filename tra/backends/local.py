@@ -52,7 +52,7 @@ class LocalBackend:
         self.memory_limit = memory_limit
         self.progress = progress
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
-        self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed))
+        self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 
     def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
         """Runs a program: tasks in order of stages, each with all threads."""

@@ -13,6 +13,7 @@ from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource
 from tra.backends.backend import Backend, StoredSource
 from tra.backends.hints import checked_hint, hints_for
+from tra.backends.open_tiles import open_sources, plan_shown
 from tra.errors import PlanError
 from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
@@ -36,7 +37,13 @@ class Plans:
         self.hints: dict[str, Hint] = {}
         self._plans: OrderedDict[Any, Planned] = OrderedDict()
 
-    def hint(self, expr: Expr, strategy: str | None, split: Sequence[str | None] | None) -> None:
+    def hint(
+        self,
+        expr: Expr,
+        sources: Mapping[str, TileSource],
+        strategy: str | None,
+        split: Sequence[str | None] | None,
+    ) -> None:
         """Asks for a strategy; without one takes that back.
 
         Raises:
@@ -45,7 +52,7 @@ class Plans:
         if strategy is None and split is None:
             self.hints.pop(Hint(expr).operator.digest, None)
             return
-        found = checked_hint(expr, strategy, split, self.backend.n_sites)
+        found = checked_hint(expr, strategy, split, self.backend.n_sites, sources)
         self.hints[found.operator.digest] = found
 
     @contextmanager
@@ -71,7 +78,7 @@ class Plans:
             relations: the results.
             sources: what they read, by source id.
             targets: placements that results must end in, by digest.
-            whole: only the whole tensors are wanted, in whatever tiles.
+            whole: only the whole tensors are wanted, in whatever tiles; else those that the results show.
 
         Raises:
             PlanError: a relation was persisted in another session, or in one that is closed; or no plan is
@@ -85,12 +92,13 @@ class Plans:
         hints = hints_for(roots, self.hints.values(), self.backend.n_sites)
         where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
         wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
-        open_ = frozenset(id_ for id_, source in sources.items() if source.is_open) if whole else frozenset()
+        open_ = open_sources(sources)
+        make = plan_query if whole or not open_ else plan_shown
         cluster = (self.backend.constants.model, self.backend.memory_limit)
-        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, cluster)
+        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, make, cluster)
         if key not in self._plans:
             context = self._context(placed, uploads, targets, hints)
-            self._plans[key] = plan_query(roots, replace(context, open=open_))
+            self._plans[key] = make(roots, replace(context, open=open_))
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 
 
@@ -28,6 +26,9 @@ def track(items: Iterable[T], total: int, progress: bool | None) -> Iterator[T]:
         >>> list(track([1, 2], 2, progress=False))
         [1, 2]
     """
-    yield from tqdm(
-        items, total=total, disable=not shown(progress), delay=1, leave=False, unit="task", desc="tra"
-    )
+    if not shown(progress):
+        yield from items
+        return
+    from tqdm import tqdm  # it takes a while to load
+
+    yield from tqdm(items, total=total, delay=1, leave=False, unit="task", desc="tra")

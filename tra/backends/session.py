@@ -10,6 +10,7 @@ from weakref import WeakSet
 import numpy as np
 
 from tra.algebra import current
+from tra.algebra.counted import counted
 from tra.algebra.nodes import Source, name_of
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
@@ -18,10 +19,9 @@ from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
 from tra.backends.plans import Plans
-from tra.backends.storage import save
+from tra.backends.storage import leaves_tiles, save
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
-from tra.optimizer.figures import counted
 from tra.optimizer.placement import ALL, Placement, Role, Split, widest_key
 from tra.optimizer.planner import Planned
 from tra.optimizer.pricing import Hint
@@ -96,7 +96,7 @@ class Session:
         """
         for relation in relations:
             check_whole(relation.expr.type, "compute")
-        planned, run = self._run(relations, whole=True)
+        planned, run = self._run(relations, {}, whole=True)
         return tuple(
             assemble_array(root.type, result_tiles(self.backend, root, shares))
             for root, shares in zip(planned.program.roots, run.shares, strict=True)
@@ -123,11 +123,15 @@ class Session:
             ...     [tile.shape for _, tile in session.iterate(tra.from_array([1.0, 2.0, 3.0], tile=2))]
             [(2,), (1,)]
         """
-        planned, run = self._run((relation,))
+        yield from self._results(self._planned((relation,), relation.sources, {}, False), relation.sources)
+
+    def _results(self, planned: Planned, sources: Mapping[str, TileSource]) -> Iterator[tuple[TileKey, Tile]]:
+        """Runs the plan of one result when the first tile is wanted."""
+        run = self._execute(planned, sources)
         yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
-        """Runs queries and keeps the results on the backend, placed alike on key names they share.
+        """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
 
         Example:
             >>> import tra
@@ -136,7 +140,7 @@ class Session:
             ...     session.explain(A + B).to_dict()["bytes_moved"]["predicted"]
             0
         """
-        planned, run = self._run(relations, self._targets(relations))
+        planned, run = self._run(relations, self._targets(relations), whole=False)
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
             source = StoredSource(self.backend, root, [self.backend.hold(share) for share in shares])
@@ -196,7 +200,8 @@ class Session:
         Raises:
             CatalogError: the suffix is unknown, or the file must not be overwritten.
         """
-        save(path, relation.expr.type, self.iterate(relation))
+        planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(path))
+        save(path, planned.program.roots[0].type, self._results(planned, relation.sources))
 
     def sql(self, text: str, /, **relations: Any) -> Any:
         """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options.
@@ -255,7 +260,7 @@ class Session:
         self._check_open()
         if not isinstance(relation, Relation):
             raise PlanError(f"a hint is for a relation; got {relation!r}")
-        self._plans.hint(relation.expr, strategy, split)
+        self._plans.hint(relation.expr, relation.sources, strategy, split)
 
     def hinted(self, hints: Iterable[Hint]) -> AbstractContextManager[None]:
         """Hints beside the session's own, until the end of the ``with``.
@@ -269,14 +274,11 @@ class Session:
         return self._plans.hinted(hints)
 
     def _run(
-        self,
-        relations: tuple[Relation, ...],
-        targets: Mapping[str, Placement] | None = None,
-        whole: bool = False,
+        self, relations: tuple[Relation, ...], targets: Mapping[str, Placement], whole: bool
     ) -> tuple[Planned, Run]:
         sources = {k: v for relation in relations for k, v in relation.sources.items()}
-        planned = self._planned(relations, sources, targets or {}, whole)
-        return planned, self._execute(planned, sources, measure=False)
+        planned = self._planned(relations, sources, targets, whole)
+        return planned, self._execute(planned, sources)
 
     def _planned(
         self,
@@ -292,5 +294,5 @@ class Session:
         if self._closed:
             raise PlanError("the session is closed")
 
-    def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool) -> Run:
+    def _execute(self, planned: Planned, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
         return self.backend.run(planned.program, sources, measure)

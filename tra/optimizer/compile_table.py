@@ -7,20 +7,37 @@
 | ReKey, σ, λ, Tile | the local operator |
 | Concat_k(R) | the local concat over SHUF of all keys but k |
 
+A relation that is stored on other sites than the plan's is split anew where the table would take it as it lies.
+
 Source: Yuan et al., PVLDB 14(8), 2021, section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
 from tra.algebra.types import RelType
-from tra.optimizer.build import convert, local
+from tra.optimizer.build import build
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, SCATTERED, Mesh, Placement, Role, Split, replicated, widest_key
-from tra.optimizer.plan import Make, Plan, Repartition, Scan
+from tra.optimizer.placement import (
+    ALL,
+    SCATTERED,
+    Mesh,
+    Placement,
+    Role,
+    Split,
+    on_mesh,
+    replicated,
+    widest_key,
+)
+from tra.optimizer.plan import Plan
+from tra.optimizer.pricing import settled
+from tra.optimizer.search import Assignment
+from tra.optimizer.strategies import Choice
+
+START = "compile table"
 
 
 def compile_default(
@@ -34,10 +51,68 @@ def compile_default(
         >>> type(plan).__name__, type(plan.child).__name__, type(plan.child.child).__name__
         ('LocalAggregate', 'Shuffle', 'LocalJoin')
     """
-    made: dict[str, Plan] = {}
+    operators: dict[str, Operator] = {}
+    chosen: dict[str, Choice] = {}
     for node in postorder(*roots):
-        made[node.digest] = _compile(node, [made[c.digest] for c in node.children], mesh, placed or {})
-    return tuple(made[root.digest] for root in roots)
+        operators[node.digest] = operator = Operator(node)
+        have = [chosen[child.digest].output for child in node.children]
+        chosen[node.digest] = default_choice(operator, have, mesh, placed or {})
+    return build(Assignment(mesh, operators, chosen, 0.0), roots, {})
+
+
+def default_choice(
+    operator: Operator, have: Sequence[Placement], mesh: Mesh, placed: Mapping[str, Placement]
+) -> Choice:
+    """The table's way to run one node: where it needs its operands, and where it leaves its result.
+
+    Args:
+        operator: a single node; the table knows no contractions.
+        have: where its operands lie, stored ones maybe on another mesh.
+        mesh: the mesh of the plan.
+        placed: placements of stored relations, by source id.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0], keys="i", tile=1)
+        >>> choice = default_choice(Operator((-A).expr), [Placement((3,), (Split("i"),))], (2,), {})
+        >>> str(choice.inputs[0]), str(choice.output)
+        ('split(i) on 2', 'split(i) on 2')
+    """
+    need, gives = _table(operator, have, mesh, placed)
+    return Choice((), need, gives, START, 1.0)
+
+
+def _table(
+    operator: Operator, have: Sequence[Placement], mesh: Mesh, placed: Mapping[str, Placement]
+) -> tuple[tuple[Placement | None, ...], Placement]:
+    """Where one node needs its operands, None for as they lie, and where it leaves its result."""
+    match operator.expr:
+        case Source(id=id_, type=type_) if id_ in placed:
+            return (), on_mesh(placed[id_], mesh)
+        case Source(type=type_) | Generated(type=type_):
+            return (), partitioned(type_, mesh)
+        case Aggregate(child=child, by=by):
+            gives = partitioned(child.type, mesh, by)
+            return (gives,), gives
+        case Concat(child=child, key=key):
+            gives = partitioned(child.type, mesh, tuple(n for n in child.type.names if n != key))
+            return (gives,), gives
+        case Join(right=right):
+            there = _on_the_plans_mesh(right.type, have[1], mesh)
+            return (replicated(mesh), there), joined_placement(operator, there)
+        case Stack(operands=operands):
+            gives = partitioned(operands[0].type, mesh)
+            return (gives,) * len(operands), gives
+        case Retile(operands=operands, type=type_):
+            return (None,) * len(operands), partitioned(type_, mesh)
+        case node:
+            there = _on_the_plans_mesh(node.children[0].type, have[0], mesh)
+            return (there,), moved_placement(operator, there)
+
+
+def _on_the_plans_mesh(type_: RelType, have: Placement, mesh: Mesh) -> Placement:
+    """Where an operand is taken as it lies, its parts folded; one stored on other sites is split anew."""
+    return settled(type_, have) if have.mesh == mesh else partitioned(type_, mesh)
 
 
 def partitioned(type_: RelType, mesh: Mesh, among: tuple[str, ...] | None = None) -> Placement:
@@ -52,32 +127,6 @@ def partitioned(type_: RelType, mesh: Mesh, among: tuple[str, ...] | None = None
     name = widest_key(type_, among)
     role: Role = Split(name) if name is not None else ALL
     return Placement(mesh, (role,) * len(mesh))
-
-
-def _compile(node: Expr, inputs: list[Plan], mesh: Mesh, placed: Mapping[str, Placement]) -> Plan:
-    operator = Operator(node)
-    match node:
-        case Source(id=id_, version=version, name=name, type=type_):
-            return Scan(type_, placed.get(id_) or partitioned(type_, mesh), id_, version, name)
-        case Generated(maker=maker, type=type_):
-            return Make(type_, partitioned(type_, mesh), maker)
-        case Aggregate(by=by):
-            need = partitioned(inputs[0].type, mesh, by)
-            return local(operator, node.type, need, [convert(inputs[0], need)])
-        case Concat(key=key, child=child):
-            need = partitioned(child.type, mesh, tuple(n for n in child.type.names if n != key))
-            return local(operator, node.type, need, [convert(inputs[0], need)])
-        case Join():
-            left = convert(inputs[0], replicated(mesh))
-            where = joined_placement(operator, inputs[1].placement)
-            return local(operator, node.type, where, [left, inputs[1]])
-        case Stack():
-            need = partitioned(inputs[0].type, mesh)
-            return local(operator, node.type, need, [convert(i, need) for i in inputs])
-        case Retile(along=along, windows=windows, cuts=cuts, type=type_):
-            return Repartition(type_, partitioned(type_, mesh), tuple(inputs), along, windows, cuts)
-        case _:
-            return local(operator, node.type, moved_placement(operator, inputs[0].placement), inputs)
 
 
 def joined_placement(operator: Operator, right: Placement) -> Placement:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-import numpy as np
-
 from tra.algebra.live import frontier
 from tra.algebra.nodes import Retile
 from tra.algebra.types import RelType
@@ -16,6 +14,7 @@ from tra.optimizer.exchange import exchange_bytes, paper_elements, received
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites, splitting
 from tra.optimizer.repartition import repartition_received
+from tra.optimizer.work import Work
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,10 @@ class CostModel:
 
     Attributes:
         bandwidth: bytes per second that one site receives.
-        flop_rate: operations per second of one site in products of large float64 tiles.
+        flop_rate: operations per second of one site in products of large float64 tiles, complex ones too.
         half_edge: the edge of a tile at which products run at half that rate.
         single_speedup: how much faster they are for numbers of half the size.
-        element_rate: operations per second of one site in all other kernels.
+        element_rate: operations per second of one site in other kernels, and in products of integers.
         memory_bandwidth: bytes per second that one site reads and writes in memory.
         latency: seconds for one exchange, whatever its size.
         upload: bytes per second from the client to the sites; 0 when data is in the same process.
@@ -39,7 +38,7 @@ class CostModel:
     flop_rate: float = 5.0e10
     half_edge: float = 0.0
     single_speedup: float = 1.0
-    element_rate: float = 5.0e10
+    element_rate: float = 5.0e9
     memory_bandwidth: float = 5.0e9
     latency: float = 4.0e-3
     upload: float = 0.0
@@ -53,14 +52,14 @@ class CostModel:
         return sum(self._step(type_, a, b) for a, b in route(type_, have, need))
 
     def _step(self, type_: RelType, have: Placement, need: Placement) -> float:
-        seconds = self._seconds(received(type_, have, need))
+        seconds = self._sent_seconds(received(type_, have, need))
         return self._counted(paper_elements(type_, have, need), seconds) if self.paper else seconds
 
     def _counted(self, elements: int, seconds: float) -> float:
         """The paper's count, and what decides between equal counts."""
         return elements + self.tie_break * seconds
 
-    def _seconds(self, received_bytes: tuple[int, ...]) -> float:
+    def _sent_seconds(self, received_bytes: tuple[int, ...]) -> float:
         most = max(received_bytes, default=0)
         return most / self.bandwidth + (self.latency if most else 0.0)
 
@@ -68,23 +67,24 @@ class CostModel:
         """Seconds to cut tensors anew; in the paper's count a shuffle."""
         types = tuple(o.type for o in expr.operands)
         moved = repartition_received(types, have, expr.type, need, expr.along, expr.windows)
-        return (
-            self._counted(n_elements(expr.type), self._seconds(moved)) if self.paper else self._seconds(moved)
-        )
+        seconds = self._sent_seconds(moved)
+        return self._counted(n_elements(expr.type), seconds) if self.paper else seconds
 
     def work(self, operator: Operator) -> float:
-        """Seconds that one site would take for all of an operator."""
-        seconds = operator.flops / self.rate(operator) + operator.bytes_touched / self.memory_bandwidth
+        """The price of an operator on one site: seconds, or next to nothing in the paper's count."""
+        seconds = self.seconds(operator.work)
         return self._counted(0, seconds) if self.paper else seconds
 
-    def rate(self, operator: Operator) -> float:
-        """Operations per second of one site, by class of kernel, size of tiles and of numbers."""
-        if not operator.is_product:
+    def seconds(self, work: Work) -> float:
+        """Seconds that one site would take for some work."""
+        return work.flops / self.rate(work) + work.bytes_touched / self.memory_bandwidth
+
+    def rate(self, work: Work) -> float:
+        """Operations per second of one site: products that BLAS runs depend on their size and numbers."""
+        if not work.product_edge:
             return self.element_rate
-        edge = max(float(operator.flops_per_call / 2) ** (1 / 3), 1.0)
-        speedup = self.single_speedup if operator.type.dtype in (np.float32, np.complex64) else 1.0
-        rate: float = self.flop_rate * speedup * edge / (edge + self.half_edge)
-        return rate
+        speedup = self.single_speedup if work.is_single else 1.0
+        return self.flop_rate * speedup * work.product_edge / (work.product_edge + self.half_edge)
 
     def load(self, type_: RelType, placement: Placement, uploads: bool) -> float:
         """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy."""

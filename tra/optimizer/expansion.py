@@ -21,6 +21,7 @@ from tra.algebra.nodes import Expr, Join, Transform
 from tra.algebra.operators import join, transform
 from tra.algebra.types import RelType
 from tra.errors import KernelError, SchemaError
+from tra.optimizer.cost import CostModel
 from tra.optimizer.network import Network, Term, Tree
 from tra.optimizer.orders import label_sizes, ranked_trees
 from tra.optimizer.products import finished, summed, write_terms
@@ -36,7 +37,7 @@ class Scaled:
     term: Term
 
 
-def expanded(network: Network, type_: RelType) -> Expr | None:
+def expanded(network: Network, type_: RelType, model: CostModel) -> Expr | None:
     """The network with its sums multiplied out, or None where nothing is a sum.
 
     Applies when: all operands are dense, the factors are ±1, and every label that is summed stands in every
@@ -48,7 +49,7 @@ def expanded(network: Network, type_: RelType) -> Expr | None:
         >>> q = tra.from_array(np.ones((3, 2)), keys=("q", "i"), name="q")
         >>> x = tra.from_array(np.ones((4, 2)), keys=("x", "i"), name="x")
         >>> far = tra.einsum("qxi,qxi->qx", q[:, None] - x[None], q[:, None] - x[None])
-        >>> expanded(read_network(far.expr, lambda node: False), far.expr.type) is None
+        >>> expanded(read_network(far.expr, lambda node: False), far.expr.type, CostModel()) is None
         False
     """
     sums = [list(_summands(term, network)) for term in network.terms]
@@ -56,7 +57,7 @@ def expanded(network: Network, type_: RelType) -> Expr | None:
     if not 1 < n_products <= MAX_PRODUCTS:
         return None
     try:
-        total = _total(network, [_product(network, chosen) for chosen in product(*sums)])
+        total = _total(network, [_product(network, chosen, model) for chosen in product(*sums)])
         made = finished(total, network, type_) if total is not None else None
     except (SchemaError, KernelError):
         return None
@@ -111,8 +112,8 @@ def _operand(expr: Expr, keys: Iterable[int], term: Term) -> Term:
     labels = list(term.axes[len(term.axes) - len(expr.type.axes) :])
     wide = term.expr.type.axes[len(term.axes) - len(labels) :]
     gone = [a.size == 1 != b.size for a, b in zip(expr.type.axes, wide, strict=True)]
-    while isinstance(expr, Transform) and expr.kernel.name == "expand_dims":
-        place = len(labels) + dict(expr.kernel.params)["axis"]
+    while isinstance(expr, Transform) and (axis := _new_axis(expr)) is not None:
+        place = len(labels) + axis
         if not gone[place]:
             break
         expr = expr.child
@@ -122,7 +123,14 @@ def _operand(expr: Expr, keys: Iterable[int], term: Term) -> Term:
     return Term(expr, tuple(keys), tuple(names))
 
 
-def _product(network: Network, chosen: Sequence[Scaled]) -> Scaled | None:
+def _new_axis(node: Transform) -> int | None:
+    """Where, from the end, a transform adds an axis of length one; None for one that does anything else."""
+    law, same = node.kernel.signature, node.type.dtype == node.child.type.dtype
+    added = node.kernel.laws.reshapes and same and law.output == ("1", *law.inputs[0])
+    return -len(law.output) if added else None
+
+
+def _product(network: Network, chosen: Sequence[Scaled], model: CostModel) -> Scaled | None:
     """One product, contracted in its own best order; None where it lacks a label that is summed."""
     here = [{c for s in chosen for c in labels(s.term)} for labels in (_keys, _axes)]
     for labels, own, result in zip((_keys, _axes), here, (network.keys, network.axes), strict=True):
@@ -132,7 +140,7 @@ def _product(network: Network, chosen: Sequence[Scaled]) -> Scaled | None:
     keys = tuple(c for c in network.keys if c in here[0])
     axes = tuple(c for c in network.axes if c in here[1])
     part = replace(network, terms=tuple(s.term for s in chosen), keys=keys, axes=axes)
-    return Scaled(prod(s.coefficient for s in chosen), write_terms(part, _tree(part)))
+    return Scaled(prod(s.coefficient for s in chosen), write_terms(part, _tree(part, model)))
 
 
 def _keys(term: Term) -> tuple[int, ...]:
@@ -143,8 +151,8 @@ def _axes(term: Term) -> tuple[int, ...]:
     return term.axes
 
 
-def _tree(network: Network) -> Tree:
-    ranked, _ = ranked_trees(network, 1.0, 0.1)  # an element in memory costs as much as ten operations
+def _tree(network: Network, model: CostModel) -> Tree:
+    ranked, _ = ranked_trees(network, model)
     tree: Tree = 0
     for place in range(1, len(network.terms)):
         tree = (tree, place)

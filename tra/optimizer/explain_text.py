@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from tra.optimizer.figures import counted, readable
+from tra.algebra.counted import counted
+from tra.optimizer.figures import readable
 
 _WIDTH = 110
 _MAX_FORMS = 8

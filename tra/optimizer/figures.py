@@ -1,4 +1,4 @@
-"""Figures with their units, and counts, for people."""
+"""Figures with their units, for people."""
 
 from __future__ import annotations
 
@@ -21,13 +21,3 @@ def readable(name: str, value: float) -> str:
         if value >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.0f} {unit}"
-
-
-def counted(n: int, what: str) -> str:
-    """A number of things.
-
-    Example:
-        >>> counted(1, "site"), counted(2, "site")
-        ('1 site', '2 sites')
-    """
-    return f"{n} {what}{'s' * (n != 1)}"

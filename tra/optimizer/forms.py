@@ -41,7 +41,7 @@ class Form:
         changes: for each region that is not as written its root, and what it became by which rule.
         context: what was known and wished, of these results.
         assignment: the plan's choices.
-        considered: the other forms and this one, with their prices.
+        considered: this form and the others, cheapest first, with their prices.
         notes: what was left out, and why.
     """
 
@@ -62,7 +62,8 @@ class Form:
 def best_form(roots: tuple[Expr, ...], context: Context) -> Form | None:
     """The form and the choices whose plan is cheapest, or None where none keeps to the memory limit.
 
-    Ties go to the form nearer to the one written.
+    Of forms whose plans cost the same the one planned first is taken: the one of less work, and where that is
+    the same too the first in the order of the regions' options, in which what is written comes first.
 
     Example:
         >>> import tra
@@ -98,7 +99,7 @@ class _Best:
         self.assignment: Assignment | None = None
         self.n_planned = 0
         self.is_exact = True
-        self.considered: list[Considered] = []
+        self.considered: dict[tuple[Option, ...], Considered] = {}
 
     @property
     def _counts(self) -> bool:
@@ -113,7 +114,8 @@ class _Best:
         notes = dict.fromkeys(region.note for region in self.regions if region.note)
         if self.context.hints:
             notes["a hinted operator stays as written, and so does the order of what it multiplies"] = None
-        considered = tuple(sorted(self.considered, key=lambda form: form.price))
+        others = (form for options, form in self.considered.items() if options != self.options)
+        considered = (self.considered[self.options], *sorted(others, key=lambda form: form.price))
         return Form(self.made, changes, self.wishes, self.assignment, considered, tuple(notes))
 
     def expressions(self, options: Sequence[Option]) -> tuple[Expr, ...]:
@@ -126,8 +128,7 @@ class _Best:
         floors = [floor(made[: len(self.roots)], self.context) for _, made in known]
         for place in sorted(range(len(known)), key=lambda p: floors[p]):
             if self.assignment is not None and floors[place] >= self.assignment.seconds and not self._counts:
-                orders = tuple(option.order for option in known[place][0])
-                self.considered.append(Considered(orders, floors[place], is_floor=True))
+                self._note(known[place][0], floors[place], is_floor=True)
             else:
                 self._plan(*known[place])
 
@@ -137,10 +138,13 @@ class _Best:
             return
         self.n_planned += len(found.operators)
         self.is_exact = self.is_exact and found.is_optimal
-        self.considered.append(Considered(tuple(o.order for o in options), found.seconds))
+        self._note(options, found.seconds)
         if self.assignment is None or found.seconds < self.assignment.seconds:
             self.options, self.assignment = options, found
             self.made, self.wishes = made[: len(self.roots)], wishes(self.context, self.marked, made)
+
+    def _note(self, options: tuple[Option, ...], price: float, is_floor: bool = False) -> None:
+        self.considered[options] = Considered(tuple(o.order for o in options), price, is_floor)
 
     def descend(self) -> bool:
         """Reconsiders regions one at a time, from the form of least work; claims to have left out nothing."""
@@ -152,8 +156,9 @@ class _Best:
         return False
 
     def _others(self, place: int) -> list[tuple[Option, ...]]:
-        options = self.regions[place].options
-        return [(*self.options[:place], option, *self.options[place + 1 :]) for option in options]
+        """The options as they are now but for one region, which has each of its others."""
+        before, now, after = self.options[:place], self.options[place], self.options[place + 1 :]
+        return [(*before, option, *after) for option in self.regions[place].options if option != now]
 
 
 def wishes(context: Context, old: Sequence[Expr], new: Sequence[Expr]) -> Context:

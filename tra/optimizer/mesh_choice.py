@@ -7,21 +7,23 @@ then prices the few best exactly.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import permutations, product
 from math import prod
 
 from tra.algebra.live import frontier
+from tra.algebra.nodes import Retile
 from tra.algebra.volume import n_bytes
 from tra.optimizer.cost import CostModel
 from tra.optimizer.operators import Operator, is_leaf
-from tra.optimizer.placement import MAX_ORDERED, Mesh, meshes
+from tra.optimizer.placement import Mesh, meshes
 from tra.optimizer.strategies import split_labels
 
 MAX_SEARCHED = 8
 _BEST = 4
+_MAX_ORDERED = 32  # operators: beyond, orders of a mesh's dimensions are not worth their time
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,40 @@ def meshes_to_search(
 ) -> tuple[list[Mesh], bool]:
     """The meshes to search, and whether these are all there are.
 
+    Two orders of a mesh's dimensions differ where a key that both split is needed split by one of them: the
+    first cuts coarse ranges. That takes two operators, relations that lie somewhere, or a Retile.
+
+    Args:
+        graph: the operators.
+        n_sites: how many sites there are.
+        model: the cost model, which ranks meshes where there are too many.
+        ordered: relations lie somewhere already, or have to in the end.
+
     Example:
         >>> from tra.optimizer.operators import operator_graph
         >>> from tra.optimizer.rules.examples import product as example
         >>> meshes_to_search(operator_graph(example(2000)), 8, CostModel(), ordered=False)
         ([(8,), (4, 2), (2, 2, 2)], True)
     """
-    found = meshes(n_sites, ordered)
+    operators = [operator for operator in graph.values() if not is_leaf(operator)]
+    told_apart = ordered or _tells_orders_apart(operators)
+    found = meshes(n_sites, ordered or (told_apart and len(operators) <= _MAX_ORDERED))
+    if not ordered and len(found) > MAX_SEARCHED:
+        found = meshes(n_sites, ordered=False)
     if len(found) <= MAX_SEARCHED:
-        return found, not ordered or n_sites <= MAX_ORDERED or len(found) == 1
-    shapes = [_shape(operator, model) for operator in graph.values() if not is_leaf(operator)]
+        return found, not told_apart or _are_all_orders(found)
+    shapes = [_shape(operator, model) for operator in operators]
     price = {mesh: sum(_least(shape, mesh, model.bandwidth) for shape in shapes) for mesh in found}
     kept = sorted(found, key=lambda mesh: price[mesh])[:_BEST]
     return [mesh for mesh in found if mesh in kept or len(mesh) == 1], False
+
+
+def _tells_orders_apart(operators: Sequence[Operator]) -> bool:
+    return len(operators) > 1 or any(isinstance(operator.expr, Retile) for operator in operators)
+
+
+def _are_all_orders(found: Collection[Mesh]) -> bool:
+    return all(order in found for mesh in found for order in permutations(mesh))
 
 
 def _shape(operator: Operator, model: CostModel) -> _Shape:

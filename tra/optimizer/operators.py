@@ -26,6 +26,7 @@ from tra.algebra.nodes import (
 from tra.algebra.operators import joined_names
 from tra.algebra.types import Axis, RelType
 from tra.algebra.volume import n_bytes, n_elements
+from tra.optimizer.work import Work, contraction_work, product_flops
 
 
 @dataclass(frozen=True)
@@ -102,40 +103,44 @@ class Operator:
                 return None
 
     @cached_property
-    def flops(self) -> float:
-        """Floating-point operations over all sites, from mean tile sizes."""
+    def work(self) -> Work:
+        """What it does over all sites, from mean tile sizes."""
+        operand_bytes, n_made = sum(n_bytes(child.type) for child in self.children), n_elements(self.type)
         match self.join or self.expr:
-            case Join(type=type_):
-                folded = _fold_flops(type_, self.type) if self.join is not None else 0.0
-                return n_live(type_) * self.flops_per_call + folded
+            case Join(type=joined):
+                calls, n_joined = (n_live(joined), self.flops_per_call), n_elements(joined)
+                made = (n_joined if self.join is not None else n_made, n_made)
+                dtype, is_product = self.type.dtype, self.is_product
+                return contraction_work(dtype, calls, operand_bytes, made, is_product)
             case Transform(child=child):
-                return n_live(child.type) * self.flops_per_call
+                flops = n_live(child.type) * self.flops_per_call
             case Aggregate(child=child):
-                return _fold_flops(child.type, self.type)
+                flops = max(float(n_elements(child.type) - n_made), 0.0)
             case _:
-                return 0.0
+                flops = 0.0
+        return Work(flops, operand_bytes + n_bytes(self.type))
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations over all sites."""
+        return self.work.flops
 
     @property
     def is_product(self) -> bool:
-        """Claims that the kernel multiplies and sums, so that it runs at the speed of matrix products."""
+        """Claims that the kernel multiplies two operands and sums, as a matrix product does."""
         kernel = self.kernel
-        if kernel is None or not kernel.laws.contraction:
+        if kernel is None or not kernel.laws.contraction or kernel.arity != 2:
             return False
         return len({d for core in kernel.signature.inputs for d in core}) > len(kernel.signature.output)
 
     @cached_property
     def flops_per_call(self) -> float:
-        """Floating-point operations of the kernel on tiles of mean size."""
+        """Operations of the kernel on tiles of mean size; what it declares is for real numbers."""
         node = self.join or self.expr
         if not isinstance(node, Join | Transform):
             return 0.0
-        return _call_flops(node.kernel, [child.type for child in node.children])
-
-    @cached_property
-    def bytes_touched(self) -> int:
-        """Bytes read and written over all sites; each product after the first of a tile is added to that."""
-        once = sum(n_bytes(child.type) for child in self.children) + n_bytes(self.type)
-        return once if self.join is None else once + 3 * max(n_bytes(self.join.type) - n_bytes(self.type), 0)
+        flops = _call_flops(node.kernel, [child.type for child in node.children])
+        return product_flops(flops / 2, self.type.dtype) if self.is_product else flops
 
 
 def _moved_key(
@@ -147,10 +152,6 @@ def _moved_key(
         if expr == Var(label) and new.domain(name) == old.domain(label):
             return name
     return None
-
-
-def _fold_flops(before: RelType, after: RelType) -> float:
-    return max(float(n_elements(before) - n_elements(after)), 0.0)
 
 
 def _call_flops(kernel: Kernel, operands: Sequence[RelType]) -> float:

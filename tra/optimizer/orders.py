@@ -1,8 +1,7 @@
 """In which order a sum of products multiplies its terms: trees, ranked by the work they are.
 
-Work is what one site would do, from the sizes of labels alone: operations at its flop rate, products written
-and read at its memory bandwidth. Where bytes between sites matter the search decides, among the trees that
-this ranking leaves it.
+Work is what one site would do, by the formula that prices operators, from the sizes of labels alone. Where
+bytes between sites matter the search decides, among the trees that this ranking leaves it.
 
 Source: subset dynamic programming as for join orders, Moerkotte and Neumann, VLDB 2006; Pfeifer, Haegeman,
 Verstraete, Phys. Rev. E 90, 2014 for contractions.
@@ -10,14 +9,16 @@ Verstraete, Phys. Rev. E 90, 2014 for contractions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import combinations
 from math import prod
 
+from tra.optimizer.cost import CostModel
 from tra.optimizer.network import Network, Term, Tree
 from tra.optimizer.operators import mean_length
+from tra.optimizer.work import contraction_work, product_flops
 
 ALL_TREES = 4  # up to so many terms, every tree is a candidate: 15 of them
 MAX_TERMS = 10
@@ -54,7 +55,7 @@ def label_sizes(network: Network) -> tuple[dict[int, float], dict[int, float]]:
     return keys, axes
 
 
-def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) -> tuple[list[Ranked], bool]:
+def ranked_trees(network: Network, model: CostModel) -> tuple[list[Ranked], bool]:
     """The trees worth planning, least work first, and whether they are all there are.
 
     Up to `ALL_TREES` terms these are all trees; up to `MAX_TERMS` the best few that a dynamic program over
@@ -65,14 +66,14 @@ def ranked_trees(network: Network, flop_rate: float, memory_bandwidth: float) ->
         >>> from tra.optimizer.network import read_network
         >>> A, B = (tra.from_array([[1.0] * 50] * 50, name=name) for name in "AB")
         >>> v = tra.from_array([1.0] * 50, name="v")
-        >>> found, complete = ranked_trees(read_network((A @ B @ v).expr, lambda node: False), 1e9, 1e9)
+        >>> found, complete = ranked_trees(read_network((A @ B @ v).expr, lambda node: False), CostModel())
         >>> [ranked.tree for ranked in found], complete
         ([(0, (1, 2)), ((0, 1), 2), ((0, 2), 1)], True)
     """
     n = len(network.terms)
     if n <= 2 or n > _MAX_GREEDY:
         return [], n <= 2
-    sizes = _Sizes(network, flop_rate, memory_bandwidth)
+    sizes = _Sizes(network, model)
     if n > MAX_TERMS:
         return [_greedy(n, sizes)], False
     kept = None if n <= ALL_TREES else _KEPT if n <= _FEW else _KEPT_OF_MANY
@@ -112,14 +113,15 @@ def _trees(members: int, best: Mapping[int, list[Ranked]], sizes: _Sizes) -> Ite
 class _Sizes:
     """The work of multiplying two sets of terms."""
 
-    def __init__(self, network: Network, flop_rate: float, memory_bandwidth: float) -> None:
-        self.flop_rate, self.memory_bandwidth = flop_rate, memory_bandwidth
+    def __init__(self, network: Network, model: CostModel) -> None:
+        self.model = model
         keys, axes = label_sizes(network)
         self.sizes = {("k", c): s for c, s in keys.items()} | {("a", c): s for c, s in axes.items()}
         self.labels = [_labels(term) for term in network.terms]
         self.result = frozenset(_labels(network))
-        self.itemsize = network.terms[0].expr.type.dtype.itemsize
+        self.dtype = network.terms[0].expr.type.dtype
         self._kept: dict[int, frozenset[tuple[str, int]]] = {}
+        self._volumes: dict[frozenset[tuple[str, int]], tuple[float, float, int]] = {}
 
     def kept(self, members: int) -> frozenset[tuple[str, int]]:
         """The labels that the product of a set of terms keeps: those needed outside of it."""
@@ -130,14 +132,31 @@ class _Sizes:
             self._kept[members] = frozenset(inside & outside)
         return self._kept[members]
 
-    def elements(self, labels: frozenset[tuple[str, int]]) -> float:
+    def elements(self, labels: Iterable[tuple[str, int]]) -> float:
         return prod(self.sizes[c] for c in sorted(labels))  # in an order, for floats round
 
+    def volume(self, labels: frozenset[tuple[str, int]]) -> tuple[float, float, int]:
+        """Tiles, elements of a tile, and its axes."""
+        if labels not in self._volumes:
+            axes = [c for c in labels if c[0] == "a"]
+            keys = self.elements(c for c in labels if c[0] == "k")
+            self._volumes[labels] = keys, self.elements(axes), len(axes)
+        return self._volumes[labels]
+
     def work(self, left: int, right: int) -> float:
-        one, other, result = self.kept(left), self.kept(right), self.kept(left | right)
-        flops = 2 * self.elements(one | other)
-        touched = sum(map(self.elements, (one, other, result))) * self.itemsize
-        return flops / self.flop_rate + touched / self.memory_bandwidth
+        one, other, kept = self.kept(left), self.kept(right), self.kept(left | right)
+        n_calls, flops, rank = self.volume(one | other)
+        n_kept, n_elements, kept_rank = self.volume(kept)
+        is_product = rank > kept_rank
+        operands = sum(keys * axes for keys, axes, _ in (self.volume(one), self.volume(other)))
+        work = contraction_work(
+            self.dtype,
+            (n_calls, product_flops(flops, self.dtype) if is_product else flops),
+            operands * self.dtype.itemsize,
+            (n_calls * n_elements, n_kept * n_elements),
+            is_product,
+        )
+        return self.model.seconds(work)
 
 
 def _labels(part: Term | Network) -> frozenset[tuple[str, int]]:

@@ -263,7 +263,7 @@ def cut(domain: int, parts: int, index: int) -> tuple[int, int]:
     return index * domain // parts, (index + 1) * domain // parts
 
 
-def _along(placement: Placement, coords: tuple[int, ...], dimensions: Iterable[int]) -> tuple[int, int]:
+def _range_along(placement: Placement, coords: tuple[int, ...], dimensions: Iterable[int]) -> tuple[int, int]:
     """Into how many ranges some mesh dimensions cut together, coarse ones first, and which the site has."""
     parts, index = 1, 0
     for d in dimensions:
@@ -306,7 +306,7 @@ def site_box(keys: tuple[tuple[str, int], ...], placement: Placement, site: int)
     coords = site_coordinates(placement.mesh, site)
     box = []
     for name, domain in keys:
-        box.append(cut(domain, *_along(placement, coords, splitting(placement, name))))
+        box.append(cut(domain, *_range_along(placement, coords, splitting(placement, name))))
     return tuple(box)
 
 
@@ -368,7 +368,7 @@ def holds_part(placement: Placement, site: int) -> bool:
     for role in placement.roles:
         if isinstance(role, Parts) and role.key is not None:
             same = (d for d in placement.parts if placement.roles[d] == role)
-            low, high = cut(role.domain, *_along(placement, coords, same))
+            low, high = cut(role.domain, *_range_along(placement, coords, same))
             if max(low, role.live[0]) >= min(high, role.live[1]):
                 return False
     return True

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-import networkx as nx
-
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
 from tra.algebra.nodes import Cut, Maker, Node, Window
@@ -223,28 +221,6 @@ def is_exchange(node: Plan) -> bool:
         (False, True)
     """
     return isinstance(node, Broadcast | Shuffle | Repartition)
-
-
-def plan_graph(*roots: Plan) -> nx.DiGraph[str]:
-    """The plan as a graph: nodes by digest (attribute `plan`), edges from operand to user.
-
-    Example:
-        >>> from tra.optimizer.rules.examples import scan, split
-        >>> graph = plan_graph(Shuffle(scan().type, split("j"), scan()))
-        >>> graph.number_of_nodes(), graph.number_of_edges()
-        (2, 1)
-    """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node.digest in graph and "plan" in graph.nodes[node.digest]:
-            continue
-        graph.add_node(node.digest, plan=node)
-        for child in node.children:
-            graph.add_edge(child.digest, node.digest, exchange=is_exchange(node))
-            stack.append(child)
-    return graph
 
 
 def plan_order(*roots: Plan) -> Iterator[Plan]:

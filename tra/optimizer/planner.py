@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
-from tra.algebra.nodes import Expr
-from tra.algebra.volume import n_bytes
+from tra.algebra.nodes import Expr, ReKey, Transform
 from tra.errors import MemoryLimitError, PlanError
 from tra.optimizer.build import build
 from tra.optimizer.figures import readable
@@ -15,14 +16,14 @@ from tra.optimizer.forms import Form, best_form, wishes
 from tra.optimizer.operators import operator_graph
 from tra.optimizer.placement import Placement, meshes
 from tra.optimizer.predict import Prediction, predict
-from tra.optimizer.pricing import Context
+from tra.optimizer.pricing import Context, working_set
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, normalise, rules_without
 from tra.optimizer.search import Alternative, Assignment, alternatives
 from tra.optimizer.stages import Program, program
 from tra.optimizer.strategies import choices
 from tra.optimizer.tile_choice import with_chosen_tiles
 
-_SHRINK, _N_LIMITS = 0.6, 14
+_SHRINK, _N_SINGLE = 0.7, 24  # steps from plan to plan under a memory limit, and before they grow
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
     """Plans one or several results together, so that what they share is made once.
 
     A plan that does not fit into the memory of a site is not considered. What a stage holds is known once it
-    is built, so that plans of smaller and smaller operators are tried until one fits.
+    is built, so that plans of smaller and smaller operators are made until one fits.
 
     Example:
         >>> from tra.optimizer.rules.examples import product
@@ -70,45 +71,113 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
     Raises:
         MemoryLimitError: no plan fits; names the smallest limit that one of those tried would do with.
     """
+    query = _normalised(roots, context)
+    if query.planned(None) is None:
+        raise _no_plan(context)
+    found = query.fitting(context.memory_limit)
+    if found is None:
+        raise _too_large(query)
+    return found
+
+
+def _normalised(roots: tuple[Expr, ...], context: Context) -> _Query:
     marked = (*roots, *(hint.operator for hint in context.hints))
     cut = with_chosen_tiles(marked, context.open, context.n_sites)
     rules = rules_without(context.without, NORMALISE)
     normal, fired = normalise(cut, rules, fixed=cut[len(roots) :])
-    known = wishes(context, marked, normal)
-    normal = normal[: len(roots)]
-    limits: list[int | None] = [context.memory_limit]
-    if context.memory_limit is not None:
-        limits += [size for size in _smaller_limits(normal) if size < context.memory_limit]
-    for limit in limits:
-        planned = _planned(roots, normal, fired, replace(known, memory_limit=limit))
-        if planned is None:
-            break
-        if context.memory_limit is None or planned.prediction.peak_bytes_per_site <= context.memory_limit:
-            return planned
-    if _planned(roots, normal, fired, replace(known, memory_limit=None)) is None:
-        raise _no_plan(context)
-    raise _too_large(roots, normal, fired, known)
+    return _Query(roots, normal[: len(roots)], fired, wishes(context, marked, normal))
 
 
-def _smaller_limits(roots: tuple[Expr, ...]) -> list[int]:
-    """What one operator may use, less and less; whatever the limit, so that errors name one that works."""
-    whole = 2 * sum(n_bytes(op.type) for op in operator_graph(*roots).values())
-    return [round(whole * _SHRINK**n) for n in range(_N_LIMITS)]
+@dataclass(frozen=True)
+class _Query:
+    """A query after the rules that always help, and its plans by what one operator may hold.
+
+    Attributes:
+        written: the expressions as the user wrote them.
+        roots: the expressions to plan.
+        fired: the rules that fired.
+        context: what is known and wished of these expressions.
+        plans: the plans made so far; None where no operators are as small.
+    """
+
+    written: tuple[Expr, ...]
+    roots: tuple[Expr, ...]
+    fired: tuple[Fired, ...]
+    context: Context
+    plans: dict[int | None, Planned | None] = field(default_factory=dict)
+
+    def planned(self, most: int | None) -> Planned | None:
+        """The cheapest plan whose operators hold no more than so many bytes each."""
+        if most not in self.plans:
+            context = replace(self.context, memory_limit=most)
+            self.plans[most] = _planned(self.written, self.roots, self.fired, context)
+        return self.plans[most]
+
+    def fitting(self, limit: int | None) -> Planned | None:
+        """The first plan whose stages hold no more than a limit, of plans of smaller and smaller operators."""
+        for planned in self.smaller(limit):
+            if limit is None or planned.prediction.peak_bytes_per_site <= limit:
+                return _claimed(planned, limit, self.plans[None])
+        return None
+
+    def smaller(self, limit: int | None) -> Iterator[Planned]:
+        """The cheapest plan of all, then plans of operators that fit a limit, smaller from plan to plan.
+
+        A plan stays the cheapest until its own largest operator is not allowed, so that no plan is left out
+        between two of the first; those after them are taken in larger steps.
+        """
+        most: int | None = None
+        for n in count():
+            planned = self.planned(most)
+            if planned is None:
+                return
+            yield planned
+            step = 1.0 if n < _N_SINGLE else _SHRINK
+            most = min(round(_largest(planned) * step) - 1, sys.maxsize if limit is None else limit)
 
 
-def _too_large(
-    roots: tuple[Expr, ...], normal: tuple[Expr, ...], fired: tuple[Fired, ...], known: Context
-) -> MemoryLimitError:
+def _largest(planned: Planned) -> int:
+    """Bytes that the largest operator of a plan holds at one site."""
+    chosen = planned.assignment.chosen
+    return max(working_set(op, chosen[digest]) for digest, op in planned.assignment.operators.items())
+
+
+def _claimed(planned: Planned, limit: int | None, cheapest: Planned | None) -> Planned:
+    """A plan that fits, which is the cheapest of those that fit if no other was forbidden for less.
+
+    Larger operators than the limit cannot fit. Where operators had to be smaller still, to make some stage
+    smaller, another plan may do that for less: then the plan is bounded, unless it costs what the cheapest does.
+    """
+    most, assignment = planned.form.context.memory_limit, planned.assignment
+    proved = most is None or (most == limit and _holds_its_size(assignment))
+    if cheapest is not None and assignment.seconds <= cheapest.assignment.seconds:
+        proved = True
+    claimed = replace(assignment, is_optimal=assignment.is_optimal and proved)
+    fits = limit is not None and (most is not None or _largest(planned) <= limit)
+    context = replace(planned.form.context, memory_limit=limit if fits else None)
+    return replace(planned, form=replace(planned.form, assignment=claimed, context=context))
+
+
+def _holds_its_size(assignment: Assignment) -> bool:
+    """Claims that stages hold all that their operators are said to hold: no operand twice, no map of a map."""
+    maps = (ReKey, Transform)
+    for operator in assignment.operators.values():
+        children = [child.digest for child in operator.children]
+        if len(set(children)) < len(children):
+            return False
+        if isinstance(operator.expr, maps) and isinstance(operator.expr.child, maps):
+            return False
+    return True
+
+
+def _too_large(query: _Query) -> MemoryLimitError:
     """The error that names the smallest limit known to work."""
-    needed = []
-    for limit in _smaller_limits(normal):
-        planned = _planned(roots, normal, fired, replace(known, memory_limit=limit))
-        if planned is None:
-            break
-        needed.append(planned.prediction.peak_bytes_per_site)
+    limit = query.context.memory_limit or 0
+    tried = sorted({planned.prediction.peak_bytes_per_site for planned in query.smaller(None)})
+    works = next(size for size in tried if query.fitting(size) is not None)
     return MemoryLimitError(
-        f"no plan fits: the smallest tried needs {readable('bytes', min(needed))} on one site, the limit is "
-        f"{readable('bytes', known.memory_limit or 0)}; memory_limit={min(needed)} would do"
+        f"no plan fits: the smallest tried needs {readable('bytes', works)} on one site, the limit is "
+        f"{readable('bytes', limit)}; memory_limit={works} would do"
     )
 
 

@@ -73,8 +73,6 @@ class Context:
         hints: what the user asks of operators, and not the cost.
         tolerance: rounding that rules may add, as a part of the largest product: multiplying sums out does.
         open: ids of sources whose tile sizes may be chosen, because the results are wanted as whole tensors.
-        spread: sources lie evenly spread before the query begins, wherever that is best, and copies of them
-            have to be sent.
     """
 
     n_sites: int = 1
@@ -87,7 +85,6 @@ class Context:
     hints: tuple[Hint, ...] = ()
     tolerance: float = 0.0
     open: frozenset[str] = frozenset()
-    spread: bool = False
 
 
 def settled(type_: RelType, placement: Placement) -> Placement:

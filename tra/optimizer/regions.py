@@ -101,7 +101,7 @@ def _region(node: Expr, network: Network, context: Context) -> Region:
             found = {folded.digest: Option(FOLD, order_text(network, network.tree), folded)}
     complete, note = _add_orders(found, node, network, context)
     options = [replace(o, work=_work(o.expr, ends, context.model)) for o in found.values()]
-    made = expanded(network, node.type) if EXPAND not in context.without else None
+    made = expanded(network, node.type, context.model) if EXPAND not in context.without else None
     if made is not None:
         option = Option(EXPAND, "multiplied out", made, _work(made, ends, context.model))
         lost, least = rounding(network), min(o.work for o in options)
@@ -119,7 +119,7 @@ def _add_orders(found: dict[str, Option], node: Expr, network: Network, context:
     """Adds the orders worth planning; says whether these are all, and if not, why."""
     if ORDER in context.without:
         return True, ""
-    ranked, complete = ranked_trees(network, context.model.flop_rate, context.model.memory_bandwidth)
+    ranked, complete = ranked_trees(network, context.model)
     for tree in (r.tree for r in ranked):
         made = write_network(network, tree, node.type)
         if made is not None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
+from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError
 from tra.optimizer.build import build
-from tra.optimizer.compile_table import joined_placement, moved_placement, partitioned
+from tra.optimizer.compile_table import START, default_choice
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import Placement, on_mesh, replicated
 from tra.optimizer.plan import Plan, plan_order
 from tra.optimizer.planner import Planned
-from tra.optimizer.pricing import Context, Hint, settled
+from tra.optimizer.pricing import Context, Hint
 from tra.optimizer.regions import exchanged
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, RuleClass, class_of, rules_without
 from tra.optimizer.rules.rewriting import rewrites
@@ -26,7 +25,6 @@ from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import Choice
 from tra.optimizer.tile_choice import with_chosen_tiles
 
-START = "compile table"
 _CONTRACT = "aggregate_join_contract"
 
 
@@ -138,7 +136,7 @@ class _Replay:
                 chosen[part.digest] = (
                     self.assignment.chosen[part.digest]
                     if is_done
-                    else _default(part, have, mesh, self.context)
+                    else default_choice(part, have, mesh, self.context.placed)
                 )
         results = (self.roots if roots is None else roots)[: len(self.roots)]
         wanted = {
@@ -151,34 +149,3 @@ class _Replay:
 
 def _nodes(operator: Operator) -> list[Operator]:
     return [operator] if operator.join is None else [Operator(operator.join), Operator(operator.expr)]
-
-
-def _default(
-    operator: Operator, have: Sequence[Placement], mesh: tuple[int, ...], context: Context
-) -> Choice:
-    """The compile table's way to run one node, as a choice: where operands must be, where the result is."""
-    need: tuple[Placement | None, ...]
-    match operator.expr:
-        case Source(id=id_, type=type_):
-            placed = context.placed.get(id_)
-            need, gives = (), on_mesh(placed, mesh) if placed is not None else partitioned(type_, mesh)
-        case Generated(type=type_):
-            need, gives = (), partitioned(type_, mesh)
-        case Aggregate(child=child, by=by):
-            gives = partitioned(child.type, mesh, by)
-            need = (gives,)
-        case Concat(child=child, key=key):
-            gives = partitioned(child.type, mesh, tuple(n for n in child.type.names if n != key))
-            need = (gives,)
-        case Join(right=right):
-            as_it_lies = settled(right.type, have[1])
-            need, gives = (replicated(mesh), as_it_lies), joined_placement(operator, as_it_lies)
-        case Stack(operands=operands):
-            gives = partitioned(operands[0].type, mesh)
-            need = (gives,) * len(operands)
-        case Retile(operands=operands, type=type_):
-            need, gives = (None,) * len(operands), partitioned(type_, mesh)
-        case node:
-            as_it_lies = settled(node.children[0].type, have[0])
-            need, gives = (as_it_lies,), moved_placement(operator, as_it_lies)
-    return Choice((), need, gives, START, 1.0)

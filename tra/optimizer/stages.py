@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-import networkx as nx
-
 from tra.optimizer.exchange import Piece, pieces
 from tra.optimizer.placement import Ranges, box_of, n_sites
 from tra.optimizer.plan import Broadcast, Make, Plan, Repartition, Scan, Shuffle, is_exchange, plan_order
@@ -191,6 +189,8 @@ def cut_stages(roots: tuple[Plan, ...], given: Collection[str] = ()) -> tuple[St
         >>> len(cut_stages(compile_default((product(),), (2,))))
         3
     """
+    import networkx as nx  # it takes longer to load than a query to write
+
     order = [node for node in plan_order(*roots) if node.digest not in given]
     depth = _depths(order, {root.digest for root in roots})
     graph: nx.Graph[str] = nx.Graph()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
+from tra.algebra.counted import counted
 from tra.algebra.nodes import Cut, Expr, Window
 from tra.algebra.operators import concat, stack, tile
 from tra.algebra.relation import Relation
@@ -20,7 +21,7 @@ from tra.sql import syntax as s
 from tra.sql.generated_form import bind_generated
 from tra.sql.index_form import bind_let
 from tra.sql.problems import Problem
-from tra.sql.scope import Scope, at, counted
+from tra.sql.scope import Scope, at
 from tra.sql.select_form import bind_rekey, bind_select
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tra.algebra.arithmetic import binary, cast, unary
+from tra.algebra.counted import counted
 from tra.algebra.kernel import Kernel, bind_literal, kernel
 from tra.algebra.labelled import Labelled, elementwise, merged_order, renamed_keys, transposed
 from tra.algebra.live import hole_text, is_dense
@@ -16,7 +17,7 @@ from tra.sql import syntax as s
 from tra.sql.kernel_form import find_kernel
 from tra.sql.number_form import evaluated
 from tra.sql.problems import Problem
-from tra.sql.scope import Number, at, counted
+from tra.sql.scope import Number, at
 
 Value: TypeAlias = Labelled | Number
 

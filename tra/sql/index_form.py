@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from tra.algebra.counted import counted
 from tra.algebra.kernel import kernel, kernel_names
 from tra.algebra.key_function import Var
 from tra.algebra.labelled import Labelled, labelled, renamed_keys, transposed
@@ -23,7 +24,7 @@ from tra.sql.kernel_form import check_function
 from tra.sql.number_form import folded
 from tra.sql.problems import Problem
 from tra.sql.reduction_form import FUNCTIONS, KEEPING, along_index, is_reduction, reduced
-from tra.sql.scope import Number, Scope, at, counted
+from tra.sql.scope import Number, Scope, at
 
 Result: TypeAlias = Relation | Number
 _OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow",

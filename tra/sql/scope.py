@@ -45,16 +45,6 @@ def at(span: s.Span, schema: s.Span | None = None, hint: str | None = None) -> I
         raise Problem(where, str(error), hint) from error
 
 
-def counted(n: int, what: str, plural: str | None = None) -> str:
-    """A number of things.
-
-    Example:
-        >>> counted(1, "index", "indices"), counted(2, "index", "indices"), counted(0, "size")
-        ('1 index', '2 indices', '0 sizes')
-    """
-    return f"{n} {what if n == 1 else plural or what + 's'}"
-
-
 def unknown(what: str, name: s.Name, there: Iterable[str]) -> Problem:
     """The problem that a name is not known, with a near one and what there is.
 

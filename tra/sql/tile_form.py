@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tra.algebra.counted import counted
 from tra.algebra.kernel import Kernel
 from tra.algebra.nodes import Expr
 from tra.algebra.operators import join, joined_names, transform
@@ -9,7 +10,7 @@ from tra.errors import TraError
 from tra.sql import syntax as s
 from tra.sql.kernel_form import aggregation, find_kernel, with_literals
 from tra.sql.problems import Problem
-from tra.sql.scope import at, counted
+from tra.sql.scope import at
 from tra.sql.tables import Equation, Part, Tables
 
 

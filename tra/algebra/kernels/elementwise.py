@@ -78,6 +78,7 @@ _fixed(
     "identity", UNARY, _identity, 0.0,
     linear=_FIRST, zero_preserving=True, monotone=True, contraction=True, coefficients=(1.0,),
 )  # fmt: skip
+_fixed("stop_gradient", UNARY, _identity, 0.0, linear=_FIRST, zero_preserving=True, monotone=True)
 
 _fixed("add", BINARY, np.add, 1.0, identity=0.0, coefficients=(1.0, 1.0), **_FOLD, **_ORDERED)
 _fixed("sub", BINARY, np.subtract, 1.0, zero_preserving=True, coefficients=(1.0, -1.0))

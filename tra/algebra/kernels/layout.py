@@ -10,7 +10,7 @@ from tra.algebra.kernel import Kernel, Laws, make_kernel, register
 from tra.algebra.types import Tile
 from tra.errors import KernelError
 
-_LAWS = Laws(linear=frozenset([0]), zero_preserving=True)
+_LAWS = Laws(linear=frozenset([0]), zero_preserving=True, reshapes=True)
 _PICKS = Laws(linear=frozenset([0]), zero_preserving=True, contraction=True)
 
 
@@ -63,6 +63,20 @@ def _squeeze(axis: int = -1) -> Kernel:
     )  # fmt: skip
 
 
+def _embed(spec: str) -> Kernel:
+    """Puts a tile on a diagonal of zeros: ``embed(spec="a->aa")`` is what `diag` takes back."""
+    own, _, repeated = spec.partition("->")
+
+    def function(x: Tile) -> Tile:
+        size = dict(zip(own, x.shape[x.ndim - len(own) :], strict=True))
+        out = np.zeros(x.shape[: x.ndim - len(own)] + tuple(size[c] for c in repeated), dtype=x.dtype)
+        np.einsum(f"...{repeated}->...{own}", out)[...] = x
+        return out
+
+    signature = f"({','.join(own)})->({','.join(repeated)})"
+    return make_kernel("embed", signature, function, params={"spec": spec}, laws=_LAWS, flops=lambda dims: 0.0)
+
+
 _DIAG = make_kernel(
     "diag", "(n,n)->(n)", lambda x: np.einsum("...aa->...a", x), laws=_PICKS, flops=lambda dims: 0.0
 )
@@ -71,3 +85,4 @@ register("transpose", _transpose)
 register("expand_dims", _expand_dims)
 register("squeeze", _squeeze)
 register("diag", lambda: _DIAG)
+register("embed", _embed)

@@ -75,6 +75,7 @@ def _fixed(name: str, function: TileFunction, signature: str, laws: Laws) -> Non
 _fixed("pair", _pair, "(),()->()", Laws(elementwise=True, zero_preserving=True))
 _fixed("value_of", lambda x: x["value"].copy(), "()->()", Laws(elementwise=True, zero_preserving=True))
 _fixed("index_of", lambda x: x["index"].astype(np.int64), "()->()", Laws(elementwise=True))
+_fixed("second_of", lambda x: x["index"].copy(), "()->()", Laws(elementwise=True, zero_preserving=True))
 _fixed("choose", lambda c, x: np.where(c, x["value"], x["index"]), "(),()->()", Laws(elementwise=True))
 _fixed("arg_min", _arg(False), "(),()->()", _ARG_LAWS)
 _fixed("arg_max", _arg(True), "(),()->()", _ARG_LAWS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tra.errors import CatalogError, near_name
 
 SUFFIXES = (".tra", ".npy", ".npz", ".parquet", ".zarr")
+_WITHOUT_TILES = (".npy", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,16 @@ def locate(path: str | os.PathLike[str] | Location, base: Path | None = None) ->
         )
     full = os.path.abspath((base or Path()) / file)  # noqa: PTH100 - not resolve(): links stay as users wrote them
     return Location(full, file.suffix, member.removesuffix(".npy"))
+
+
+def leaves_tiles(path: str | os.PathLike[str] | Location) -> bool:
+    """Claims that a file shows what tiles it was written in: arrays of NumPy do not.
+
+    Example:
+        >>> leaves_tiles("A.tra"), leaves_tiles("A.npy")
+        (True, False)
+
+    Raises:
+        CatalogError: it is no path, or the suffix is not one of the formats.
+    """
+    return locate(path).suffix not in _WITHOUT_TILES

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tra.algebra.arguments import given_name, key_names
 from tra.algebra.nodes import Source
 from tra.algebra.sources import TileSource, tensor_type
 from tra.algebra.types import Key, RelType
@@ -53,8 +54,9 @@ def open_source(
 
     Raises:
         CatalogError: the file is not there, of no known format, or damaged.
-        SchemaError: `keys` or `tile` do not fit what is stored.
+        SchemaError: `keys` or `tile` do not fit what is stored, or the name is none.
     """
+    given_name(name)
     location = locate(path, base)
     if location.suffix == ".tra" and Path(location.path).is_file():
         raise CatalogError(
@@ -80,6 +82,7 @@ def _as_asked(stored: RelType, keys: Sequence[str] | None, tile: Sizes | None, l
         )
     if keys is None:
         return stored
+    keys = key_names(keys)
     if len(keys) != len(stored.keys):
         raise SchemaError(
             f"{location} is stored as {stored}, with {len(stored.keys)} keys; "

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location, locate
 from tra.backends.storage.numpy_files import NpyWriter, NpzWriter
-from tra.backends.storage.parquet import ParquetWriter
-from tra.backends.storage.relation_writer import RelationWriter
 from tra.backends.storage.writer import TileWriter
 from tra.backends.storage.zarr_array import ZarrWriter
 
-WRITERS: dict[str, type[TileWriter]] = {
-    ".tra": RelationWriter,
-    ".parquet": ParquetWriter,
+
+def _relation_writer(location: Location, type_: RelType) -> TileWriter:
+    from tra.backends.storage.relation_writer import RelationWriter  # PyArrow takes a while to load
+
+    return RelationWriter(location, type_)
+
+
+def _parquet_writer(location: Location, type_: RelType) -> TileWriter:
+    from tra.backends.storage.parquet import ParquetWriter  # PyArrow takes a while to load
+
+    return ParquetWriter(location, type_)
+
+
+WRITERS: dict[str, Callable[[Location, RelType], TileWriter]] = {
+    ".tra": _relation_writer,
+    ".parquet": _parquet_writer,
     ".npy": NpyWriter,
     ".npz": NpzWriter,
     ".zarr": ZarrWriter,

@@ -18,13 +18,24 @@ from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
 from tra.backends.storage.open_files import opened
-from tra.backends.storage.parquet import ParquetReader
-from tra.backends.storage.relation_reader import RelationReader
 from tra.backends.storage.zarr_array import open_zarr
 
+
+def _open_relation(location: Location) -> Any:
+    from tra.backends.storage.relation_reader import RelationReader  # PyArrow takes a while to load
+
+    return RelationReader(location)
+
+
+def _open_parquet(location: Location) -> Any:
+    from tra.backends.storage.parquet import ParquetReader  # PyArrow takes a while to load
+
+    return ParquetReader(location)
+
+
 OPENERS: dict[str, Callable[[Location], Any]] = {
-    ".tra": RelationReader,
-    ".parquet": ParquetReader,
+    ".tra": _open_relation,
+    ".parquet": _open_parquet,
     ".npy": open_npy,
     ".npz": open_npz,
     ".zarr": open_zarr,

@@ -15,8 +15,9 @@ from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError, near_name
 from tra.optimizer.plan import Plan, plan_order
 from tra.optimizer.rules import absent, aggregates, constants, exchanges, expressions, filters, kernels, plans
+from tra.optimizer.rules.priced import FORMS, STRATEGIES
 from tra.optimizer.rules.rewriting import N, Rewrite, rewrites, with_children
-from tra.optimizer.rules.rule import Alternative, Rule, RuleClass
+from tra.optimizer.rules.rule import PricedRule, Rule, RuleClass
 
 
 @dataclass(frozen=True)
@@ -81,30 +82,7 @@ CLEAN_UP: tuple[Rule, ...] = (
     Rule(plans.aggregate_join_contract, "structural", absorbs=True),
     Rule(kernels.join_map_fuse, "structural", absorbs=True),
 )
-FORMS = (
-    Alternative("layout_contraction_fold", "distribute"),
-    Alternative("contraction_reassociate", "distribute"),
-    Alternative("sum_product_expand", "distribute"),
-)
-STRATEGIES = (
-    Alternative("one site", "structural"),
-    Alternative("stored", "structural"),
-    Alternative("split", "structural"),
-    Alternative("copy everywhere", "structural"),
-    Alternative("compute everywhere", "structural"),
-    Alternative("in place", "structural"),
-    Alternative("keep parts", "distribute"),
-    Alternative("broadcast left", "structural"),
-    Alternative("broadcast right", "structural"),
-    Alternative("co-partition", "structural"),
-    Alternative("2-D split", "structural"),
-    Alternative("replicate (3-D)", "structural"),
-    Alternative("replicate (mixed split)", "structural"),
-    Alternative("aggregate in place", "structural"),
-    Alternative("aggregate before shuffle", "regroup"),
-    Alternative("repartition", "structural"),
-)
-AnyRule: TypeAlias = Rule | Alternative
+AnyRule: TypeAlias = Rule | PricedRule
 R = TypeVar("R", bound=AnyRule)
 RULES: tuple[AnyRule, ...] = (*NORMALISE, *FORMS, *STRATEGIES, *CLEAN_UP)
 _CLASSES: dict[str, RuleClass] = {rule.name: rule.rule_class for rule in RULES}
@@ -127,8 +105,20 @@ def class_of(name: str) -> RuleClass:
     Example:
         >>> class_of("map_map_fuse"), class_of("co-partition, aggregate before shuffle")
         ('structural', 'regroup')
+
+    Raises:
+        PlanError: there is no rule of that name.
     """
-    return max((_CLASSES.get(part, "structural") for part in rules_named(name)), key=_ORDER.index)
+    for part in rules_named(name):
+        _check_known(part)
+    return max((_CLASSES[part] for part in rules_named(name)), key=_ORDER.index)
+
+
+def _check_known(name: str) -> None:
+    if name not in _CLASSES:
+        raise PlanError(
+            f"there is no rule {name!r}{near_name(name, _CLASSES)}; rules are {', '.join(_CLASSES)}"
+        )
 
 
 @overload
@@ -146,10 +136,7 @@ def rules_without(names: Sequence[str], rules: Sequence[AnyRule] = RULES) -> tup
         PlanError: there is no rule of that name.
     """
     for name in names:
-        if name not in _CLASSES:
-            raise PlanError(
-                f"there is no rule {name!r}{near_name(name, _CLASSES)}; rules are {', '.join(_CLASSES)}"
-            )
+        _check_known(name)
     return tuple(rule for rule in rules if rule.name not in names)
 
 
@@ -200,6 +187,6 @@ def _last(roots: tuple[N, ...], steps: Iterator[Rewrite[N]]) -> tuple[tuple[N, .
 
 
 __all__ = [
-    "CLEAN_UP", "FORMS", "NORMALISE", "RULES", "STRATEGIES", "Alternative", "Fired", "Rule", "RuleClass",
+    "CLEAN_UP", "FORMS", "NORMALISE", "RULES", "STRATEGIES", "Fired", "PricedRule", "Rule", "RuleClass",
     "class_of", "clean_up", "normalise", "rules_named", "rules_without", "with_children",
 ]  # fmt: skip

@@ -1,0 +1,150 @@
+"""Adjoints: how much the loss changes with each element of a relation.
+
+An adjoint is kept as small as it comes. It may lack keys of its relation, or have an axis of length one where
+the relation has more: then it is the same along them; a single number is the same everywhere. Where it has no
+tile it is zero. So the adjoint of a sum costs nothing, and a product of matrices is differentiated into two.
+What needs every tile asks for it: `lift`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+import numpy as np
+
+from tra.algebra.kernel import kernel
+from tra.algebra.kernels.contraction import einsum_kernel
+from tra.algebra.labels import LETTERS
+from tra.algebra.live import is_dense
+from tra.algebra.nodes import Constant, Expr
+from tra.algebra.operators import aggregate, generated, stack, transform
+from tra.algebra.tilewise import Value, is_number, natural_join
+from tra.algebra.type_rules import aggregate_type
+from tra.algebra.types import AtMost, Axis, RelType
+from tra.algebra.whole_tensor import fresh_name, reorder
+
+
+def lift(value: Value, type_: RelType) -> Expr:
+    """The adjoint with the keys and axes of its relation, and no tile where the relation has none.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 3] * 2, tile=2).expr
+        >>> row = tra.from_array([1.0] * 3, "j", tile=2).expr
+        >>> lift(row, A.type).type == A.type, lift(2.0, A.type).type == A.type
+        (True, True)
+    """
+    if is_number(value):
+        return generated(replace(type_, dtype=np.result_type(type_.dtype, value)), Constant(value))
+    if _is_lifted(value.type, type_):
+        return reorder(value, type_.names)
+    keys = generated(replace(type_, dtype=np.dtype(np.float64)), Constant(0.0))
+    return natural_join(keys, value, "right")
+
+
+def _is_lifted(found: RelType, wanted: RelType) -> bool:
+    if set(found.keys) != set(wanted.keys) or found.axes != wanted.axes:
+        return False
+    same = found.keys == wanted.keys and found.live == wanted.live and not isinstance(found.live, AtMost)
+    return same or is_dense(wanted)
+
+
+def expand(value: Value, type_: RelType) -> Expr:
+    """The adjoint with its axes at full length, and the keys that cut them.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_tiles({(n, i): [1.0, 2.0] for n in (0, 1) for i in (0, 1)}, ("n", "i"), axes=None)
+        >>> str(expand(1.0, A.expr.type).type)
+        '[] of 2 float64'
+    """
+    if not is_number(value) and value.type.axes == type_.axes:
+        return value
+    has = () if is_number(value) else value.type.names
+    names = [name for name in type_.names if name in has or name in type_.linked]
+    return lift(value, aggregate_type(type_, names, kernel("add")))
+
+
+def fill(value: Expr, type_: RelType) -> Expr:
+    """A lifted adjoint with zeros at live keys of its relation where it has no tile.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_tiles({0: [1.0], 2: [3.0]}, "i").expr
+        >>> first = tra.algebra.operators.filter_keys(A, lambda i: i == 0)
+        >>> fill(first, A.type).type.live == A.type.live
+        True
+    """
+    known = not isinstance(type_.live, AtMost)
+    if known and (value.type.live == type_.live or (is_dense(value.type) and is_dense(type_))):
+        return value
+    zeros = generated(replace(type_, dtype=value.type.dtype), Constant(0))
+    key = fresh_name("side", type_.names)
+    return aggregate(stack([zeros, value], key), type_.names, "add")
+
+
+def merge(values: Sequence[Value], type_: RelType) -> Value:
+    """The sum of adjoints of one relation.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 3] * 2, tile=2).expr
+        >>> merge([1.0, 2.0], A.type), str(merge([A, 1.0], A.type).type)
+        (3.0, '[i:1, j:2] of 2×2/3 float64')
+    """
+    number = sum(value for value in values if is_number(value))
+    exprs = [value for value in values if not is_number(value)]
+    if not exprs:
+        return number
+    if number:
+        exprs.append(lift(number, type_))
+    if len(exprs) == 1:
+        return exprs[0]
+    if is_dense(type_) and all(is_dense(expr.type) for expr in exprs):
+        return reduce(lambda a, b: natural_join(a, b, "add"), exprs)
+    return _stacked([lift(expr, type_) for expr in exprs], type_)
+
+
+def _stacked(lifted: Sequence[Expr], type_: RelType) -> Expr:
+    dtype = np.result_type(*(expr.type.dtype for expr in lifted))
+    same = [e if e.type.dtype == dtype else transform(e, "cast", dtype=str(dtype)) for e in lifted]
+    return aggregate(stack(same, fresh_name("side", type_.names)), type_.names, "add")
+
+
+def reduced(value: Expr, type_: RelType) -> Expr:
+    """Σ over what an operand was broadcast along: axes before its own, axes of extent one, keys it lacks.
+
+    Args:
+        value: the operand's adjoint at each key and axis of the result.
+        type_: the operand, its keys named as in the result.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 3] * 2, tile=2).expr
+        >>> str(reduced(A, tra.from_array([1.0] * 3, "j", tile=2).expr.type).type)
+        '[j:2] of 2/3 float64'
+    """
+    rank, extra = len(type_.axes), len(value.type.axes) - len(type_.axes)
+    ones = [
+        p for p, axis in enumerate(type_.axes) if is_one(axis) and not is_one(value.type.axes[p + extra])
+    ]
+    if extra > 0 or ones:
+        letters = LETTERS[: rank + extra]
+        kept = "".join(c for p, c in enumerate(letters) if p >= extra and p - extra not in ones)
+        value = transform(value, einsum_kernel(f"{letters}->{kept}"))
+    for n, place in enumerate(ones, start=rank - len(ones) + 1):
+        value = transform(value, "expand_dims", axis=place - n)
+    names = [name for name in value.type.names if name in type_.names]
+    return value if len(names) == len(value.type.names) else aggregate(value, names, "add")
+
+
+def is_one(axis: Axis) -> bool:
+    """Claims that an axis has one element in all, so that it broadcasts.
+
+    Example:
+        >>> is_one(Axis(1, (), 1)), is_one(Axis(1, (("i", 1),), 4))
+        (True, False)
+    """
+    return axis.size == 1 and axis.extent == 1

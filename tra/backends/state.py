@@ -1,0 +1,152 @@
+"""State: named relations that live on the backend, and are replaced by newer versions of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tra.algebra.nodes import Source
+from tra.algebra.relation import Relation
+from tra.algebra.sources import source_id
+from tra.algebra.types import Tile, TileKey
+from tra.backends.assemble import assemble_array
+from tra.backends.backend import Backend, Run, Share, StoredSource, result_tiles
+from tra.backends.plans import Plans
+from tra.backends.rehome import rehome
+from tra.errors import CatalogError, PlanError, near_name
+from tra.optimizer.placement import ALL, Placement, Role, Split, widest_key
+from tra.optimizer.plan import Plan
+from tra.optimizer.planner import Planned
+
+REHOMED_EVERY = 16  # versions: until then a cluster remembers the tasks that made the ones before
+
+
+class StateSource(StoredSource):
+    """A stored relation whose tiles are replaced by those of a newer version of the same type and placement.
+
+    Attributes:
+        name: what messages call it.
+    """
+
+    def __init__(self, backend: Backend, root: Plan, shares: Sequence[Share], name: str) -> None:
+        super().__init__(backend, root, shares)
+        self.name = name
+
+    def replace(self, shares: Sequence[Share]) -> None:
+        """Takes the shares of a newer version; those of the old one are released."""
+        new, old = tuple(shares), self._open()
+        self.shares = new
+        kept = {id(share.held) for share in new}
+        self.backend.release([share for share in old if id(share.held) not in kept])
+
+    def _open(self) -> tuple[Share, ...]:
+        if self.shares is None:
+            raise PlanError(f"{self.name} has no value here any more: it was replaced by one of another kind")
+        return self.shares
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A backend with the plans made for it: what state and training need of a session."""
+
+    backend: Backend
+    plans: Plans
+
+    def run(self, relation: Relation, placement: Placement | None, whole: bool = False) -> tuple[Planned, Run]:
+        """Runs one query, whose result ends in a placement where one is given."""
+        targets = {relation.expr.digest: placement} if placement is not None else {}
+        planned = self.plans.plan((relation,), relation.sources, targets, whole)
+        return planned, self.backend.run(planned.program, relation.sources, measure=False)
+
+    def tiles(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
+        """The tiles of a result, one by one."""
+        planned, run = self.run(relation, None)
+        yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
+
+    def array(self, relation: Relation) -> Tile:
+        """The whole tensor of a result."""
+        planned, run = self.run(relation, None, whole=True)
+        root = planned.program.roots[0]
+        return assemble_array(root.type, result_tiles(self.backend, root, run.shares[0]))
+
+    def stored(self, relation: Relation, placement: Placement, name: str) -> StateSource:
+        """A result as state of its own, which shares nothing with what it was made of."""
+        planned, run = self.run(relation, placement)
+        shares = [self.backend.hold(share) for share in run.shares[0]]
+        return StateSource(self.backend, planned.program.roots[0], rehome(self.backend, [shares])[0], name)
+
+
+def home(relation: Relation, n_sites: int) -> Placement:
+    """Where a relation lies by itself: split by its key of largest frontier.
+
+    Example:
+        >>> import tra
+        >>> str(home(tra.from_array([[1.0], [2.0]], tile=1), 2))
+        'split(i) on 2'
+    """
+    name = widest_key(relation.expr.type)
+    role: Role = ALL if name is None else Split(name)
+    return Placement((n_sites,), (role,)) if n_sites > 1 else Placement((), ())
+
+
+class State(Mapping[str, Relation]):
+    """The named relations of a session.
+
+    A name stays the same source when it is assigned a relation of the same type, so that a query over it is
+    planned once, however often the value is replaced.
+
+    Example:
+        >>> import tra
+        >>> with tra.connect("local", threads=1) as session:
+        ...     session.assign(W=tra.from_array([1.0, 2.0]))
+        ...     for _ in range(3):
+        ...         session.assign(W=session.state["W"] * 2)
+        ...     session.state["W"].compute()
+        array([ 8., 16.])
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._held: dict[str, tuple[Source, StateSource]] = {}
+        self._n_versions = 0
+
+    def __getitem__(self, name: str) -> Relation:
+        if name not in self._held:
+            raise CatalogError(f"there is no state {name!r}{near_name(name, self._held)}")
+        node, stored = self._held[name]
+        return Relation(node, {node.id: stored})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __repr__(self) -> str:
+        return "State(" + ", ".join(f"{name}{node.type}" for name, (node, _) in self._held.items()) + ")"
+
+    def assign(self, values: Mapping[str, Any]) -> None:
+        """Replaces values by name; all of them are computed from the values before."""
+        made = {name: self._made(name, Relation._of(value)) for name, value in values.items()}
+        for name, (node, stored) in made.items():
+            if name in self._held and self._held[name][0] == node:
+                self._held[name][1].replace(stored._open())
+            else:
+                self.drop([name])
+                self._held[name] = node, stored
+
+    def _made(self, name: str, relation: Relation) -> tuple[Source, StateSource]:
+        """The new value, and the node that stands for it: the one there is where types agree."""
+        type_ = relation.expr.type
+        if name in self._held and self._held[name][0].type == type_:
+            node, old = self._held[name]
+            return node, self._runner.stored(relation, old.root.placement, name)
+        node = Source(type_, source_id("state"), "0", name)
+        return node, self._runner.stored(relation, home(relation, self._runner.backend.n_sites), name)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forgets values."""
+        for name in names:
+            if name in self._held:
+                self._held.pop(name)[1].release()
