@@ -18,17 +18,17 @@ from typing import Any
 
 from benchmarks import plotting
 from benchmarks.page import Settings, image, paragraph, table, write_csv
-from benchmarks.spread_sources import SpreadSources
 from tra.algebra.nodes import Expr, Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
-from tra.optimizer.pricing import Context, Hint
+from tra.optimizer.hint import Hint
 from tra.optimizer.search import search
 
 SITES = 8
 N_TILES = 64  # along each key: cut evenly by every mesh of 8 sites
-MODELS = {"paper": SpreadSources(paper=True), "seconds": SpreadSources()}
+MODELS = {"paper": CostModel(paper=True), "seconds": CostModel()}
 UNITS = {"paper": "elements sent", "seconds": "seconds"}
 STRATEGIES = {
     "broadcast left": "broadcast left",
@@ -114,7 +114,7 @@ def product(shape: Shape) -> Expr:
 def chosen(shape: Shape, model: CostModel) -> tuple[str, float]:
     """The planner's choice for a shape, and its cost."""
     root = product(shape)
-    found = search((root,), Context(n_sites=SITES, model=model))
+    found = search((root,), Context(n_sites=SITES, model=model, spread=True))
     assert found is not None
     return family(found.chosen[root.digest].rule), found.seconds
 
@@ -122,7 +122,7 @@ def chosen(shape: Shape, model: CostModel) -> tuple[str, float]:
 def priced(size: int, shape: Shape, model: CostModel) -> Priced:
     """A shape under every strategy."""
     root, costs = product(shape), {}
-    context = Context(n_sites=SITES, model=model)
+    context = Context(n_sites=SITES, model=model, spread=True)
     for strategy in STRATEGIES:
         found = search((root,), replace(context, hints=(Hint(root, strategy),)))
         if found is not None:

@@ -21,19 +21,19 @@ import numpy as np
 
 from benchmarks import plotting
 from benchmarks.page import Settings, image, paragraph, table, write_csv
-from benchmarks.spread_sources import SpreadSources
 from tra.algebra.nodes import Expr, Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
-from tra.optimizer.cost import route
+from tra.optimizer.context import Context
+from tra.optimizer.cost import CostModel, route
 from tra.optimizer.exchange import received
-from tra.optimizer.placement import MAX_IDLE, n_sites
-from tra.optimizer.pricing import Context, settled
+from tra.optimizer.meshes import MAX_IDLE, n_sites
+from tra.optimizer.pricing import settled
 from tra.optimizer.search import Assignment, search
 
 N = 720_720  # rows and columns, of one element per tile: cut evenly by every number to 16
 NEVER = 1e300  # per second: what is not counted
-ELEMENTS = SpreadSources(
+ELEMENTS = CostModel(
     bandwidth=4.0, flop_rate=NEVER, element_rate=NEVER, memory_bandwidth=NEVER, latency=0.0
 )  # seconds are float32 elements at the busiest receiver
 COUNTS = (*range(4, 513), 1024, 2048, 4096)
@@ -92,7 +92,7 @@ def received_each(found: Assignment, root: Expr) -> np.ndarray:
 def plan_product(p: int, n: int = N) -> Found:
     """Plans the product for one number of sites."""
     root = square_product(n)
-    found = search((root,), Context(n_sites=p, model=ELEMENTS))
+    found = search((root,), Context(n_sites=p, model=ELEMENTS, spread=True))
     assert found is not None
     mesh = "×".join(map(str, sorted(found.mesh, reverse=True)))
     bound = 3 * n**2 / p ** (2 / 3) - 3 * n**2 / p

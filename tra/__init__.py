@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any
 from tra import errors
 from tra.algebra import current as _current
 from tra.algebra import kernels as _kernels  # noqa: F401 - registers them
+from tra.algebra import losses, schedules
 from tra.algebra.functions import kernel_function, maximum, minimum
+from tra.algebra.gradient import grad, value_and_grad
 from tra.algebra.kernel import is_registered, kernel_names
 from tra.algebra.kernel import user_kernel as kernel
+from tra.algebra.optimizers import SGD, Adam, AdamW
 from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_tiles, where
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
@@ -32,12 +35,14 @@ from tra.sql.result import Result
 
 if TYPE_CHECKING:
     from tra import testing as testing
+    from tra.workflows.torch_models import from_torch as from_torch
 
     __version__: str
 
 __all__ = [
-    "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect", "einsum", "errors",
-    "from_array", "from_tiles", "kernel", "maximum", "minimum", "open", "sql", "where",
+    "SGD", "Adam", "AdamW", "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect",
+    "einsum", "errors", "from_array", "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum",
+    "open", "schedules", "sql", "value_and_grad", "where",
 ]  # fmt: skip
 
 
@@ -125,6 +130,7 @@ def _version() -> str:
 
 _LOADERS: dict[str, Callable[[], Any]] = {
     "testing": lambda: import_module("tra.testing"),
+    "from_torch": lambda: import_module("tra.workflows.torch_models").from_torch,
     "__version__": _version,
 }
 

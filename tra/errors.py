@@ -36,6 +36,10 @@ class MemoryLimitError(TraError, MemoryError):
     """Every plan exceeds the memory limit; the message names the smallest limit that would do."""
 
 
+class NotFiniteError(TraError, ArithmeticError):
+    """A loss is infinite or no number; the message names the step and the first such operator."""
+
+
 class QueryError(TraError, ValueError):
     """Query text is wrong; the message shows the line with a caret under the span."""
 

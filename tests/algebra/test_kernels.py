@@ -33,6 +33,7 @@ PARAMETERS = {
     "transpose": {"axes": (2, 0, 1)},
     "expand_dims": {"axis": -2},
     "squeeze": {"axis": -2},
+    "embed": {"spec": "ab->aab"},
 }
 OPERANDS = {
     "arg_min": [PAIR],
@@ -41,6 +42,7 @@ OPERANDS = {
     "reduce_arg_max": [PAIR],
     "value_of": [PAIR],
     "index_of": [PAIR],
+    "second_of": [PAIR],
     "choose": [("bool", PAIR)],
     "pair": [("f8", "i8"), ("i4", "i8")],
     "where": [("bool", "f8", "f8"), ("bool", "i4", "f8")],

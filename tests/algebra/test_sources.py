@@ -94,7 +94,7 @@ def test_relations_come_back_from_their_tiles(relation):
         np.testing.assert_array_equal(tile, tiles[key])
 
 
-def testphilox_isphilox():
+def test_philox_is_philox():
     first, second = philox(np.array([0], np.uint64), 0)
     assert (int(first[0]), int(second[0])) == (0x6627E8D5E169C58D, 0xBC57AC4C9B00DBD8)
 

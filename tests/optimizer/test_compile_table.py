@@ -9,7 +9,7 @@ import tra
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.optimizer.compile_table import compile_default
-from tra.optimizer.placement import meshes
+from tra.optimizer.meshes import meshes
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,

@@ -13,20 +13,12 @@ from tra.algebra.live_rules import with_live
 from tra.algebra.sources import tensor_type
 from tra.algebra.types import KeySet
 from tra.algebra.volume import n_bytes, n_elements
+from tra.optimizer.boxes import box_of, holds_part
 from tra.optimizer.cost import route
 from tra.optimizer.exchange import exchange_bytes, paper_elements, pieces, received
-from tra.optimizer.placement import (
-    ALL,
-    SCATTERED,
-    Parts,
-    Placement,
-    Split,
-    box_of,
-    coordinates,
-    holds_part,
-    n_sites,
-    replicated,
-)
+from tra.optimizer.meshes import coordinates, n_sites
+from tra.optimizer.placement import Placement, replicated
+from tra.optimizer.roles import ALL, SCATTERED, Parts, Split
 
 ROLES = [ALL, Split("i"), Split("j")]
 PARTS = Parts(ADD, "k", 3, (0, 3))

@@ -12,13 +12,14 @@ import tra
 from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
 from tra.algebra.sources import tensor_type
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
 from tra.optimizer.factors import price_factors
 from tra.optimizer.forms import best_form
+from tra.optimizer.meshes import meshes
 from tra.optimizer.operators import is_leaf, operator_graph
-from tra.optimizer.placement import meshes
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context, Pricing
+from tra.optimizer.pricing import Pricing
 from tra.optimizer.regions import exchanged, regions
 from tra.optimizer.search import options_of
 from tra.testing import queries

@@ -6,10 +6,10 @@ import pytest
 import tra
 from tra.algebra.nodes import Transform, postorder
 from tra.algebra.relation import Relation
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
 from tra.optimizer.expansion import MAX_PRODUCTS, expanded
 from tra.optimizer.network import read_network
-from tra.optimizer.pricing import Context
 from tra.optimizer.regions import EXPAND, regions
 
 less = tra.kernel("(),()->()", name="less", coefficients=[1, -1])(lambda x, y: x - y)

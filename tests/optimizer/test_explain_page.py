@@ -17,9 +17,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "explain.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 STEPS = {
-    "Scan": "scan", "Make": "make", "Broadcast": "broadcast", "Shuffle": "shuffle", "Repartition": "repartition",
-    "LocalJoin": "join", "LocalContract": "contract", "LocalAggregate": "aggregate", "LocalFilter": "filter",
-    "LocalMap": "map", "LocalTile": "tile", "LocalConcat": "concat", "LocalStack": "stack",
+    "Scan": "scan", "Make": "make", "Broadcast": "broadcast", "Shuffle": "shuffle",
+    "Repartition": "repartition", "LocalJoin": "join", "LocalContract": "contract",
+    "LocalAggregate": "aggregate", "LocalFilter": "filter", "LocalMap": "map", "LocalTile": "tile",
+    "LocalConcat": "concat", "LocalStack": "stack",
 }  # fmt: skip
 
 

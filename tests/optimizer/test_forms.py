@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 import tra
 from tra.algebra.relation import Relation
 from tra.optimizer import forms
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
 from tra.optimizer.forms import best_form, floor, wishes
-from tra.optimizer.placement import Placement, Split
+from tra.optimizer.hint import Hint
+from tra.optimizer.placement import Placement
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context, Hint
 from tra.optimizer.regions import EXPAND, ORDER
+from tra.optimizer.roles import Split
 from tra.optimizer.search import search
 
 FEW = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])

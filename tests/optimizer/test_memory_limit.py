@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import tra
 from tra.errors import MemoryLimitError
+from tra.optimizer.context import Context
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context
 from tra.testing import queries
 
 FEW = settings(

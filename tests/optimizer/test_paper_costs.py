@@ -2,15 +2,16 @@
 
 import pytest
 
-from benchmarks.spread_sources import SpreadSources
 from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
-from tra.optimizer.placement import Placement, Split
+from tra.optimizer.hint import Hint
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Shuffle, is_exchange, plan_order
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context, Hint
+from tra.optimizer.roles import Split
 
 PAPER = CostModel(paper=True)
 S = 8
@@ -66,7 +67,7 @@ def strategy_of(expr, placed):
 
 def test_shape_decides_on_eight_sites():
     everything = held(A="i", B="k")
-    square = plan_query((squares(),), Context(n_sites=S, model=SpreadSources(paper=True)))
+    square = plan_query((squares(),), Context(n_sites=S, model=PAPER, spread=True))
     assert square.assignment.mesh == (2, 2, 2)
     assert square.prediction.seconds == 6 * 8000**2
     assert list(square.assignment.chosen.values())[-1].rule == "replicate (3-D), aggregate before shuffle"

@@ -6,22 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tra.algebra.kernels.elementwise import ADD
-from tra.optimizer.placement import (
-    ALL,
-    Parts,
-    Placement,
-    Split,
-    coordinates,
-    cut,
-    holds_part,
-    meshes,
-    n_sites,
-    on_mesh,
-    replicated,
-    site_box,
-    site_coordinates,
-    site_number,
-)
+from tra.optimizer.boxes import cut, holds_part, site_box
+from tra.optimizer.meshes import coordinates, meshes, n_sites, site_coordinates, site_number
+from tra.optimizer.placement import Placement, on_mesh, replicated
+from tra.optimizer.roles import ALL, Parts, Split
 
 KEYS = (("i", 5), ("j", 7))
 ROLES = [ALL, Split("i"), Split("j")]

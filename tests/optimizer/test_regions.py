@@ -9,7 +9,7 @@ import tra
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.errors import TraError
-from tra.optimizer.pricing import Context
+from tra.optimizer.context import Context
 from tra.optimizer.regions import EXPAND, FOLD, ORDER, WRITTEN, exchanged, regions
 
 FEW = settings(

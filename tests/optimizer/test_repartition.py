@@ -8,9 +8,10 @@ from tra.algebra.nodes import Cut, Window
 from tra.algebra.relation import from_array
 from tra.algebra.retiling import full_windows, retile
 from tra.algebra.sources import FixedTiles
-from tra.optimizer.placement import ALL, Placement, Split
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Repartition, Scan
 from tra.optimizer.repartition import repartition_received, runs, window_slices
+from tra.optimizer.roles import ALL, Split
 
 MESHES = [(2,), (3,), (4,), (2, 2)]
 

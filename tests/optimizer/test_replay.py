@@ -11,11 +11,13 @@ import tra
 from tra.algebra.nodes import Join
 from tra.errors import PlanError
 from tra.optimizer.compile_table import START, compile_default
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
-from tra.optimizer.placement import Placement, Split
+from tra.optimizer.hint import Hint
+from tra.optimizer.placement import Placement
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context, Hint
 from tra.optimizer.replay import replay
+from tra.optimizer.roles import Split
 from tra.optimizer.rules.registry import RULES, rules_named
 from tra.testing import queries, relations
 

@@ -8,6 +8,7 @@ import tra
 from tra.algebra.nodes import postorder
 from tra.errors import PlanError
 from tra.optimizer.compile_table import compile_default
+from tra.optimizer.context import Context
 from tra.optimizer.operators import operator_graph
 from tra.optimizer.plan import LocalMap, plan_order
 from tra.optimizer.planner import plan_query
@@ -25,7 +26,6 @@ from tra.optimizer.rules.registry import (
     rules_named,
     rules_without,
 )
-from tra.optimizer.search import Context
 from tra.optimizer.strategies import choices
 from tra.testing import queries
 

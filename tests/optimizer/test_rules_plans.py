@@ -10,7 +10,8 @@ import tra
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.optimizer.compile_table import compile_default
-from tra.optimizer.placement import ALL, Placement, Split, meshes
+from tra.optimizer.meshes import meshes
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
@@ -20,6 +21,7 @@ from tra.optimizer.plan import (
     Scan,
     Shuffle,
 )
+from tra.optimizer.roles import ALL, Split
 from tra.optimizer.rules.kernels import composed
 from tra.optimizer.rules.registry import CLEAN_UP
 from tra.testing import tensors

@@ -18,12 +18,15 @@ from tra.algebra.operators import aggregate, join
 from tra.algebra.relation import Relation
 from tra.algebra.sources import tensor_type
 from tra.errors import MemoryLimitError
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel, is_legal
+from tra.optimizer.hint import Hint
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import ALL, Parts, Placement, Split
+from tra.optimizer.placement import Placement
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Hint, Pricing
-from tra.optimizer.search import Context, alternatives, options_of, search
+from tra.optimizer.pricing import Pricing
+from tra.optimizer.roles import ALL, Parts, Split
+from tra.optimizer.search import alternatives, options_of, search
 from tra.testing import queries
 
 FAST_WIRE = CostModel(bandwidth=4e9, flop_rate=2e10, latency=1e-4)
@@ -145,7 +148,7 @@ def test_widely_shared_results_are_bounded():
 PLAN_DIGESTS = """
 from tra.optimizer.planner import plan_query
 from tra.optimizer.rules.examples import product
-from tra.optimizer.search import Context
+from tra.optimizer.context import Context
 plans = [plan_query((product(size),), Context(n_sites=n)) for n in (2, 4, 6) for size in (2, 20, 2000)]
 print([root.digest for plan in plans for root in plan.program.roots])
 """

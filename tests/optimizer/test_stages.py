@@ -10,10 +10,11 @@ from tra.algebra.nodes import Iota
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.optimizer.compile_table import compile_default
-from tra.optimizer.placement import ALL, Placement, Split
+from tra.optimizer.context import Context
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Broadcast, LocalMap, Make, Scan, Shuffle, is_exchange, plan_order
 from tra.optimizer.planner import plan_query
-from tra.optimizer.search import Context
+from tra.optimizer.roles import ALL, Split
 from tra.optimizer.stages import cut_stages, program
 from tra.testing import queries
 

@@ -16,10 +16,11 @@ from tra.algebra.relation import Relation
 from tra.optimizer.build import build
 from tra.optimizer.compile_table import compile_default
 from tra.optimizer.cost import is_legal
+from tra.optimizer.meshes import meshes
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import SCATTERED, Parts, meshes
 from tra.optimizer.plan import plan_order
 from tra.optimizer.predict import moved
+from tra.optimizer.roles import SCATTERED, Parts
 from tra.optimizer.rules.registry import clean_up
 from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import choices, held_parts

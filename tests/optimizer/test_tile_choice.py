@@ -9,8 +9,8 @@ import tra
 from tra.algebra import reference
 from tra.algebra.nodes import Source, postorder
 from tra.algebra.relation import Relation
+from tra.optimizer.context import Context
 from tra.optimizer.planner import plan_query
-from tra.optimizer.pricing import Context
 from tra.optimizer.tile_choice import with_chosen_tiles
 
 

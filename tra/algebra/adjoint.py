@@ -38,10 +38,15 @@ def lift(value: Value, type_: RelType) -> Expr:
     """
     if is_number(value):
         return generated(replace(type_, dtype=np.result_type(type_.dtype, value)), Constant(value))
+    value = _without_ones(value, type_)
     if _is_lifted(value.type, type_):
         return reorder(value, type_.names)
-    keys = generated(replace(type_, dtype=np.dtype(np.float64)), Constant(0.0))
-    return natural_join(keys, value, "right")
+    return natural_join(_keys_of(type_), value, "right")
+
+
+def _keys_of(type_: RelType) -> Expr:
+    """The keys of a relation, with tiles that nobody reads."""
+    return generated(replace(type_, dtype=np.dtype(np.float64)), Constant(0.0))
 
 
 def _is_lifted(found: RelType, wanted: RelType) -> bool:
@@ -94,6 +99,8 @@ def merge(values: Sequence[Value], type_: RelType) -> Value:
         >>> merge([1.0, 2.0], A.type), str(merge([A, 1.0], A.type).type)
         (3.0, '[i:1, j:2] of 2×2/3 float64')
     """
+    if type_.dtype.names is not None and len(values) > 1:
+        return _merged_pairs(values, type_)
     number = sum(value for value in values if is_number(value))
     exprs = [value for value in values if not is_number(value)]
     if not exprs:
@@ -103,8 +110,17 @@ def merge(values: Sequence[Value], type_: RelType) -> Value:
     if len(exprs) == 1:
         return exprs[0]
     if is_dense(type_) and all(is_dense(expr.type) for expr in exprs):
-        return reduce(lambda a, b: natural_join(a, b, "add"), exprs)
+        total: Expr = reduce(lambda a, b: natural_join(a, b, "add"), exprs)
+        return total
     return _stacked([lift(expr, type_) for expr in exprs], type_)
+
+
+def _merged_pairs(values: Sequence[Value], type_: RelType) -> Value:
+    """Adjoints of pairs of value and index: the two parts apart."""
+    plain = replace(type_, dtype=np.dtype(np.float64))
+    parts = [[transform(value, name) for value in values] for name in ("value_of", "second_of")]
+    first, second = (merge(part, plain) for part in parts)
+    return natural_join(first, second, "pair")
 
 
 def _stacked(lifted: Sequence[Expr], type_: RelType) -> Expr:
@@ -126,18 +142,24 @@ def reduced(value: Expr, type_: RelType) -> Expr:
         >>> str(reduced(A, tra.from_array([1.0] * 3, "j", tile=2).expr.type).type)
         '[j:2] of 2/3 float64'
     """
+    value = _without_ones(value, type_)
+    names = [name for name in value.type.names if name in type_.names]
+    if value.type.linked - set(names):  # the operand's own keys cut the same axes
+        value = natural_join(_keys_of(type_), value, "right")
+    return value if len(names) == len(value.type.names) else aggregate(value, names, "add")
+
+
+def _without_ones(value: Expr, type_: RelType) -> Expr:
+    """Σ over axes before those of the type, and over axes that have one element there."""
     rank, extra = len(type_.axes), len(value.type.axes) - len(type_.axes)
-    ones = [
-        p for p, axis in enumerate(type_.axes) if is_one(axis) and not is_one(value.type.axes[p + extra])
-    ]
+    ones = [p for p, a in enumerate(type_.axes) if is_one(a) and not is_one(value.type.axes[p + extra])]
     if extra > 0 or ones:
         letters = LETTERS[: rank + extra]
         kept = "".join(c for p, c in enumerate(letters) if p >= extra and p - extra not in ones)
         value = transform(value, einsum_kernel(f"{letters}->{kept}"))
     for n, place in enumerate(ones, start=rank - len(ones) + 1):
         value = transform(value, "expand_dims", axis=place - n)
-    names = [name for name in value.type.names if name in type_.names]
-    return value if len(names) == len(value.type.names) else aggregate(value, names, "add")
+    return value
 
 
 def is_one(axis: Axis) -> bool:

@@ -72,6 +72,11 @@ def philox(places: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.uint64], N
 
     Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. NumPy's own
     Philox makes a stream; here each element needs its own counter, whatever tile it lies in.
+
+    Example:
+        >>> first, _ = philox(np.arange(2, dtype=np.uint64), seed=0)
+        >>> [hex(word) for word in first.tolist()]
+        ['0x6627e8d5e169c58d', '0x...']
     """
     shift = np.uint64(32)
     c0, c1 = places & _LOW, places >> shift

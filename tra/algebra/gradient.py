@@ -2,11 +2,12 @@
 
 The loss is walked from the top down; each operator hands the adjoint of its result back to its operands
 (`operator_gradients`), adjoints of a relation that is used several times are added up. What comes out is an
-ordinary expression: the optimizer plans it together with the forward pass, whose results it shares, and it has
-a gradient itself.
+ordinary expression: the optimizer plans it together with the forward pass, whose results it shares, and it
+has a gradient itself.
 
-Source: Tang, Ding, Jankov, Yuan, Bourgeois, Jermaine, "Auto-Differentiation of Relational Computations for Very
-Large Scale Machine Learning", ICML 2023, for the idea; the rules here hold for tiles, holes and repeated use.
+Source: Tang, Ding, Jankov, Yuan, Bourgeois, Jermaine, "Auto-Differentiation of Relational Computations for
+Very Large Scale Machine Learning", ICML 2023, for the idea; the rules here hold for tiles, holes and repeated
+use.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def grad(loss: Relation, wrt: Sequence[Relation] | Relation) -> list[Relation]:
     return value_and_grad(loss, wrt)[1]
 
 
-def value_and_grad(
-    loss: Relation, wrt: Sequence[Relation] | Relation
-) -> tuple[Relation, list[Relation]]:
+def value_and_grad(loss: Relation, wrt: Sequence[Relation] | Relation) -> tuple[Relation, list[Relation]]:
     """The loss, and its gradients; computed together they share the forward pass.
 
     Args:
@@ -88,26 +87,12 @@ def value_and_grad(
     return loss, [Relation(expr, sources) for expr in found]
 
 
-def stop_gradient(relation: Relation) -> Relation:
-    """The same relation, but gradients treat it as a constant.
-
-    Example:
-        >>> import tra
-        >>> x = tra.from_array([1.0, 2.0], name="x")
-        >>> tra.grad((x * tra.stop_gradient(x)).sum(), [x])[0].compute()
-        array([1., 2.])
-    """
-    if not isinstance(relation, Relation):
-        raise SchemaError(f"a gradient stops at a relation; got {relation!r}")
-    return Relation(transform(relation.expr, "stop_gradient"), relation.sources)
-
-
 def _check(loss: Expr, wrt: Sequence[Expr]) -> None:
     type_ = loss.type
     if type_.shape != () or type_.axes:
         raise SchemaError(
-            f"a gradient is of one number, and this loss has shape {type_.shape}: {type_}; take its .sum() or "
-            ".mean()"
+            f"a gradient is of one number, and this loss has shape {type_.shape}: {type_}; take its .sum() "
+            "or .mean()"
         )
     if type_.dtype.kind != "f":
         raise SchemaError(f"a gradient is of a real loss; this one is {type_.dtype}")
@@ -181,7 +166,8 @@ def _way(node: Expr, needed: frozenset[str], stops: frozenset[str], order: Seque
         if any(child.digest == at.digest for child in user.children):
             above.append(_shown(user))
             at = user
-    return f"it lies on the way {' → '.join([*reversed(below), *above])}; @tra.kernel(…, gradient=…) gives it one"
+    way = " → ".join([*reversed(below), *above])
+    return f"it lies on the way {way}\n  hint: @tra.kernel(…, gradient=…) gives it one"
 
 
 def _shown(node: Expr) -> str:

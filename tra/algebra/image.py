@@ -69,7 +69,8 @@ def _image_keys(
     type_: RelType, function: KeyFunction, names: Sequence[str], tops: Sequence[int]
 ) -> tuple[Key, ...]:
     if isinstance(function, Opaque):
-        return tuple(map(Key, names, tops))
+        least = function.domains or (1,) * len(names)
+        return tuple(map(Key, names, map(max, tops, least)))
     read = frozenset[str]().union(*map(variables, function))
     spans = zip(type_.names, ranges(type_), strict=True)
     drops = any(high - low > 1 for name, (low, high) in spans if name not in read)

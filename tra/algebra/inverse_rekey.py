@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 
 from tra.algebra.key_function import (
@@ -19,7 +20,7 @@ from tra.algebra.links import single_values
 from tra.algebra.live import live_keys
 from tra.algebra.nodes import Expr, ReKey
 from tra.algebra.operators import rekey
-from tra.algebra.types import RelType
+from tra.algebra.types import RelType, TileKey
 
 
 def is_permutation(node: ReKey) -> bool:
@@ -28,9 +29,9 @@ def is_permutation(node: ReKey) -> bool:
     Example:
         >>> import tra
         >>> A = tra.from_array([[1.0] * 3] * 2, tile=2)
-        >>> swapped, shifted = A.rekey(lambda i, j: (j, i), ("a", "b")), A.rekey(lambda i, j: (i + 1, j), ("a", "b"))
-        >>> is_permutation(swapped.expr), is_permutation(shifted.expr)
-        (True, False)
+        >>> swapped, shifted = (lambda i, j: (j, i)), (lambda i, j: (i + 1, j))
+        >>> [is_permutation(A.rekey(function, keys=("a", "b")).expr) for function in (swapped, shifted)]
+        [True, False]
     """
     if isinstance(node.function, Opaque) or not all(isinstance(part, Var) for part in node.function):
         return False
@@ -62,7 +63,11 @@ def undo_rekey(node: ReKey, z: Expr) -> Expr:
         order = sorted(range(len(names)), key=lambda p: old.names.index(names[p]))
         return rekey(z, tuple(Var(z.type.names[p]) for p in order), [names[p] for p in order])
     inverse = None if isinstance(node.function, Opaque) else _inverse(node.function, node.keys, old)
-    return rekey(z, inverse or _looked_up(node), old.names)
+    if inverse is not None:
+        undone = rekey(z, inverse, old.names)
+        if undone.type.domains == old.domains:
+            return undone
+    return rekey(z, _looked_up(node), old.names)
 
 
 def _inverse(function: tuple[KeyExpr, ...], keys: tuple[str, ...], old: RelType) -> KeyFunction | None:
@@ -78,7 +83,7 @@ def _inverse(function: tuple[KeyExpr, ...], keys: tuple[str, ...], old: RelType)
 
 
 def _put_together(key: str, part: KeyExpr, parts: Mapping[str, KeyExpr]) -> dict[str, KeyExpr] | None:
-    """i from i // n and i % n."""
+    """I from i // n and i % n."""
     match part:
         case Op("//", Var(name), Const(n)):
             rest = next((k for k, p in parts.items() if p == Op("%", Var(name), Const(n))), None)
@@ -87,7 +92,7 @@ def _put_together(key: str, part: KeyExpr, parts: Mapping[str, KeyExpr]) -> dict
 
 
 def _taken_apart(key: str, part: KeyExpr, old: RelType) -> dict[str, KeyExpr] | None:
-    """i and j from i·n + j, where j stays below n."""
+    """I and j from i·n + j, where j stays below n."""
     match part:
         case Op("+", Op("*", Var(high), Const(n)), Var(low)) if 0 < old.domain(low) <= n and high != low:
             return {high: Op("//", Var(key), Const(n)), low: Op("%", Var(key), Const(n))}
@@ -95,9 +100,25 @@ def _taken_apart(key: str, part: KeyExpr, old: RelType) -> dict[str, KeyExpr] | 
 
 
 def _looked_up(node: ReKey) -> Opaque:
-    """The inverse as a table of the keys there are."""
-    old = live_keys(node.child.type)
-    new = apply(node.function, node.child.type.names, old)
-    table = {tuple(n): tuple(o) for n, o in zip(new.tolist(), old.tolist(), strict=True)}
-    digest = sha256(b"inverse\0" + new.tobytes() + b"\0" + old.tobytes()).hexdigest()[:16]
-    return Opaque(lambda *key: table[key], node.keys, digest)
+    """The inverse as a table of the keys there are, with the domains of the operand."""
+    type_ = node.child.type
+    old = live_keys(type_)
+    new = apply(node.function, type_.names, old)
+    table = KeyTable({tuple(n): tuple(o) for n, o in zip(new.tolist(), old.tolist(), strict=True)})
+    parts = (repr(type_.domains).encode(), new.tobytes(), old.tobytes())
+    return Opaque(table, node.keys, sha256(b"inverse\0" + b"\0".join(parts)).hexdigest()[:16], type_.domains)
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """A function of keys that is a table.
+
+    Example:
+        >>> KeyTable({(0, 1): (5,)})(0, 1)
+        (5,)
+    """
+
+    rows: Mapping[TileKey, TileKey]
+
+    def __call__(self, *key: int) -> TileKey:
+        return self.rows[key]

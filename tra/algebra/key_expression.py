@@ -52,11 +52,19 @@ KeyExpr: TypeAlias = Var | Const | Op | Not
 
 @dataclass(frozen=True)
 class Opaque:
-    """A function of key components that could not be traced; called once per key."""
+    """A function of key components that could not be traced; called once per key.
+
+    Attributes:
+        function: takes the components in order.
+        names: what they are called.
+        digest: what makes two functions the same.
+        domains: domains of the result that are larger than its keys show, for a ReKey; part of the digest.
+    """
 
     function: Callable[..., Any]
     names: tuple[str, ...]
     digest: str
+    domains: tuple[int, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Opaque) and (self.names, self.digest) == (other.names, other.digest)

@@ -27,14 +27,9 @@ def ranges(type_: RelType) -> Ranges:
         ((1, 2), (0, 1))
     """
     match type_.live:
-        case KeySet(keys=keys) if len(keys):
-            lows, highs = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
-            return tuple((low, high + 1) for low, high in zip(lows, highs, strict=True))
-        case KeySet():
-            return ((0, 0),) * len(type_.keys)
         case Box(ranges=bounds):
             return _tight(type_, bounds)
-        case AtMost(ranges=bounds):
+        case KeySet(ranges=bounds) | AtMost(ranges=bounds):
             return bounds
 
 

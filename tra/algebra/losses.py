@@ -13,9 +13,10 @@ import numpy as np
 
 from tra.algebra.arithmetic import binary, cast
 from tra.algebra.functions import kernel_function
+from tra.algebra.labels import labelled, match_cuts
 from tra.algebra.reductions import iota_like, reduce
 from tra.algebra.relation import Operand, Relation, as_relation, combine, where
-from tra.algebra.whole_tensor import expand_dims, whole_form
+from tra.algebra.whole_tensor import expand_dims
 from tra.errors import SchemaError
 
 
@@ -154,18 +155,25 @@ def _between_shares(logits: Relation, shares: Relation) -> Relation:
 
 def _with_classes(logits: Relation, labels: Relation) -> Relation:
     """Takes z[label] by comparing: a product with one-hot rows would make NaN of a class ruled out by −∞."""
+    logits, labels = _cut_alike(logits, labels)
     is_class = (labels >= 0) & (labels < logits.shape[-1])
     checked = where(is_class, 0.0, np.nan).astype(logits.dtype)
     taken = where(_is_label(logits, labels), logits, 0.0).sum(axis=-1)
     return (_logsumexp(logits) - taken + checked).mean()
 
 
+def _cut_alike(logits: Relation, labels: Relation) -> tuple[Relation, Relation]:
+    """Both cut alike along the examples before they meet: the labels are moved, which are smaller."""
+    examples = [f"example {place}" for place in range(labels.ndim)]
+    pair = [labelled(logits.expr, [*examples, "class"]), labelled(labels.expr, examples)]
+    matched = [operand.expr for operand in match_cuts(pair)]
+    return Relation(matched[0], logits.sources), Relation(matched[1], labels.sources)
+
+
 def _is_label(logits: Relation, labels: Relation) -> Relation:
     """Truth values of the shape of the logits; the places along the classes are cut as the logits are."""
-    column = whole_form(labels.expr)
-    column = cast(expand_dims(column, labels.ndim), np.int64)
-    classes = iota_like(whole_form(logits.expr).type, labels.ndim)
-    return Relation(binary("eq", column, classes), labels.sources)
+    column = cast(expand_dims(labels.expr, labels.ndim), np.int64)
+    return Relation(binary("eq", column, iota_like(logits.expr.type, labels.ndim)), labels.sources)
 
 
 def _logsumexp(logits: Relation) -> Relation:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from tra.algebra.adjoint import expand, fill, lift, reduced
@@ -27,9 +26,10 @@ from tra.algebra.nodes import (
     Tile,
     Transform,
 )
-from tra.algebra.operators import aggregate, concat, filter_keys, rekey, tile, transform
+from tra.algebra.operators import aggregate, concat, filter_keys, rekey
 from tra.algebra.tilewise import Tilewise, Value, is_number
 from tra.algebra.types import RelType
+from tra.algebra.undo_concat import undo_concat
 from tra.algebra.undo_retile import undo_retile
 from tra.algebra.whole_tensor import reorder
 from tra.errors import KernelError
@@ -85,9 +85,7 @@ def _moved(node: ReKey | Tile | Concat, z: Expr) -> Expr:
             pieces = fill(lift(z, node.type), node.type)
             return concat(pieces, node.key, node.axis)
         case Concat():
-            whole = lift(z, node.type)
-            size = max(node.child.type.axes[node.axis].size, 1)
-            return reorder(tile(whole, node.axis, size, node.key), node.child.type.names)
+            return undo_concat(node, lift(z, node.type))
 
 
 def _stack(node: Stack, z: Value) -> Iterator[tuple[Expr, Value]]:

@@ -21,7 +21,7 @@ from tra.algebra.operators import aggregate, generated, join, stack
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import retile
 from tra.algebra.types import RelType
-from tra.algebra.whole_tensor import current_cuts, fresh_name, is_whole_form, whole_form
+from tra.algebra.whole_tensor import axis_order, current_cuts, fresh_name, is_whole_form, whole_form
 from tra.errors import SchemaError
 
 Factor = float | Relation
@@ -36,7 +36,7 @@ def zeros(type_: RelType) -> Relation:
         >>> zeros(tra.from_array([1.0, 2.0, 3.0], tile=2).expr.type).compute()
         array([0., 0., 0.])
     """
-    return Relation(generated(type_, Constant(type_.dtype.type(0))), {})
+    return Relation(generated(type_, Constant(0.0)), {})
 
 
 def each(by: str, left: Relation, right: Relation) -> Relation:
@@ -130,7 +130,7 @@ def matched(given: Relation, parameter: Relation, what: str) -> Relation:
     if (expr.type.keys, expr.type.axes) != (type_.keys, type_.axes):
         if not (is_whole_form(type_) and is_dense(expr.type)):
             _refuse(given, parameter, what, "is cut otherwise, and one of them has holes or keys of its own")
-        expr = retile([whole_form(expr)], current_cuts(type_))
+        expr = axis_order(retile([whole_form(expr)], current_cuts(type_)))
     return Relation(_with_live_keys(expr, type_), given.sources)
 
 

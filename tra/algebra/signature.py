@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from tra.algebra.live import is_uniform
+import numpy as np
+
+from tra.algebra.live import is_listable, is_uniform, live_keys
 from tra.algebra.types import Axis, RelType
 from tra.errors import KernelError
 
@@ -132,8 +134,7 @@ def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) ->
         candidates = [f for f in candidates if f[0].size != 1] or candidates
     first, first_where = candidates[0]
     for axis, where in candidates[1:]:
-        uniform = axis.size == first.size and is_uniform(axis, joined) and is_uniform(first, joined)
-        if axis != first and not uniform:
+        if axis != first and not _are_alike(axis, first, joined):
             what = f"dimension {dim}" if dim else "the loop dimensions"
             raise KernelError(
                 f"{kernel}: the tiles do not fit along {what}\n"
@@ -142,6 +143,17 @@ def _unify(found: list[Found], joined: RelType, kernel: str, dim: str | None) ->
                 "changes them"
             )
     return first
+
+
+def _are_alike(axis: Axis, first: Axis, joined: RelType) -> bool:
+    """Claims that two axes have equal lengths at every live key: full tiles, or keys that say the same."""
+    if axis.size == first.size and is_uniform(axis, joined) and is_uniform(first, joined):
+        return True
+    if not is_listable(joined):
+        return False
+    keys = live_keys(joined)
+    one, other = replace(joined, axes=(axis,)), replace(joined, axes=(first,))
+    return np.array_equal(one.tile_lengths(keys), other.tile_lengths(keys))
 
 
 def describe(axis: Axis) -> str:

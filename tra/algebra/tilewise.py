@@ -1,7 +1,7 @@
 """Tiles in formulas: what the gradients of kernels are written in.
 
-A gradient speaks of the tiles of one key: z·y, or z/(2·out). `Tilewise` stands for such tiles. Two of them meet
-where the keys that both have agree (a natural join), so that a formula over the tiles of one key is an
+A gradient speaks of the tiles of one key: z·y, or z/(2·out). `Tilewise` stands for such tiles. Two of them
+meet where the keys that both have agree (a natural join), so that a formula over the tiles of one key is an
 expression over all keys; one that lacks a key is the same for each value of it. A number stands for itself.
 """
 
@@ -121,7 +121,7 @@ def apply(by: Kernel, *operands: Value) -> Value:
             by = bind_literal(by, position, operand)
     if len(exprs) > 2:
         raise KernelError(f"{by} of {len(exprs)} relations: a gradient joins two at a time")
-    return transform(exprs[0], by) if len(exprs) == 1 else natural_join(*exprs, by)
+    return transform(exprs[0], by) if len(exprs) == 1 else natural_join(exprs[0], exprs[1], by)
 
 
 def natural_join(left: Expr, right: Expr, by: str | Kernel) -> Expr:

@@ -115,10 +115,15 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The live keys listed, in lexicographic order; equal when their digests are."""
+    """The live keys listed, in lexicographic order; equal when their digests are.
+
+    Attributes:
+        ranges: bounds ``[low, high)`` of the keys, per component.
+    """
 
     keys: KeyArray = field(compare=False, repr=False)
     digest: str = field(init=False)
+    ranges: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         keys = np.ascontiguousarray(self.keys, dtype=np.int64)
@@ -127,6 +132,11 @@ class KeySet:
         object.__setattr__(
             self, "digest", sha256(repr(keys.shape).encode() + keys.tobytes()).hexdigest()[:16]
         )
+        object.__setattr__(self, "ranges", tuple(map(_bounds, keys.T)))
+
+
+def _bounds(column: KeyArray) -> tuple[int, int]:
+    return (int(column.min()), int(column.max()) + 1) if len(column) else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

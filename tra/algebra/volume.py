@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from tra.algebra.live import MAX_LISTED, Ranges, live_keys, ranges
 from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, RelType
+
+_SPARSE = 8  # entries of a table of sums, by keys listed
 
 
 def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
@@ -38,11 +41,24 @@ def _count(type_: RelType, bounds: Ranges) -> int:
         case Box():
             return _count_box(type_, dict(zip(type_.names, bounds, strict=True)))
         case KeySet():
-            keys, sizes = _listed(type_)
-            lows, highs = np.array(bounds, dtype=np.int64).reshape(len(bounds), 2).T
-            return int(sizes[np.all((keys >= lows) & (keys < highs), axis=1)].sum())
+            return _count_listed(type_, bounds)
         case AtMost():
             return prod(high - low for low, high in bounds) * prod(type_.tile_shape)
+
+
+def _count_listed(type_: RelType, bounds: Ranges) -> int:
+    """By look-ups in sums over the keys that the box cuts, or where these are sparse by a look at each key."""
+    cut = tuple(c for c, (own, whole) in enumerate(zip(bounds, ranges(type_), strict=True)) if own != whole)
+    sums = _sums(type_, cut)
+    if sums is not None:
+        corners = product(*((low, high) for low, high in (bounds[c] for c in cut)))
+        signs = product((-1, 1), repeat=len(cut))
+        return sum(prod(sign) * int(sums[corner]) for sign, corner in zip(signs, corners, strict=True))
+    keys, sizes = _listed(type_)
+    inside = np.ones(len(keys), dtype=np.bool_)
+    for c in cut:
+        inside &= (keys[:, c] >= bounds[c][0]) & (keys[:, c] < bounds[c][1])
+    return int(sizes[inside].sum())
 
 
 def _count_box(type_: RelType, spans: dict[str, tuple[int, int]]) -> int:
@@ -112,6 +128,22 @@ def n_elements_each(type_: RelType, boxes: NDArray[np.int64]) -> NDArray[np.int6
 def _is_simple(axis: Axis) -> bool:
     """Claims that one key alone says which tile of the axis this is."""
     return not axis.link or (len(axis.link) == 1 and axis.link[0][1] == 1)
+
+
+@lru_cache(maxsize=16)
+def _sums(type_: RelType, columns: tuple[int, ...]) -> KeyArray | None:
+    """Elements of all keys below a corner in some columns; None where that is much more than keys are listed."""
+    keys, sizes = _listed(type_)
+    shape = tuple(type_.keys[c].domain + 1 for c in columns)
+    if prod(shape) > min(_SPARSE * max(len(keys), 1 << 10), MAX_LISTED):
+        return None
+    if not columns:
+        return np.array(sizes.sum(), dtype=np.int64)
+    table = np.zeros(shape, dtype=np.int64)
+    np.add.at(table, tuple(keys[:, c] + 1 for c in columns), sizes)
+    for axis in range(len(columns)):
+        np.cumsum(table, axis=axis, out=table)
+    return table
 
 
 @lru_cache(maxsize=16)

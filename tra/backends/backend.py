@@ -12,8 +12,11 @@ from tra.algebra.volume import n_bytes
 from tra.backends.constants import Constants
 from tra.backends.tiles import Tiles
 from tra.errors import PlanError
-from tra.optimizer.placement import Placement, Replicated, box_of, coordinates, site_number
+from tra.optimizer.boxes import box_of
+from tra.optimizer.meshes import coordinates, site_number
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Plan
+from tra.optimizer.roles import Replicated
 from tra.optimizer.stages import Program
 
 
@@ -103,7 +106,7 @@ def result_sites(placement: Placement) -> list[int]:
     """Sites that together hold every tile of a result once.
 
     Example:
-        >>> from tra.optimizer.placement import ALL, Split
+        >>> from tra.optimizer.roles import ALL, Split
         >>> result_sites(Placement((2, 2), (Split("i"), ALL)))
         [0, 2]
     """

@@ -144,7 +144,8 @@ def gather(base: TileSource, type_: RelType, rows: Rows, windows: Sequence[slice
     """
     array: Any = getattr(base, "array", None)
     if isinstance(array, np.ndarray):
-        return np.asarray(array[(rows, *windows)], dtype=type_.dtype)
+        place: tuple[Any, ...] = (rows, *windows)
+        return np.asarray(array[place], dtype=type_.dtype)
     shape = (len(rows), *(window.stop - window.start for window in windows))
     out: Tile = np.empty(shape, dtype=type_.dtype)
     for key in _tiles_met(type_, rows, windows):

@@ -16,7 +16,7 @@ from tra.backends.backend import StoredSource
 from tra.backends.read_tiles import read_tiles
 from tra.backends.tiles import Tiles
 from tra.backends.worker import Arriving, Local, cut_task, pick_task, stage_task
-from tra.optimizer.placement import box_of
+from tra.optimizer.boxes import box_of
 from tra.optimizer.plan import Plan, Scan, plan_order
 from tra.optimizer.stages import Output, Program, Task, sites_of
 

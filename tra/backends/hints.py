@@ -10,9 +10,9 @@ from tra.algebra.nodes import Expr
 from tra.algebra.sources import TileSource
 from tra.backends.open_tiles import cut_for
 from tra.errors import PlanError, near_name
+from tra.optimizer.hint import Hint
+from tra.optimizer.meshes import meshes
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import meshes
-from tra.optimizer.pricing import Hint
 from tra.optimizer.strategies import Choice, choices, split_labels
 
 _ENOUGH_SITES = 8  # for meshes of one, two and three dimensions

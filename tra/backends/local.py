@@ -19,8 +19,8 @@ from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles
+from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.cost import CostModel
-from tra.optimizer.placement import Ranges, box_of
 from tra.optimizer.plan import Plan, Scan, plan_order
 from tra.optimizer.stages import Output, Program, Task
 

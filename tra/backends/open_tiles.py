@@ -15,9 +15,9 @@ from tra.algebra.retiling import retile
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
 from tra.errors import MemoryLimitError, PlanError, TraError
+from tra.optimizer.context import Context
 from tra.optimizer.forms import wishes
 from tra.optimizer.planner import Planned, plan_query
-from tra.optimizer.pricing import Context
 from tra.optimizer.tile_choice import with_chosen_tiles
 
 

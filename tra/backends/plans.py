@@ -15,9 +15,10 @@ from tra.backends.backend import Backend, StoredSource
 from tra.backends.hints import checked_hint, hints_for
 from tra.backends.open_tiles import open_sources, plan_shown
 from tra.errors import PlanError
+from tra.optimizer.context import Context
+from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
-from tra.optimizer.pricing import Context, Hint
 
 _CACHED_PLANS = 256
 
@@ -97,20 +98,21 @@ class Plans:
         cluster = (self.backend.constants.model, self.backend.memory_limit)
         key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, make, cluster)
         if key not in self._plans:
-            context = self._context(placed, uploads, targets, hints)
+            context = self.context(placed, uploads, targets, hints)
             self._plans[key] = make(roots, replace(context, open=open_))
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)
         return self._plans[key]
 
-    def _context(
+    def context(
         self,
         placed: Mapping[str, Placement],
         uploads: frozenset[str],
         targets: Mapping[str, Placement],
-        hints: tuple[Hint, ...],
+        hints: tuple[Hint, ...] = (),
     ) -> Context:
+        """What the search is told, as `tra.optimizer.context.Context` has it."""
         return Context(
             n_sites=self.backend.n_sites,
             model=self.backend.constants.model,

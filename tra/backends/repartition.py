@@ -15,7 +15,7 @@ from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.read_tiles import keys_within
 from tra.backends.tiles import Tiles
 from tra.errors import SchemaError
-from tra.optimizer.placement import Ranges, box_of
+from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.plan import Repartition
 from tra.optimizer.repartition import window_slices
 

@@ -12,7 +12,7 @@ from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, union
-from tra.optimizer.placement import Ranges, box_of
+from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,

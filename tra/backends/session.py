@@ -19,15 +19,18 @@ from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
 from tra.backends.plans import Plans
+from tra.backends.state import Runner
 from tra.backends.storage import leaves_tiles, save
+from tra.backends.trainer import Trainer
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
-from tra.optimizer.placement import ALL, Placement, Role, Split, widest_key
+from tra.optimizer.hint import Hint
+from tra.optimizer.placement import Placement, widest_key
 from tra.optimizer.planner import Planned
-from tra.optimizer.pricing import Hint
+from tra.optimizer.roles import ALL, Role, Split
 
 
-class Session:
+class Session(Trainer):
     """Runs queries on a backend; made by `tra.connect`, closed by `close` or at the end of a ``with``.
 
     Example:
@@ -47,6 +50,7 @@ class Session:
         self.backend = backend
         self._plans = Plans(backend, without, tolerance)
         self._stored: WeakSet[StoredSource] = WeakSet()  # a relation that nobody holds is freed at once
+        super().__init__(Runner(backend, self._plans, self._stored))
         self._closed = False
         current.push(self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
@@ -15,9 +16,10 @@ from tra.backends.backend import Backend, Run, Share, StoredSource, result_tiles
 from tra.backends.plans import Plans
 from tra.backends.rehome import rehome
 from tra.errors import CatalogError, PlanError, near_name
-from tra.optimizer.placement import ALL, Placement, Role, Split, widest_key
+from tra.optimizer.placement import Placement, widest_key
 from tra.optimizer.plan import Plan
 from tra.optimizer.planner import Planned
+from tra.optimizer.roles import ALL, Role, Split
 
 REHOMED_EVERY = 16  # versions: until then a cluster remembers the tasks that made the ones before
 
@@ -42,18 +44,29 @@ class StateSource(StoredSource):
 
     def _open(self) -> tuple[Share, ...]:
         if self.shares is None:
-            raise PlanError(f"{self.name} has no value here any more: it was replaced by one of another kind")
+            raise PlanError(
+                f"{self.name} has no value any more: its session is closed, or another type took its place"
+            )
         return self.shares
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A backend with the plans made for it: what state and training need of a session."""
+    """A backend with the plans made for it: what state and training need of a session.
+
+    Attributes:
+        backend: where things run.
+        plans: the plans of the session.
+        kept: what is released with the session.
+    """
 
     backend: Backend
     plans: Plans
+    kept: WeakSet[StoredSource]
 
-    def run(self, relation: Relation, placement: Placement | None, whole: bool = False) -> tuple[Planned, Run]:
+    def run(
+        self, relation: Relation, placement: Placement | None, whole: bool = False
+    ) -> tuple[Planned, Run]:
         """Runs one query, whose result ends in a placement where one is given."""
         targets = {relation.expr.digest: placement} if placement is not None else {}
         planned = self.plans.plan((relation,), relation.sources, targets, whole)
@@ -74,7 +87,10 @@ class Runner:
         """A result as state of its own, which shares nothing with what it was made of."""
         planned, run = self.run(relation, placement)
         shares = [self.backend.hold(share) for share in run.shares[0]]
-        return StateSource(self.backend, planned.program.roots[0], rehome(self.backend, [shares])[0], name)
+        own = rehome(self.backend, [shares])[0]
+        stored = StateSource(self.backend, planned.program.roots[0], own, name)
+        self.kept.add(stored)
+        return stored
 
 
 def home(relation: Relation, n_sites: int) -> Placement:

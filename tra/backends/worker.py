@@ -15,7 +15,7 @@ from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import BlasThreads
 from tra.backends.tiles import Tiles
-from tra.optimizer.placement import Ranges
+from tra.optimizer.boxes import Ranges
 from tra.optimizer.plan import Plan, Scan
 from tra.optimizer.stages import Output, Stage
 

@@ -22,7 +22,7 @@ from tra.algebra.nodes import (
 from tra.algebra.types import RelType
 from tra.optimizer.cost import route
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, Placement, on_mesh
+from tra.optimizer.placement import Placement, on_mesh
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
@@ -40,6 +40,7 @@ from tra.optimizer.plan import (
     Shuffle,
 )
 from tra.optimizer.pricing import settled
+from tra.optimizer.roles import ALL
 from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import Choice
 
@@ -67,7 +68,8 @@ def build(
 
     Example:
         >>> from tra.optimizer.rules.examples import product
-        >>> from tra.optimizer.search import Context, search
+        >>> from tra.optimizer.context import Context
+        >>> from tra.optimizer.search import search
         >>> roots = (product(),)
         >>> [type(plan).__name__ for plan in build(search(roots, Context(n_sites=2)), roots, {})]
         ['LocalContract']

@@ -20,20 +20,12 @@ from dataclasses import replace
 from tra.algebra.nodes import Aggregate, Concat, Expr, Generated, Join, Retile, Source, Stack, postorder
 from tra.algebra.types import RelType
 from tra.optimizer.build import build
+from tra.optimizer.meshes import Mesh
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import (
-    ALL,
-    SCATTERED,
-    Mesh,
-    Placement,
-    Role,
-    Split,
-    on_mesh,
-    replicated,
-    widest_key,
-)
+from tra.optimizer.placement import Placement, on_mesh, replicated, widest_key
 from tra.optimizer.plan import Plan
 from tra.optimizer.pricing import settled
+from tra.optimizer.roles import ALL, SCATTERED, Role, Split
 from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import Choice
 

@@ -11,9 +11,11 @@ from tra.algebra.nodes import Retile
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes, n_elements
 from tra.optimizer.exchange import exchange_bytes, paper_elements, received
+from tra.optimizer.meshes import n_sites
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, Parts, Placement, Scattered, Split, n_sites, splitting
+from tra.optimizer.placement import Placement, splitting
 from tra.optimizer.repartition import repartition_received
+from tra.optimizer.roles import ALL, Parts, Scattered, Split
 from tra.optimizer.work import Work
 
 

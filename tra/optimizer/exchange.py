@@ -8,7 +8,7 @@ that holds one. Repartition, which works in elements because its tiles do not li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -16,24 +16,13 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tra.algebra.types import RelType
+from tra.algebra.live import ranges
+from tra.algebra.types import KeySet, RelType
 from tra.algebra.volume import n_elements, n_elements_each
-from tra.optimizer.placement import (
-    Parts,
-    Placement,
-    Ranges,
-    Replicated,
-    Role,
-    Scattered,
-    all_hold_parts,
-    box_array,
-    box_of,
-    boxes_of,
-    holds_part,
-    n_sites,
-    site_coordinates,
-    site_number,
-)
+from tra.optimizer.boxes import Ranges, all_hold_parts, box_array, box_of, boxes_of, holds_part
+from tra.optimizer.meshes import n_sites, site_coordinates, site_number
+from tra.optimizer.placement import Placement
+from tra.optimizer.roles import Parts, Replicated, Role, Scattered
 
 _MANY = 24  # sites: from here on arrays are faster
 
@@ -47,24 +36,33 @@ class Piece:
     box: Ranges
 
 
+def _live_in(type_: RelType) -> Callable[[Ranges], bool]:
+    """Claims that a box has a live key, by box, as far as that is known; tiles may be without elements."""
+    if isinstance(type_.live, KeySet):
+        keys = replace(type_, axes=())
+        return lambda box: n_elements(keys, box) > 0
+    live = ranges(type_)
+    return lambda box: all(low < high for low, high in _intersect(box, live))
+
+
 @lru_cache(maxsize=1 << 14)
 def pieces(type_: RelType, have: Placement, need: Placement) -> tuple[Piece, ...]:
-    """All pieces of an exchange, by target site, then source site; empty boxes are left out.
+    """All pieces of an exchange, by target site, then source site; boxes without a live key are left out.
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import ALL, Split
+        >>> from tra.optimizer.roles import ALL, Split
         >>> t = tensor_type((4,), "f8", ("i",), 1)
         >>> rows, everywhere = Placement((2,), (Split("i"),)), Placement((2,), (ALL,))
         >>> [(p.source, p.target, p.box) for p in pieces(t, rows, everywhere)]
         [(0, 0, ((0, 2),)), (1, 0, ((2, 4),)), (0, 1, ((0, 2),)), (1, 1, ((2, 4),))]
     """
-    result = []
+    result, holds_any = [], _live_in(type_)
     for target in range(n_sites(need.mesh)):
         wanted = box_of(type_, need, target)
         for source in senders(have, need, target):
             box = _intersect(wanted, box_of(type_, have, source))
-            if all(low < high for low, high in box):
+            if holds_any(box):
                 result.append(Piece(source, target, box))
     return tuple(result)
 
@@ -73,7 +71,7 @@ def senders(have: Placement, need: Placement, target: int) -> list[int]:
     """The sites that may hold something for the target, in site order.
 
     Example:
-        >>> from tra.optimizer.placement import ALL, Split
+        >>> from tra.optimizer.roles import ALL, Split
         >>> have, need = Placement((2, 2), (ALL, Split("i"))), Placement((2, 2), (ALL, ALL))
         >>> senders(have, need, 3)
         [2, 3]
@@ -108,7 +106,7 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import ALL, Split
+        >>> from tra.optimizer.roles import ALL, Split
         >>> rows, everywhere = Placement((2,), (Split("i"),)), Placement((2,), (ALL,))
         >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
         (16, 8)
@@ -168,7 +166,7 @@ def n_tellers(have: Placement, need: Placement, target: int) -> int:
 
     Example:
         >>> from tra.algebra.kernels.elementwise import ADD
-        >>> from tra.optimizer.placement import ALL
+        >>> from tra.optimizer.roles import ALL
         >>> n_tellers(Placement((3, 2), (Parts(ADD), ALL)), Placement((3, 2), (ALL, ALL)), 0)
         3
     """
@@ -183,7 +181,7 @@ def exchange_bytes(type_: RelType, have: Placement, need: Placement) -> int:
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import Split, ALL
+        >>> from tra.optimizer.roles import Split, ALL
         >>> t = tensor_type((100, 10), "f8", ("i", "j"), (10, 10))
         >>> exchange_bytes(t, Placement((2,), (Split("i"),)), Placement((2,), (ALL,)))
         8000
@@ -200,7 +198,7 @@ def paper_elements(type_: RelType, have: Placement, need: Placement) -> int:
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import Split, ALL
+        >>> from tra.optimizer.roles import Split, ALL
         >>> t = tensor_type((100, 10), "f8", ("i", "j"), (10, 10))
         >>> rows, columns, everywhere = (Placement((2,), (role,)) for role in (Split("i"), Split("j"), ALL))
         >>> [paper_elements(t, rows, need) for need in (everywhere, columns, rows)]

@@ -173,7 +173,7 @@ def explain_plan(
 
     Example:
         >>> from tra.optimizer.planner import plan_query
-        >>> from tra.optimizer.pricing import Context
+        >>> from tra.optimizer.context import Context
         >>> from tra.optimizer.rules.examples import product
         >>> planned = plan_query((product(),), Context(n_sites=2))
         >>> print(str(explain_plan(planned, "local", "fixed")).splitlines()[0])

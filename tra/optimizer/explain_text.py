@@ -37,7 +37,7 @@ def explanation_text(facts: Mapping[str, Any]) -> str:
         ...     facts = session.explain(tra.from_array([1.0, 2.0], name="A") + 1).to_dict()
         >>> print("\n".join(explanation_text(facts).splitlines()[-9:-7]))
         constants, fixed
-          products 20 Gflop/s, other kernels 50 Gflop/s, memory 5 GB/s
+          products 20 Gflop/s, other kernels 5 Gflop/s, memory 5 GB/s
     """
     parts = [
         _titled("query", (facts["query"] or "").strip().splitlines()),

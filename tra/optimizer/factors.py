@@ -49,7 +49,7 @@ def price_factors(prices: Pricing, options: Options) -> Factors:
 
     Example:
         >>> from tra.optimizer.operators import operator_graph
-        >>> from tra.optimizer.pricing import Context
+        >>> from tra.optimizer.context import Context
         >>> from tra.optimizer.rules.examples import product as example
         >>> from tra.optimizer.strategies import choices
         >>> roots = (example(),)

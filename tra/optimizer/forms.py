@@ -13,8 +13,8 @@ from itertools import product
 from math import prod
 
 from tra.algebra.nodes import Expr
+from tra.optimizer.context import Context
 from tra.optimizer.operators import is_leaf, operator_graph
-from tra.optimizer.pricing import Context
 from tra.optimizer.regions import WRITTEN, Option, Region, exchanged, regions
 from tra.optimizer.rules.registry import Fired
 from tra.optimizer.search import Assignment, search

@@ -17,13 +17,13 @@ from tra.algebra.live import frontier
 from tra.algebra.nodes import Retile
 from tra.algebra.volume import n_bytes
 from tra.optimizer.cost import CostModel
+from tra.optimizer.meshes import Mesh, meshes
 from tra.optimizer.operators import Operator, is_leaf
-from tra.optimizer.placement import Mesh, meshes
 from tra.optimizer.strategies import split_labels
 
 MAX_SEARCHED = 8
 _BEST = 4
-_MAX_ORDERED = 32  # operators: beyond, orders of a mesh's dimensions are not worth their time
+_MAX_TOLD_APART = 256  # operators: beyond, orders of a mesh's dimensions are not worth their time
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def meshes_to_search(
     """
     operators = [operator for operator in graph.values() if not is_leaf(operator)]
     told_apart = ordered or _tells_orders_apart(operators)
-    found = meshes(n_sites, ordered or (told_apart and len(operators) <= _MAX_ORDERED))
+    found = meshes(n_sites, ordered or (told_apart and len(operators) <= _MAX_TOLD_APART))
     if not ordered and len(found) > MAX_SEARCHED:
         found = meshes(n_sites, ordered=False)
     if len(found) <= MAX_SEARCHED:

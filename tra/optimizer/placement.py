@@ -5,103 +5,21 @@ in *parts* of an aggregation (a bag: equal parts are never merged), or *scattere
 place). The paper's ALL is replication in every dimension, its PART(D) a split by the keys D.
 
 A key that several mesh dimensions split is cut into as many ranges as those dimensions have sites together;
-cuts are even ranges of the key's domain, so that two placements agree exactly when roles and domains do.
-A mesh may have fewer sites than the cluster: the last ones are idle, because a number of sites that is a
-product of small factors moves less.
+`boxes.py` says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import permutations, product
-from math import isqrt, prod
-from typing import Any, TypeAlias, TypeGuard
-
-import numpy as np
-from numpy.typing import NDArray
+from math import prod
+from typing import Any, TypeGuard
 
 from tra.algebra.kernel import Kernel
-from tra.algebra.live import frontier, ranges
+from tra.algebra.live import frontier
 from tra.algebra.types import RelType
-
-Mesh: TypeAlias = tuple[int, ...]
-Ranges: TypeAlias = tuple[tuple[int, int], ...]
-MAX_IDLE = 0.15  # of the sites
-MAX_ORDERED = 16  # sites
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Range split by the key called `key`.
-
-    Attributes:
-        key: the key.
-        is_minor: cuts the ranges that other dimensions of this key make, also where it comes first.
-    """
-
-    key: str
-    is_minor: bool = False
-
-    def __str__(self) -> str:
-        return f"split({self.key}{', minor' * self.is_minor})"
-
-
-@dataclass(frozen=True, slots=True)
-class Replicated:
-    """Every site along the dimension holds a copy."""
-
-    def __str__(self) -> str:
-        return "all"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Parts:
-    """Each site along the dimension holds one part; folding the parts with `kernel` gives the tiles.
-
-    Attributes:
-        kernel: the aggregation that makes one tile of the parts.
-        key: the key that was split and is folded away, or None when it was no plain key.
-        domain: the domain of that key.
-        live: the range of its live values; a site that has none of them holds no part.
-    """
-
-    kernel: Kernel
-    key: str | None = None
-    domain: int = 0
-    live: tuple[int, int] = (0, 0)
-
-    def __str__(self) -> str:
-        return f"parts({self.kernel.name})"
-
-    def __repr__(self) -> str:
-        return f"Parts({self.kernel.identity_key}, {self.key!r}, {self.domain}, {self.live})"
-
-
-@dataclass(frozen=True, slots=True)
-class Scattered:
-    """Each tile lies at one site along the dimension; which one is known when the plan runs."""
-
-    def __str__(self) -> str:
-        return "scattered"
-
-
-def parts_over(kernel: Kernel, type_: RelType, key: str) -> Parts:
-    """The parts that come of folding away a key of a relation that is split by it.
-
-    Example:
-        >>> from tra.algebra.kernels.elementwise import ADD
-        >>> from tra.algebra.sources import tensor_type
-        >>> parts_over(ADD, tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), "i").live
-        (0, 3)
-    """
-    return Parts(kernel, key, type_.domain(key), ranges(type_)[type_.names.index(key)])
-
-
-Role: TypeAlias = Split | Replicated | Parts | Scattered
-ALL = Replicated()
-SCATTERED = Scattered()
+from tra.optimizer.meshes import Mesh, n_sites
+from tra.optimizer.roles import ALL, SCATTERED, Parts, Role, Scattered, Split
 
 
 @dataclass(frozen=True)
@@ -163,114 +81,6 @@ def replicated(mesh: Mesh) -> Placement:
     return Placement(mesh, (ALL,) * len(mesh))
 
 
-def meshes(n_sites: int, ordered: bool = True) -> list[Mesh]:
-    """The meshes worth planning for: one to three dimensions, at most `MAX_IDLE` of the sites idle.
-
-    A mesh that is no larger than another in any dimension is left out: its sites would have more to do and
-    more to receive.
-
-    Args:
-        n_sites: how many sites there are.
-        ordered: tells orders of the dimensions of small meshes apart, which matters where relations lie on
-            the sites already.
-
-    Example:
-        >>> meshes(4), meshes(5), meshes(1), meshes(6)
-        ([(4,), (2, 2)], [(5,)], [()], [(6,), (3, 2), (2, 3)])
-        >>> meshes(7), meshes(8, ordered=False)
-        ([(7,), (3, 2), (2, 3)], [(8,), (4, 2), (2, 2, 2)])
-    """
-    if n_sites == 1:
-        return [()]
-    least = -int(-n_sites * (1 - MAX_IDLE) // 1)
-    shapes = [shape for q in range(n_sites, least - 1, -1) for shape in _factorisations(q)]
-    best = [shape for shape in shapes if not any(_covers(other, shape) for other in shapes)]
-    found = sorted((tuple(g for g in shape if g > 1) for shape in best), key=lambda m: (len(m), -prod(m)))
-    if not ordered or n_sites > MAX_ORDERED:
-        return found
-    return [order for mesh in found for order in sorted(set(permutations(mesh)), reverse=True)]
-
-
-def _factorisations(n: int) -> Iterator[tuple[int, int, int]]:
-    """Every way to write a number as three factors, largest first."""
-    for c in range(1, round(n ** (1 / 3)) + 1):
-        if n % c == 0:
-            rest = n // c
-            for b in range(c, isqrt(rest) + 1):
-                if rest % b == 0:
-                    yield rest // b, b, c
-
-
-def _covers(large: tuple[int, int, int], small: tuple[int, int, int]) -> bool:
-    return large != small and all(a >= b for a, b in zip(large, small, strict=True))
-
-
-def n_sites(mesh: Mesh) -> int:
-    """How many sites the mesh has.
-
-    Example:
-        >>> n_sites((2, 3)), n_sites(())
-        (6, 1)
-    """
-    return prod(mesh)
-
-
-def coordinates(mesh: Mesh) -> Iterator[tuple[int, ...]]:
-    """The coordinates of each site, in site order.
-
-    Example:
-        >>> list(coordinates((2, 2)))
-        [(0, 0), (0, 1), (1, 0), (1, 1)]
-    """
-    return product(*(range(g) for g in mesh))
-
-
-@lru_cache(maxsize=4096)
-def site_coordinates(mesh: Mesh, site: int) -> tuple[int, ...]:
-    """The coordinates of one site.
-
-    Example:
-        >>> site_coordinates((2, 3), 4)
-        (1, 1)
-    """
-    result = []
-    for g in reversed(mesh):
-        site, rest = divmod(site, g)
-        result.append(rest)
-    return tuple(reversed(result))
-
-
-def site_number(mesh: Mesh, coords: tuple[int, ...]) -> int:
-    """The site at the coordinates.
-
-    Example:
-        >>> site_number((2, 3), (1, 1))
-        4
-    """
-    number = 0
-    for g, c in zip(mesh, coords, strict=True):
-        number = number * g + c
-    return number
-
-
-def cut(domain: int, parts: int, index: int) -> tuple[int, int]:
-    """The range of part `index` when a domain is cut evenly.
-
-    Example:
-        >>> [cut(7, 3, p) for p in range(3)]
-        [(0, 2), (2, 4), (4, 7)]
-    """
-    return index * domain // parts, (index + 1) * domain // parts
-
-
-def _range_along(placement: Placement, coords: tuple[int, ...], dimensions: Iterable[int]) -> tuple[int, int]:
-    """Into how many ranges some mesh dimensions cut together, coarse ones first, and which the site has."""
-    parts, index = 1, 0
-    for d in dimensions:
-        parts, index = parts * placement.mesh[d], index * placement.mesh[d] + coords[d]
-    return parts, index
-
-
 def _one_form(roles: tuple[Role, ...]) -> tuple[Role, ...]:
     """The roles without a minor one that cuts finer for coming later: equal placements are equal."""
     keys = {role.key for role in roles if isinstance(role, Split)}
@@ -292,102 +102,6 @@ def splitting(placement: Placement, key: str) -> list[int]:
 
 def _splits(role: Role, key: str) -> TypeGuard[Split]:
     return isinstance(role, Split) and role.key == key
-
-
-@lru_cache(maxsize=1 << 16)
-def site_box(keys: tuple[tuple[str, int], ...], placement: Placement, site: int) -> Ranges:
-    """The key ranges a site holds: (name, domain) pairs in, one range per key out.
-
-    Example:
-        >>> both = Placement((2, 2), (Split("i"), Split("i")))
-        >>> [site_box((("i", 6), ("j", 2)), both, site) for site in range(4)]
-        [((0, 1), (0, 2)), ((1, 3), (0, 2)), ((3, 4), (0, 2)), ((4, 6), (0, 2))]
-    """
-    coords = site_coordinates(placement.mesh, site)
-    box = []
-    for name, domain in keys:
-        box.append(cut(domain, *_range_along(placement, coords, splitting(placement, name))))
-    return tuple(box)
-
-
-def box_of(type_: RelType, placement: Placement, site: int) -> Ranges:
-    """The key ranges of a relation that a site holds.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> box_of(tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), Placement((2,), (Split("i"),)), 1)
-        ((1, 3), (0, 2))
-    """
-    return site_box(tuple((k.name, k.domain) for k in type_.keys), placement, site)
-
-
-def boxes_of(type_: RelType, placement: Placement) -> tuple[Ranges, ...]:
-    """The key ranges that each site holds.
-
-    Example:
-        >>> from tra.algebra.sources import tensor_type
-        >>> boxes_of(tensor_type((6,), "f8", ("i",), 2), Placement((2,), (Split("i"),)))
-        (((0, 1),), ((1, 3),))
-    """
-    return _site_boxes(tuple((k.name, k.domain) for k in type_.keys), placement)
-
-
-@lru_cache(maxsize=1 << 14)
-def _site_boxes(keys: tuple[tuple[str, int], ...], placement: Placement) -> tuple[Ranges, ...]:
-    return tuple(site_box(keys, placement, site) for site in range(n_sites(placement.mesh)))
-
-
-@lru_cache(maxsize=1 << 12)
-def box_array(keys: tuple[tuple[str, int], ...], placement: Placement) -> NDArray[np.int64]:
-    """The key ranges of all sites as one array: (sites, keys, 2). Who asks gets the same array again.
-
-    Example:
-        >>> box_array((("i", 6),), Placement((2,), (Split("i"),))).tolist()
-        [[[0, 3]], [[3, 6]]]
-    """
-    coords = np.indices(placement.mesh, dtype=np.int64).reshape(len(placement.mesh), -1)
-    result = np.empty((n_sites(placement.mesh), len(keys), 2), dtype=np.int64)
-    for place, (name, domain) in enumerate(keys):
-        parts, index = 1, np.zeros(len(result), dtype=np.int64)
-        for d in splitting(placement, name):
-            parts, index = parts * placement.mesh[d], index * placement.mesh[d] + coords[d]
-        result[:, place, 0], result[:, place, 1] = index * domain // parts, (index + 1) * domain // parts
-    return result
-
-
-@lru_cache(maxsize=1 << 12)
-def holds_part(placement: Placement, site: int) -> bool:
-    """Claims that a site holds a part: that its range of each key folded away has live values.
-
-    Example:
-        >>> from tra.algebra.kernels.elementwise import ADD
-        >>> [holds_part(Placement((3,), (Parts(ADD, "k", 2, (0, 2)),)), site) for site in range(3)]
-        [False, True, True]
-    """
-    coords = site_coordinates(placement.mesh, site)
-    for role in placement.roles:
-        if isinstance(role, Parts) and role.key is not None:
-            same = (d for d in placement.parts if placement.roles[d] == role)
-            low, high = cut(role.domain, *_range_along(placement, coords, same))
-            if max(low, role.live[0]) >= min(high, role.live[1]):
-                return False
-    return True
-
-
-@lru_cache(maxsize=1 << 12)
-def all_hold_parts(placement: Placement) -> bool:
-    """Claims that no site's range of a key folded away is empty.
-
-    Example:
-        >>> from tra.algebra.kernels.elementwise import ADD
-        >>> [all_hold_parts(Placement((3,), (Parts(ADD, "k", n, (0, n)),))) for n in (2, 3)]
-        [False, True]
-    """
-    roles = {role for role in placement.roles if isinstance(role, Parts) and role.key is not None}
-    n_ranges = {
-        role: prod(placement.mesh[d] for d in placement.parts if placement.roles[d] == role) for role in roles
-    }
-    return all(role.live == (0, role.domain) and n <= role.domain for role, n in n_ranges.items())
 
 
 def widest_key(type_: RelType, among: Collection[str] | None = None) -> str | None:

@@ -11,12 +11,14 @@ from itertools import count
 from tra.algebra.nodes import Expr, ReKey, Transform
 from tra.errors import MemoryLimitError, PlanError
 from tra.optimizer.build import build
+from tra.optimizer.context import Context
 from tra.optimizer.figures import readable
 from tra.optimizer.forms import Form, best_form, wishes
+from tra.optimizer.meshes import meshes
 from tra.optimizer.operators import operator_graph
-from tra.optimizer.placement import Placement, meshes
+from tra.optimizer.placement import Placement
 from tra.optimizer.predict import Prediction, predict
-from tra.optimizer.pricing import Context, working_set
+from tra.optimizer.pricing import working_set
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, normalise, rules_without
 from tra.optimizer.search import Alternative, Assignment, alternatives
 from tra.optimizer.stages import Program, program

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tra.algebra.volume import n_bytes
+from tra.optimizer.boxes import box_of
 from tra.optimizer.exchange import exchange_bytes, paper_elements, pieces
-from tra.optimizer.placement import box_of
 from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
 from tra.optimizer.repartition import repartition_received
 from tra.optimizer.search import Assignment
@@ -69,7 +69,7 @@ def predict(program: Program, assignment: Assignment) -> Prediction:
     Example:
         >>> from tra.optimizer.planner import plan_query
         >>> from tra.optimizer.rules.examples import product
-        >>> from tra.optimizer.search import Context
+        >>> from tra.optimizer.context import Context
         >>> planned = plan_query((product(),), Context())
         >>> predict(planned.program, planned.assignment).flops  # 8 products of tiles at 2 each, 4 sums
         20.0

@@ -7,84 +7,18 @@ one placement pay once. A change of one operator therefore changes only the term
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from tra.algebra.nodes import Expr, Filter, ReKey, Retile, Source, Transform
+from tra.algebra.nodes import Expr, Retile, Source
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
-from tra.optimizer.cost import CostModel, is_legal
+from tra.optimizer.boxes import box_of
+from tra.optimizer.context import Context
+from tra.optimizer.cost import is_legal
+from tra.optimizer.meshes import Mesh, n_sites
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import (
-    ALL,
-    Mesh,
-    Parts,
-    Placement,
-    Role,
-    Split,
-    box_of,
-    n_sites,
-    on_mesh,
-    splitting,
-    widest_key,
-)
+from tra.optimizer.placement import Placement, on_mesh, splitting, widest_key
+from tra.optimizer.roles import ALL, Parts, Role, Split
 from tra.optimizer.strategies import Choice
-
-
-@dataclass(frozen=True)
-class Hint:
-    """A strategy that an operator must have.
-
-    Attributes:
-        expr: the result; the hint is for the topmost operator in it that combines or folds tiles.
-        strategy: the name of a strategy, with or without what comes after its comma; None for any.
-        split: the key that each mesh dimension splits, None for one that splits nothing; None for any.
-    """
-
-    expr: Expr
-    strategy: str | None = None
-    split: tuple[str | None, ...] | None = None
-
-    @property
-    def operator(self) -> Expr:
-        """The operator meant: re-keys, filters and transforms above it follow the result."""
-        node = self.expr
-        while isinstance(node, ReKey | Filter | Transform):
-            node = node.child
-        return node
-
-    def allows(self, choice: Choice) -> bool:
-        """Claims that a choice is as the hint wants it."""
-        named = self.strategy in (None, choice.rule, choice.rule.partition(",")[0])
-        return named and self.split in (None, choice.vector)
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the search knows of the cluster and of stored relations.
-
-    Attributes:
-        n_sites: how many sites there are.
-        model: the cost model.
-        placed: placements of stored relations, by source id.
-        uploads: source ids whose tiles the client has to send.
-        targets: placements that results must end in, by digest.
-        memory_limit: bytes that one operator may use at one site, or None.
-        without: names of rules that are switched off.
-        hints: what the user asks of operators, and not the cost.
-        tolerance: rounding that rules may add, as a part of the largest product: multiplying sums out does.
-        open: ids of sources whose tile sizes may be chosen, because the results are wanted as whole tensors.
-    """
-
-    n_sites: int = 1
-    model: CostModel = field(default_factory=CostModel)
-    placed: Mapping[str, Placement] = field(default_factory=dict)
-    uploads: frozenset[str] = frozenset()
-    targets: Mapping[str, Placement] = field(default_factory=dict)
-    memory_limit: int | None = None
-    without: tuple[str, ...] = ()
-    hints: tuple[Hint, ...] = ()
-    tolerance: float = 0.0
-    open: frozenset[str] = frozenset()
 
 
 def settled(type_: RelType, placement: Placement) -> Placement:

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tra.algebra.nodes import Aggregate, Expr, Join, name_of, postorder
+from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
 from tra.optimizer.expansion import expanded, rounding
 from tra.optimizer.network import Network, Tree, read_network
 from tra.optimizer.operators import Operator
 from tra.optimizer.orders import ranked_trees
-from tra.optimizer.pricing import Context
 from tra.optimizer.products import write_network
 from tra.optimizer.rules.registry import with_children
 

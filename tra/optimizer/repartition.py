@@ -12,8 +12,10 @@ from functools import lru_cache
 from tra.algebra.nodes import Window
 from tra.algebra.retiling import offsets_along
 from tra.algebra.types import RelType
+from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.exchange import Piece, n_tellers, senders
-from tra.optimizer.placement import Placement, Ranges, box_of, n_sites
+from tra.optimizer.meshes import n_sites
+from tra.optimizer.placement import Placement
 
 Windows = tuple[tuple[Window, ...], ...]
 Run = tuple[int, int]
@@ -93,7 +95,7 @@ def repartition_pieces(
     Example:
         >>> from tra.algebra.retiling import full_windows
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import Split
+        >>> from tra.optimizer.roles import Split
         >>> old, new = (tensor_type((12,), "f8", ("i",), size) for size in (3, 4))
         >>> rows = Placement((2,), (Split("i"),))
         >>> found = repartition_pieces((old,), (rows,), new, rows, 0, (full_windows(old),))
@@ -154,7 +156,7 @@ def repartition_received(
     Example:
         >>> from tra.algebra.retiling import full_windows
         >>> from tra.algebra.sources import tensor_type
-        >>> from tra.optimizer.placement import Split
+        >>> from tra.optimizer.roles import Split
         >>> old, new = (tensor_type((12,), "f8", ("i",), size) for size in (3, 4))
         >>> rows = Placement((2,), (Split("i"),))
         >>> repartition_received((old,), (rows,), new, rows, 0, (full_windows(old),))

@@ -14,10 +14,11 @@ from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError
 from tra.optimizer.build import build
 from tra.optimizer.compile_table import START, default_choice
+from tra.optimizer.context import Context
+from tra.optimizer.hint import Hint
 from tra.optimizer.operators import Operator
 from tra.optimizer.plan import Plan, plan_order
 from tra.optimizer.planner import Planned
-from tra.optimizer.pricing import Context, Hint
 from tra.optimizer.regions import exchanged
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, RuleClass, class_of, rules_without
 from tra.optimizer.rules.rewriting import rewrites

@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 from tra.algebra.nodes import Expr, Source
+from tra.optimizer.context import Context
 from tra.optimizer.elimination import eliminate
 from tra.optimizer.factors import price_factors
 from tra.optimizer.mesh_choice import meshes_to_search
+from tra.optimizer.meshes import Mesh
 from tra.optimizer.operators import Operator, is_leaf, operator_graph
-from tra.optimizer.placement import Mesh, on_mesh
-from tra.optimizer.pricing import Context, Pricing, working_set
+from tra.optimizer.placement import on_mesh
+from tra.optimizer.pricing import Pricing, working_set
+from tra.optimizer.roles import ALL
 from tra.optimizer.rules.registry import rules_named
 from tra.optimizer.strategies import Choice, choices
 
@@ -128,6 +131,8 @@ def options_of(operator: Operator, mesh: Mesh, context: Context) -> list[Choice]
     for hint in context.hints:
         if hint.operator.digest == operator.digest:
             found = [option for option in found if hint.allows(option)]
+    if context.spread and is_leaf(operator):
+        found = [o for o in found if ALL not in o.output.roles] or found
     limit = context.memory_limit
     return found if limit is None else [o for o in found if working_set(operator, o) <= limit]
 
@@ -243,4 +248,4 @@ class _Search:
         return listed
 
 
-__all__ = ["Alternative", "Assignment", "Context", "options_of", "search"]
+__all__ = ["Alternative", "Assignment", "alternatives", "options_of", "search"]

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.exchange import Piece, pieces
-from tra.optimizer.placement import Ranges, box_of, n_sites
+from tra.optimizer.meshes import n_sites
 from tra.optimizer.plan import Broadcast, Make, Plan, Repartition, Scan, Shuffle, is_exchange, plan_order
 from tra.optimizer.repartition import repartition_pieces
 

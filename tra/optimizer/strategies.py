@@ -29,8 +29,11 @@ from tra.algebra.nodes import (
     Stack,
     Transform,
 )
+from tra.optimizer.boxes import cut
+from tra.optimizer.meshes import Mesh
 from tra.optimizer.operators import Operator
-from tra.optimizer.placement import ALL, SCATTERED, Mesh, Parts, Placement, Role, Split, cut, parts_over
+from tra.optimizer.placement import Placement
+from tra.optimizer.roles import ALL, SCATTERED, Parts, Role, Split, parts_over
 
 Vector: TypeAlias = tuple[str | None, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,17 @@ class Step:
     arguments: tuple[Any, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     overwrites: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks that the function takes the arguments.
+
+        Raises:
+            SchemaError: it does not.
+        """
+        try:
+            inspect.signature(self.function).bind(*self.arguments, **self.options)
+        except TypeError as error:
+            raise SchemaError(f"{self.place} is supported, but not called so: {error}") from None
 
 
 class Model:
@@ -90,10 +102,10 @@ class Model:
             parameters: relations or arrays that stand in for parameters of the model, by name.
 
         Raises:
-            SchemaError: a parameter is unknown or of another shape, or `x` does not fit a layer, which is named.
+            SchemaError: a parameter is unknown or of another shape, or `x` does not fit a layer.
         """
         weights = self.weights(parameters)
-        values: dict[str, Any] = {self._given: as_relation(x)}
+        values: dict[str, Any] = {self._given: _operand(x)}
         for step in self._steps:
             _run(step, values, weights)
         result: Relation = values[self._result]
@@ -106,7 +118,7 @@ class Model:
             SchemaError: a name is of no parameter, or its relation of another shape.
         """
         own = {**self.parameters, **self.frozen}
-        given = {name: as_relation(value) for name, value in (parameters or {}).items()}
+        given = {name: _operand(value) for name, value in (parameters or {}).items()}
         for name, relation in given.items():
             if name not in own:
                 raise SchemaError(
@@ -114,12 +126,17 @@ class Model:
                 )
             if relation.shape != own[name].shape:
                 raise SchemaError(
-                    f"parameter {name!r} has shape {own[name].shape}; got {relation!r} of shape {relation.shape}"
+                    f"parameter {name!r} has shape {own[name].shape}; got {relation!r}, of {relation.shape}"
                 )
         return {**own, **given}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.parameters.values()))})"
+
+
+def _operand(value: Any) -> Relation:
+    """A relation or an array; one of PyTorch without its gradient, which NumPy refuses to read."""
+    return as_relation(value.detach() if hasattr(value, "detach") else value)
 
 
 def _run(step: Step, values: dict[str, Any], weights: Mapping[str, Relation]) -> None:

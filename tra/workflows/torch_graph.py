@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,7 +141,7 @@ class _Reader:
         return self._tensor(f"{path}.{name}") if hasattr(value, "detach") else value
 
     def _tensor(self, path: str) -> Any:
-        """A parameter, or a constant: a scalar as a number, which leaves dtypes as they are in PyTorch too."""
+        """A parameter, or a constant: a scalar as a number, which is weak in PyTorch too."""
         if path in self.names:
             return Weight(self.names[path])
         array = array_of(_attribute(self.module, path), path)
@@ -182,10 +181,6 @@ class _Reader:
         place: str = "",
         in_place: bool = False,
     ) -> None:
-        try:
-            inspect.signature(function).bind(*arguments, **options)
-        except TypeError as error:
-            raise SchemaError(f"{place} is supported, but not called so: {error}") from None
         taken = {name: _reference(value) for name, value in options.items()}
         step = Step(
             node.name, place, function, _reference(tuple(arguments)), taken,

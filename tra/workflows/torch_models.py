@@ -1,16 +1,17 @@
-"""PyTorch modules as queries, and back: `from_torch`, `to_torch`. PyTorch is an optional package, imported here only."""
+"""PyTorch modules as queries, and back; PyTorch is an optional package that is imported when it is used."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tra.algebra import current
-from tra.algebra.relation import Relation, from_array
+from tra.algebra.relation import from_array
 from tra.errors import CatalogError, SchemaError, near_name
 from tra.workflows.model import Model
 from tra.workflows.torch_graph import Graph, array_of, read_graph
@@ -20,8 +21,8 @@ def from_torch(module: Any, example: Any = None, names: Mapping[str, str] | None
     """A PyTorch module as relations, one per parameter, and the expression of its evaluation.
 
     Args:
-        module: an `nn.Sequential`, or any module that torch.fx can trace, from rows [n, d] to rows; it is copied.
-            Dropout is the identity, as in evaluation.
+        module: an `nn.Sequential`, or any module that torch.fx can trace, from rows [n, d] to rows; it is
+            copied. Dropout is the identity, as in evaluation.
         example: rows to try the model on: what its relations give must be what the module gives.
         names: names of relations by PyTorch's names of parameters, which they have when left out.
 
@@ -38,8 +39,8 @@ def from_torch(module: Any, example: Any = None, names: Mapping[str, str] | None
         tensor([[1., 2.]], requires_grad=True)
 
     Raises:
-        SchemaError: it has a layer or an operation that is not supported, which is named, cannot be traced, or
-            gives other numbers for the example.
+        SchemaError: it has a layer or an operation that is not supported, which the message names; it cannot
+            be traced; or it gives other numbers for the example.
         CatalogError: PyTorch is not installed.
     """
     torch = _torch_module()
@@ -64,12 +65,12 @@ class TorchModel(Model):
 
     def __init__(self, module: Any, names: Mapping[str, str], graph: Graph) -> None:
         self._module = module
-        self._tensors = {names[path]: tensor for path, tensor in module.named_parameters()}
-        own = {name: from_array(array_of(t, name), name=name) for name, t in self._tensors.items()}
-        trained = {name: own[name] for name, tensor in self._tensors.items() if tensor.requires_grad}
+        self._paths = {names[path]: path for path, _ in module.named_parameters()}
+        tensors = {name: module.get_parameter(path) for name, path in self._paths.items()}
+        own = {name: from_array(array_of(tensor, name), name=name) for name, tensor in tensors.items()}
+        trained = {name: own[name] for name, tensor in tensors.items() if tensor.requires_grad}
         frozen = {name: relation for name, relation in own.items() if name not in trained}
         super().__init__(trained, {**frozen, **graph.constants}, graph.steps, graph.given, graph.result)
-        self._paths = {names[path]: path for path, _ in module.named_parameters()}
 
     def to_torch(self, parameters: Mapping[str, Any] | None = None) -> Any:
         """A copy of the module with these weights, each in the dtype and on the device of the module's own.
@@ -82,12 +83,22 @@ class TorchModel(Model):
         """
         torch = _torch_module()
         weights = self.weights(parameters)
+        given = list(parameters or {})
+        arrays = current.current().compute(*(weights[name] for name in given)) if given else ()
         written = copy.deepcopy(self._module)
-        arrays = current.current().compute(*(weights[name] for name in self._paths))
+        tensors = {**dict(written.named_parameters()), **dict(written.named_buffers())}
         with torch.no_grad():
-            for path, array in zip(self._paths.values(), arrays, strict=True):
-                written.get_parameter(path).copy_(torch.tensor(array))
+            for name, array in zip(given, arrays, strict=True):
+                _tensor(tensors, self._paths.get(name, name)).copy_(torch.tensor(array))
         return written
+
+
+def _tensor(tensors: Mapping[str, Any], path: str) -> Any:
+    if path not in tensors:
+        raise SchemaError(
+            f"{path!r} is a constant that the module's forward makes: it cannot be written back"
+        )
+    return tensors[path]
 
 
 def _torch_module() -> ModuleType:
@@ -97,10 +108,11 @@ def _torch_module() -> ModuleType:
         CatalogError: it is not installed.
     """
     try:
-        import torch
+        torch = import_module("torch")
     except ImportError as error:
         raise CatalogError(
-            "PyTorch modules need the package torch: pip install 'tra-engine[torch]', or '.[torch]' in a checkout"
+            "modules of PyTorch need the package torch: pip install 'tra-engine[torch]', or '.[torch]' in a "
+            "checkout"
         ) from error
     return torch
 
@@ -145,7 +157,7 @@ def _check_example(model: TorchModel, example: Any) -> None:
         SchemaError: they differ from those of the relations.
     """
     torch = _torch_module()
-    rows = np.asarray(example)
+    rows = np.asarray(example.detach() if hasattr(example, "detach") else example)
     dtypes = {relation.dtype for relation in model.parameters.values() if relation.dtype.kind == "f"}
     rows = rows.astype(max(dtypes, key=lambda dtype: dtype.itemsize)) if dtypes else rows
     found = model(rows).compute()  # first, as its messages name the layer that rows do not fit
@@ -156,6 +168,6 @@ def _check_example(model: TorchModel, example: Any) -> None:
     if found.shape != expected.shape or not np.allclose(found, expected, tolerance, tolerance * scale):
         raise SchemaError(
             f"the module gives other numbers for the example than its relations: {expected.dtype} of shape "
-            f"{expected.shape} there, {found.dtype} of shape {found.shape} here; its forward does what a trace "
-            "does not show, such as an operation in place"
+            f"{expected.shape} there, {found.dtype} of shape {found.shape} here; its forward does what a "
+            "trace does not show, such as an operation in place"
         )

@@ -1,7 +1,7 @@
 """The gradients of the kernels that come with the engine, as one table.
 
-An entry takes the kernel's parameters and gives a builder ``(inputs, out, z) -> gradients``: from the tiles of
-the operands, of the result and of the result's adjoint to the adjoints of the operands, None where nothing
+An entry takes the kernel's parameters and gives a builder ``(inputs, out, z) -> gradients``: from the tiles
+of the operands, of the result and of the result's adjoint to the adjoints of the operands, None where nothing
 flows. The formulas are made of kernels, so that they have gradients themselves. For complex numbers the
 adjoint is ∂/∂Re + i·∂/∂Im, hence the conjugates. Ties of a maximum share evenly.
 
@@ -28,11 +28,13 @@ def _do(name: str, *operands: Any, **params: Any) -> Any:
 
 
 def _conj(x: Any) -> Any:
-    return _do("conj", x) if isinstance(x, Tilewise) and x.dtype.kind == "c" else x
+    if not isinstance(x, Tilewise):
+        return x.conjugate() if isinstance(x, complex) else x
+    return _do("conj", x) if x.dtype.kind == "c" else x
 
 
 def _only_where(condition: Any, x: Any) -> Any:
-    """x where the condition holds, else 0: what is infinite or undefined elsewhere does not matter."""
+    """X where the condition holds, else 0: what is infinite or undefined elsewhere does not matter."""
     if not isinstance(condition, Tilewise):
         return x if condition else 0.0
     return _do("where", condition, x, 0.0)
@@ -46,7 +48,7 @@ def _as_number(condition: Tilewise, like: Tilewise) -> Tilewise:
 
 
 def _unary(slope: Callable[[Any, Any], Any]) -> Callable[[], Builder]:
-    """z times the conjugate of the slope at x, given x and the result."""
+    """Z times the conjugate of the slope at x, given x and the result."""
     return lambda: lambda inputs, out, z: (z * _conj(slope(inputs[0], out)),)
 
 
@@ -59,7 +61,7 @@ def _nothing(**_: Any) -> Builder:
 
 
 def _scale(by: Any) -> Builder:
-    return lambda inputs, out, z: (_do("scale", z, by=by.conjugate() if isinstance(by, complex) else by),)
+    return lambda inputs, out, z: (_do("scale", z, by=_conj(by)),)
 
 
 def _clip(low: float, high: float) -> Builder:
@@ -216,6 +218,7 @@ TABLE: dict[str, Callable[..., Builder]] = {
     **dict.fromkeys(("sign", "step", "floor", "ceil", "logical_not", "is_nan", "one_hot"), _nothing),
     "add": lambda: lambda inputs, out, z: (z, z),
     "sub": lambda: lambda inputs, out, z: (z, -z),
+    "mul": lambda: lambda inputs, out, z: (z * _conj(inputs[1]), z * _conj(inputs[0])),
     "div": lambda: _div,
     "mod": lambda: lambda inputs, out, z: (z, -(z * _do("floor_div", *inputs))),
     "pow": lambda: _pow,
@@ -241,6 +244,7 @@ TABLE: dict[str, Callable[..., Builder]] = {
     "choose": lambda: _choose,
     "pair": lambda: _pair,
     "value_of": _passed(lambda z: _do("pair", z, 0.0)),
+    "second_of": _passed(lambda z: _do("pair", 0.0, z)),
 }
 #: entries whose formula is wrong for an adjoint that is the same along an axis and kept in one element of it
 TAKES_WHOLE_AXES = frozenset(["log_softmax", "embed"])
@@ -300,7 +304,7 @@ def contraction_gradient(by: Kernel) -> Builder:
 
 
 def _contracted(z: Tilewise, output: str, other: Any, others: str, own: str) -> Any:
-    """z times the other operand, with the axes of this one; an axis that neither has gets one element."""
+    """Z times the other operand, with the axes of this one; an axis that neither has gets one element."""
     distinct = "".join(dict.fromkeys(own))
     found = "".join(c for c in distinct if c in output + others)
     if other is None:

@@ -10,7 +10,8 @@ from tra.algebra.kernel import Kernel, Laws, make_kernel, register
 from tra.algebra.types import Tile
 from tra.errors import KernelError
 
-_LAWS = Laws(linear=frozenset([0]), zero_preserving=True, reshapes=True)
+_LAWS = Laws(linear=frozenset([0]), zero_preserving=True)
+_RESHAPES = Laws(linear=frozenset([0]), zero_preserving=True, reshapes=True)
 _PICKS = Laws(linear=frozenset([0]), zero_preserving=True, contraction=True)
 
 
@@ -47,7 +48,7 @@ def _expand_dims(axis: int = -1) -> Kernel:
     dims = _dims(-axis - 1)
     signature = f"({','.join(dims)})->({','.join(['1', *dims])})"
     return make_kernel(
-        "expand_dims", signature, lambda x: np.expand_dims(x, axis), params={"axis": axis}, laws=_LAWS,
+        "expand_dims", signature, lambda x: np.expand_dims(x, axis), params={"axis": axis}, laws=_RESHAPES,
         flops=lambda dims: 0.0,
     )  # fmt: skip
 
@@ -58,7 +59,7 @@ def _squeeze(axis: int = -1) -> Kernel:
     dims = _dims(-axis - 1)
     signature = f"({','.join(['1', *dims])})->({','.join(dims)})"
     return make_kernel(
-        "squeeze", signature, lambda x: np.squeeze(x, axis), params={"axis": axis}, laws=_LAWS,
+        "squeeze", signature, lambda x: np.squeeze(x, axis), params={"axis": axis}, laws=_RESHAPES,
         flops=lambda dims: 0.0,
     )  # fmt: skip
 
@@ -74,7 +75,9 @@ def _embed(spec: str) -> Kernel:
         return out
 
     signature = f"({','.join(own)})->({','.join(repeated)})"
-    return make_kernel("embed", signature, function, params={"spec": spec}, laws=_LAWS, flops=lambda dims: 0.0)
+    return make_kernel(
+        "embed", signature, function, params={"spec": spec}, laws=_LAWS, flops=lambda dims: 0.0
+    )
 
 
 _DIAG = make_kernel(

@@ -6,8 +6,9 @@ from tra.algebra.makers import Constant
 from tra.algebra.nodes import Expr, Source
 from tra.algebra.operators import aggregate, generated, join
 from tra.algebra.sources import tensor_type
-from tra.optimizer.placement import ALL, Placement, Split
+from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Scan
+from tra.optimizer.roles import ALL, Split
 
 
 def split(key: str) -> Placement:

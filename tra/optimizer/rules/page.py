@@ -10,10 +10,12 @@ from tra.optimizer.rules.rule import Rule
 _START = """\
 # Rules
 
-Everything the optimizer does to a query is a rule with a name. This page is written by
-`python -m tra.optimizer.rules.page > docs/rules.md` from what the rules say of themselves. A rule is switched off by its name, for
-instance `tra.connect(..., without=["contraction_reassociate", "broadcast left"])`; where a strategy is all that an operator has, it stays.
-Where a strategy is made of two, such as `co-partition, aggregate before shuffle`, both names count.
+Everything the optimizer does to a query is a rule with a name. What the rules say of themselves stands here;
+`python -m tra.optimizer.rules.page > docs/rules.md` writes it. [Explain](explain.md) shows which of them
+made a plan. A rule is switched off by its name, for instance
+`tra.connect(..., without=["contraction_reassociate", "broadcast left"])`; where a strategy is all that an
+operator has, it stays. Of a strategy that is made of two, such as `co-partition, aggregate before shuffle`,
+either name will do.
 
 The class says what may change in a result:
 
@@ -21,9 +23,10 @@ The class says what may change in a result:
 * *regroup*: a fold takes its tiles in another order; floating-point sums may round otherwise.
 * *distribute*: other products are formed; floating-point results may round otherwise.
 
-In the laws σ is filter, ReKey and λ change keys and tiles, Σ_g aggregates to the keys g, ⋈ joins; an exponent L is the same at one
-site; SHUF and BCAST are the exchanges. R1-1 to R3 are the rules of Yuan et al., *Tensor Relational Algebra for Distributed Machine
-Learning System Design*, PVLDB 14(8), 2021; *own* rules are not in that paper.
+In the laws σ is filter, ReKey and λ change keys and tiles, Σ_g aggregates to the keys g, ⋈ joins; an
+exponent ᴸ says that each site works on what it has; SHUF and BCAST are the exchanges. R1-1 to R3 are the
+rules of Yuan et al., *Tensor Relational Algebra for Distributed Machine Learning System Design*, PVLDB
+14(8), 2021; *own* rules are not in that paper.
 """
 _PARTS = (
     ("Rules on expressions", "Applied wherever they can be, before anything is chosen.", NORMALISE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.types import RelType
-from tra.optimizer.placement import Parts, Placement, Role, Scattered, Split, is_satisfied, parts_over
+from tra.optimizer.placement import Placement, is_satisfied
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
@@ -14,6 +14,7 @@ from tra.optimizer.plan import (
     Plan,
     Shuffle,
 )
+from tra.optimizer.roles import Parts, Role, Scattered, Split, parts_over
 
 
 def exchange_exchange_keep_last(node: Plan) -> Plan | None:

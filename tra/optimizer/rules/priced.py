@@ -21,7 +21,8 @@ FORMS = (
     ),
     PricedRule(
         "sum_product_expand", "distribute",
-        "Σ(L ± M) ⋈ R = Σ(L ⋈ R) ± Σ(M ⋈ R): sums are multiplied out, as far as `tolerance` allows the rounding.",
+        "Σ(L ± M) ⋈ R = Σ(L ⋈ R) ± Σ(M ⋈ R): sums are multiplied out, as far as `tolerance` allows the "
+        "rounding.",
         "own; the binomial formula, as nearest neighbours are computed everywhere.",
     ),
 )  # fmt: skip
@@ -30,11 +31,11 @@ STRATEGIES = (
     PricedRule("stored", "structural", "A stored relation is used where it lies.", "own."),
     PricedRule(
         "split", "structural", "Each site reads or makes its range of a key of the source.",
-        "PART, Yuan et al. 2021, section 3.",
+        "PART(D), Yuan et al. 2021.",
     ),
     PricedRule(
         "copy everywhere", "structural", "Every site reads or makes the whole source.",
-        "ALL, Yuan et al. 2021, section 3.",
+        "ALL, Yuan et al. 2021.",
     ),
     PricedRule(
         "compute everywhere", "structural",
@@ -44,7 +45,7 @@ STRATEGIES = (
     PricedRule(
         "in place", "structural",
         "f(R) = fᴸ(R) for filters, re-keys, maps, cuts and stacks: each site works on its range of a key.",
-        "Yuan et al. 2021, section 3.",
+        "Yuan et al. 2021, section 3; R2-2, R2-3.",
     ),
     PricedRule(
         "keep parts", "distribute",
@@ -55,11 +56,13 @@ STRATEGIES = (
     PricedRule("broadcast left", "structural", "L ⋈ R = BCAST(L) ⋈ᴸ R: R is split, L is copied.", "R2-6."),
     PricedRule("broadcast right", "structural", "L ⋈ R = L ⋈ᴸ BCAST(R): L is split, R is copied.", "R2-6."),
     PricedRule(
-        "co-partition", "structural", "L ⋈_k R = SHUF_k(L) ⋈ᴸ SHUF_k(R): both are split by a joined key.", "R2-6."
+        "co-partition", "structural",
+        "L ⋈_k R = SHUF_k(L) ⋈ᴸ SHUF_k(R): both are split by a joined key.",
+        "R2-6.",
     ),
     PricedRule(
         "2-D split", "structural",
-        "One dimension of the mesh splits a free key of L and copies R, another a free key of R and copies L.",
+        "One dimension of the mesh splits a free key of L and copies R, another one of R and copies L.",
         "R2-6, on a mesh; SUMMA, van de Geijn and Watts 1997.",
     ),
     PricedRule(
@@ -79,7 +82,7 @@ STRATEGIES = (
     ),
     PricedRule(
         "aggregate before shuffle", "regroup",
-        "Σ_g(R) = Σᴸ_g(SHUF_g(Σᴸ_g(R))): each site folds what it has, and parts are folded after they are sent.",
+        "Σ_g(R) = Σᴸ_g(SHUF_g(Σᴸ_g(R))): each site folds what it has, and the parts are folded once sent.",
         "R2-5, two-phase aggregation.",
     ),
     PricedRule(

@@ -1,0 +1,293 @@
+"""Training: a step is one query, planned once and run again and again over what it made before."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tra.algebra.nodes import Source
+from tra.algebra.relation import Relation
+from tra.algebra.sources import TileSource, source_id
+from tra.backends.backend import Run, result_sites, result_tiles
+from tra.backends.batches import Examples, batch_rows, examples_of
+from tra.backends.checkpoint import Checkpoint, found_checkpoint, write_checkpoint
+from tra.backends.homes import placement
+from tra.backends.not_finite import first_not_finite
+from tra.backends.progress_line import ProgressLine
+from tra.backends.recipe import Recipe
+from tra.backends.rehome import rehome
+from tra.backends.state import REHOMED_EVERY, Runner, StateSource
+from tra.backends.step_plans import StepPlan, StepPlans
+from tra.backends.step_query import LOSS
+from tra.errors import NotFiniteError, PlanError
+from tra.optimizer.explain import Explanation, explain_plan
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one step did.
+
+    Attributes:
+        epoch: the epoch, from 1.
+        step: how many steps were done, this one included.
+        loss: the loss of the batch before the update.
+        metrics: the metrics of the batch before the update, by name.
+        samples_per_second: the examples of the batch over the time of the step.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    metrics: Mapping[str, float]
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came out of a training.
+
+    Attributes:
+        parameters: the trained parameters by name, stored on the backend.
+        history: a record for each step that was run; a training that went on from a checkpoint has none of
+            the steps before it.
+        n_plans: how many plans were made: one for each shape of a batch.
+    """
+
+    parameters: Mapping[str, Relation]
+    history: tuple[Record, ...]
+    n_plans: int
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each step."""
+        return [record.loss for record in self.history]
+
+    def __repr__(self) -> str:
+        last = f", loss {self.history[-1].loss:.6g}" if self.history else ""
+        return f"Training({', '.join(self.parameters)}: {len(self.history)} steps{last})"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a training is watched and kept.
+
+    Attributes:
+        stop: ends the training after a step of which it is true.
+        checkpoint: the folder of checkpoints, or None.
+        every: epochs from checkpoint to checkpoint.
+        progress: shows a line; by default only in a terminal.
+    """
+
+    stop: Callable[[Record], bool] | None = None
+    checkpoint: Path | None = None
+    every: int = 1
+    progress: bool | None = None
+
+
+def checked_wishes(stop: Any, checkpoint: Any, every: Any, progress: Any) -> Wishes:
+    """Wishes whose parts are of their kinds.
+
+    Example:
+        >>> checked_wishes(None, None, 2, False)
+        Wishes(stop=None, checkpoint=None, every=2, progress=False)
+
+    Raises:
+        PlanError: an argument is none of its kind.
+    """
+    if stop is not None and not callable(stop):
+        raise PlanError(f"stop is a function of a record; got {stop!r}")
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise PlanError(f"every is a number of epochs; got {every!r}")
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise PlanError(f"checkpoint is a folder; got {checkpoint!r}")
+    return Wishes(stop, None if checkpoint is None else Path(checkpoint), every, progress)
+
+
+def train_with(runner: Runner, recipe: Recipe, wishes: Wishes) -> Training:
+    """Runs a training to its end; see `Session.train`."""
+    return _Loop(runner, recipe, wishes).run()
+
+
+def explain_training(runner: Runner, recipe: Recipe) -> Explanation:
+    """The plan of the steps of a training, without running any or reading data."""
+    planned = StepPlans(runner, recipe).settled.planned
+    return explain_plan(planned, runner.backend.name, runner.backend.constants.origin)
+
+
+class _Loop:
+    """The state of a training: what is carried, and what stays on the sites."""
+
+    def __init__(self, runner: Runner, recipe: Recipe, wishes: Wishes) -> None:
+        self.runner, self.recipe, self.wishes = runner, recipe, wishes
+        self.plans = StepPlans(runner, recipe)
+        self.history: list[Record] = []
+        self.carried: dict[str, StateSource] = {}
+        self.resident: dict[str, StateSource] = {}
+        self.examples: list[Examples] = []
+        self.epoch, self.step = 0, 0
+
+    def run(self) -> Training:
+        try:
+            self._begin()
+            with ProgressLine(self.runner.backend, self._steps_left, self.wishes.progress) as line:
+                self._epochs(line)
+            return Training(self._results(), tuple(self.history), self.plans.n_plans)
+        finally:
+            for stored in (*self.carried.values(), *self.resident.values()):
+                stored.release()
+
+    @property
+    def _steps_left(self) -> int:
+        return max(self.recipe.epochs - self.epoch, 0) * self.recipe.steps_per_epoch
+
+    # -- before the first step --------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        values = dict(self.plans.initial)
+        there = self._checkpoint()
+        placed = self.plans.settled.placed
+        if there is not None:
+            self.epoch, self.step = there.epoch, there.step
+            values = there.load({name: relation.expr.type for name, relation in values.items()})
+        for name, node in self._main.query.carried.items():
+            self.carried[name] = self.runner.stored(values[name], placed[node.id], name)
+        if self.recipe.batch is not None:
+            named = enumerate(self.recipe.data)
+            self.examples = [examples_of(self.runner, data, f"data{place}") for place, data in named]
+
+    @property
+    def _main(self) -> StepPlan:
+        return self.plans.plan(self.plans.main_rows)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        folder = self.wishes.checkpoint
+        return None if folder is None else found_checkpoint(folder, self._about())
+
+    def _bindings(self, plan: StepPlan) -> dict[str, TileSource]:
+        """What steps of a plan read, but for the batch; what is not stored yet is stored now."""
+        query = plan.query
+        placed = self.plans.settled.placed
+        for node in self.plans.resident(query):
+            if node.id not in self.resident:
+                home = placed.get(node.id) or placement(None, self.plans.n_sites)
+                self.resident[node.id] = self.runner.stored(self.plans.relation(node, query), home, node.name)
+        carried = {node.id: self.carried[name] for name, node in query.carried.items()}
+        return {**self.plans.bound(query), **self.resident, **carried}
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def _epochs(self, line: ProgressLine) -> None:
+        while self.epoch < self.recipe.epochs:
+            self.epoch += 1
+            for place, (n_rows, batch) in enumerate(self._epoch_batches(), start=1):
+                record = self._step(n_rows, batch)
+                line.show(record.epoch, record.loss, record.metrics, n_rows)
+                stopped = self.wishes.stop is not None and bool(self.wishes.stop(record))
+                if place == self.recipe.steps_per_epoch and self._is_due(stopped):
+                    self._save()
+                if stopped:
+                    return
+
+    def _is_due(self, stopped: bool) -> bool:
+        """Claims that a checkpoint is to be written after this epoch."""
+        return stopped or self.epoch % self.wishes.every == 0 or self.epoch == self.recipe.epochs
+
+    def _epoch_batches(self) -> Iterator[tuple[int, list[TileSource]]]:
+        """The batches of an epoch: how many examples, and their tiles unless these stay on the sites."""
+        recipe = self.recipe
+        if recipe.batch is None:
+            yield recipe.n_rows, []
+            return
+        for rows in batch_rows(recipe.n_rows, recipe.batch, recipe.seed, self.epoch - 1):
+            nodes = self.plans.plan(len(rows)).query.batch
+            yield (
+                len(rows),
+                [e.rows(rows, node.type) for e, node in zip(self.examples, nodes, strict=True)],
+            )
+
+    def _step(self, n_rows: int, batch: Sequence[TileSource]) -> Record:
+        start = time.perf_counter()
+        plan = self.plans.plan(n_rows)
+        given = zip(plan.query.batch, batch, strict=False)
+        sources = {**self._bindings(plan), **{node.id: source for node, source in given}}
+        run = self.runner.backend.run(plan.planned.program, sources, measure=False)
+        figures = self._figures(plan, run)
+        loss = figures.pop(LOSS)
+        self.step += 1
+        if not math.isfinite(loss):
+            raise self._not_finite(loss, plan, sources)
+        self._take(plan, run)
+        seconds = max(time.perf_counter() - start, 1e-9)
+        record = Record(self.epoch, self.step, loss, figures, n_rows / seconds)
+        self.history.append(record)
+        return record
+
+    def _figures(self, plan: StepPlan, run: Run) -> dict[str, float]:
+        """Loss and metrics, fetched together."""
+        first = len(plan.query.updates)
+        roots = plan.planned.program.roots[first:]
+        shares = [
+            share[result_sites(root.placement)[0]]
+            for root, share in zip(roots, run.shares[first:], strict=True)
+        ]
+        values = [float(tiles.arrays[0]) for tiles in self.runner.backend.fetch(shares)]
+        return dict(zip(plan.query.figures, values, strict=True))
+
+    def _take(self, plan: StepPlan, run: Run) -> None:
+        """Puts new values in the place of the old ones."""
+        backend = self.runner.backend
+        for name, root, shares in zip(
+            plan.query.updates, plan.planned.program.roots, run.shares, strict=False
+        ):
+            assert root.placement == self.carried[name].root.placement
+            self.carried[name].replace([backend.hold(share) for share in shares])
+        if self.step % REHOMED_EVERY == 0:
+            held = list(self.carried.values())
+            made = rehome(backend, [stored.shares or () for stored in held])
+            for stored, shares in zip(held, made, strict=True):
+                stored.replace(shares)
+
+    def _not_finite(self, loss: float, plan: StepPlan, sources: Mapping[str, TileSource]) -> NotFiniteError:
+        found = first_not_finite(self.runner, plan.query, sources)
+        where = f"; the first result of it that is not finite is {found}" if found else ""
+        return NotFiniteError(f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}")
+
+    # -- after ------------------------------------------------------------------------------------
+
+    def _about(self) -> dict[str, Any]:
+        """What a training is, so that another does not go on from its checkpoints."""
+        recipe = self.recipe
+        types = {name: f"{r.shape} {r.dtype}" for name, r in recipe.parameters.items()}
+        return {
+            "parameters": types,
+            "examples": recipe.n_rows,
+            "batch": recipe.batch,
+            "seed": recipe.seed,
+            "query": self.plans.digest(),
+        }
+
+    def _save(self) -> None:
+        if self.wishes.checkpoint is None:
+            return
+        backend = self.runner.backend
+
+        def tiles(stored: StateSource) -> Any:
+            return lambda: result_tiles(backend, stored.root, stored.shares or ())
+
+        values = {name: (s.root.type, tiles(s)) for name, s in self.carried.items()}
+        about = {**self._about(), "epoch": self.epoch, "step": self.step}
+        write_checkpoint(self.wishes.checkpoint, about, values)
+
+    def _results(self) -> dict[str, Relation]:
+        """The parameters as relations of their own, which the training releases no more."""
+        found = {}
+        for name in self.recipe.parameters:
+            stored = self.carried.pop(name)
+            node = Source(stored.root.type, source_id("stored"), "0", name)
+            found[name] = Relation(node, {node.id: stored})
+        return found
