@@ -1,6 +1,6 @@
-"""How long planning takes: deep networks on several sites, and relations of few, of very many and of listed tiles.
+"""How long planning takes: deep networks on several sites, relations of very many tiles, and of listed ones.
 
-Every query is planned once in a process of its own, so that nothing is known from the one before.
+Every query is planned in a process of its own, so that nothing is known from the one before.
 """
 
 from __future__ import annotations

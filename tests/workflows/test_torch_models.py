@@ -164,28 +164,27 @@ def test_gradients(network, session):
         np.testing.assert_allclose(got, tensor.grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)
 
 
-def test_steps_of_descent_are_those_of_torch(session):
+def test_training_is_that_of_torch(session):
     torch.manual_seed(4)
     module, x = nn.Sequential(nn.Linear(7, 6), Residual(6), nn.Linear(6, 3)).double(), rows()
-    y = np.random.default_rng(5).normal(size=(11, 3))
-    model, optimizer = from_torch(module), torch.optim.SGD(module.parameters(), lr=0.05)
-    weights = model.parameters
-    for _ in range(10):
+    labels = np.random.default_rng(5).integers(3, size=11)
+    model, optimizer = from_torch(module), torch.optim.Adam(module.parameters(), lr=0.01)
+    losses = []
+    for _ in range(100):
         optimizer.zero_grad()
-        expected = F.mse_loss(module(torch.tensor(x)), torch.tensor(y))
-        expected.backward()
+        loss = F.cross_entropy(module(torch.tensor(x)), torch.tensor(labels))
+        loss.backward()
         optimizer.step()
-        loss = tra.square(model(x, weights) - y).mean()
-        gradients = tra.grad(loss, list(weights.values()))
-        moved = [W - 0.05 * G for W, G in zip(weights.values(), gradients, strict=True)]
-        got, *arrays = session.compute(loss, *moved)
-        np.testing.assert_allclose(got, expected.item(), rtol=1e-9)
-        weights = {
-            name: tra.from_array(array, name=name) for name, array in zip(weights, arrays, strict=True)
-        }
-    back = model.to_torch(weights)
-    for own, parameter in zip(module.parameters(), back.parameters(), strict=True):
-        np.testing.assert_allclose(parameter.detach(), own.detach(), rtol=1e-9, atol=1e-12)
+        losses.append(loss.item())
+
+    def own(parameters, x, labels):
+        return tra.losses.softmax_cross_entropy(model(x, parameters), labels)
+
+    training = session.train(own, model.parameters, tra.Adam(rate=0.01), data=(x, labels), epochs=100)
+    np.testing.assert_allclose(training.losses, losses, rtol=1e-9)
+    back = model.to_torch(training.parameters)
+    for trained, parameter in zip(module.parameters(), back.parameters(), strict=True):
+        np.testing.assert_allclose(parameter.detach(), trained.detach(), rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
