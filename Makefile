@@ -8,6 +8,8 @@ VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,\
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 WORKERS ?= 2
+# Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,bench,demo,torch,onnx
+EXTRAS ?= dev,peers,bench,demo
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -36,7 +38,7 @@ clean:
 
 # Stamps say what a virtual environment holds. What tests need includes what the demo needs.
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[dev,peers,bench,demo]'
+	$(PIP) --editable '.[$(EXTRAS)]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python

@@ -232,6 +232,6 @@ HEAD = (
 )
 HOLED = (
     "**a relation with holes**, whose live keys are listed, joined with a dense one and added up on "
-    f"{HOLED_SITES} sites. Which site holds how much is added up once for all boxes of keys, so that planning "
-    "is linear in the keys once; after that it does not depend on them."
+    f"{HOLED_SITES} sites. What lies below each corner of a box of keys is added up once, so planning is "
+    "linear in the keys once; after that it does not depend on them."
 )

@@ -35,14 +35,15 @@ from tra.sql.result import Result
 
 if TYPE_CHECKING:
     from tra import testing as testing
+    from tra.workflows.onnx_models import from_onnx as from_onnx
     from tra.workflows.torch_models import from_torch as from_torch
 
     __version__: str
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "Axis", "Relation", "Result", "Session", "__version__", "concatenate", "connect",
-    "einsum", "errors", "from_array", "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum",
-    "open", "schedules", "sql", "value_and_grad", "where",
+    "Adam", "AdamW", "Axis", "Relation", "Result", "SGD", "Session", "__version__", "concatenate",
+    "connect", "einsum", "errors", "from_array", "from_onnx", "from_tiles", "from_torch", "grad",
+    "kernel", "losses", "maximum", "minimum", "open", "schedules", "sql", "value_and_grad", "where",
 ]  # fmt: skip
 
 
@@ -130,6 +131,7 @@ def _version() -> str:
 
 _LOADERS: dict[str, Callable[[], Any]] = {
     "testing": lambda: import_module("tra.testing"),
+    "from_onnx": lambda: import_module("tra.workflows.onnx_models").from_onnx,
     "from_torch": lambda: import_module("tra.workflows.torch_models").from_torch,
     "__version__": _version,
 }

@@ -113,5 +113,7 @@ def test_elements_of_boxes_are_counted_from_sums_as_key_by_key(data):
     sizes = np.prod(type_.tile_lengths(listed), axis=1)
     for _ in range(20):
         box = [tuple(sorted(rng.integers(-1, d + 2, 2).tolist())) for d in domains]
-        inside = np.all([(c >= low) & (c < high) for c, (low, high) in zip(listed.T, box, strict=True)], axis=0)
+        inside = np.all(
+            [(c >= low) & (c < high) for c, (low, high) in zip(listed.T, box, strict=True)], axis=0
+        )
         assert n_elements(type_, box) == sizes[inside].sum()

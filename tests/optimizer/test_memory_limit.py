@@ -1,4 +1,4 @@
-"""Memory limits: what fits is found, the limit that is named works, and `optimal` is claimed where it is shown."""
+"""Memory limits: what fits is found, the limit named works, and `optimal` is said where it is shown."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which meshes are searched: `optimal` is said where no other mesh, nor another order of its dimensions, is cheaper."""
+"""Which meshes are searched: `optimal` is said where no mesh, in no order of its dimensions, is cheaper."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,11 @@ QUERIES = [
     cut_anew((60, 240), (24, 10), (10, 60)),
     cut_anew((60, 240), (24, 10), (60, 7)),
     cut_anew((240, 60), (7, 60), (24, 10)),
-    (tra.concatenate([matrix(n, (240, 60), ("i", "j"), (60, t)) for n, t in (("A", 60), ("B", 10))], 0).expr,),
+    (
+        tra.concatenate(
+            [matrix(n, (240, 60), ("i", "j"), (60, t)) for n, t in (("A", 60), ("B", 10))], 0
+        ).expr,
+    ),
 ]
 
 

@@ -47,7 +47,7 @@ def _count(type_: RelType, bounds: Ranges) -> int:
 
 
 def _count_listed(type_: RelType, bounds: Ranges) -> int:
-    """By look-ups in sums over the keys that the box cuts, or where these are sparse by a look at each key."""
+    """By look-ups in sums over the keys that the box cuts, or where keys are sparse by a look at each."""
     cut = tuple(c for c, (own, whole) in enumerate(zip(bounds, ranges(type_), strict=True)) if own != whole)
     sums = _sums(type_, cut)
     if sums is not None:
@@ -132,7 +132,7 @@ def _is_simple(axis: Axis) -> bool:
 
 @lru_cache(maxsize=16)
 def _sums(type_: RelType, columns: tuple[int, ...]) -> KeyArray | None:
-    """Elements of all keys below a corner in some columns; None where that is much more than keys are listed."""
+    """Elements of all keys below each corner in some columns; None where corners are far more than keys."""
     keys, sizes = _listed(type_)
     shape = tuple(type_.keys[c].domain + 1 for c in columns)
     if prod(shape) > min(_SPARSE * max(len(keys), 1 << 10), MAX_LISTED):

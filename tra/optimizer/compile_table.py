@@ -7,7 +7,7 @@
 | ReKey, σ, λ, Tile | the local operator |
 | Concat_k(R) | the local concat over SHUF of all keys but k |
 
-A relation that is stored on other sites than the plan's is split anew where the table would take it as it lies.
+A relation that is stored on another mesh than the plan's is split anew where the table takes it as it lies.
 
 Source: Yuan et al., PVLDB 14(8), 2021, section 3.
 """

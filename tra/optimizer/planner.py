@@ -116,7 +116,7 @@ class _Query:
         return self.plans[most]
 
     def fitting(self, limit: int | None) -> Planned | None:
-        """The first plan whose stages hold no more than a limit, of plans of smaller and smaller operators."""
+        """The first plan whose stages keep to a limit, of plans of smaller and smaller operators."""
         for planned in self.smaller(limit):
             if limit is None or planned.prediction.peak_bytes_per_site <= limit:
                 return _claimed(planned, limit, self.plans[None])
@@ -148,12 +148,12 @@ def _claimed(planned: Planned, limit: int | None, cheapest: Planned | None) -> P
     """A plan that fits, which is the cheapest of those that fit if no other was forbidden for less.
 
     Larger operators than the limit cannot fit. Where operators had to be smaller still, to make some stage
-    smaller, another plan may do that for less: then the plan is bounded, unless it costs what the cheapest does.
+    smaller, another plan may do that for less: this one is bounded, unless it costs what the cheapest does.
     """
     most, assignment = planned.form.context.memory_limit, planned.assignment
     proved = most is None or (most == limit and _holds_its_size(assignment))
-    if cheapest is not None and assignment.seconds <= cheapest.assignment.seconds:
-        proved = True
+    if cheapest is not None and cheapest.assignment.is_optimal:
+        proved = proved or assignment.seconds <= cheapest.assignment.seconds
     claimed = replace(assignment, is_optimal=assignment.is_optimal and proved)
     fits = limit is not None and (most is not None or _largest(planned) <= limit)
     context = replace(planned.form.context, memory_limit=limit if fits else None)
@@ -161,7 +161,7 @@ def _claimed(planned: Planned, limit: int | None, cheapest: Planned | None) -> P
 
 
 def _holds_its_size(assignment: Assignment) -> bool:
-    """Claims that stages hold all that their operators are said to hold: no operand twice, no map of a map."""
+    """Claims that stages hold all that operators are said to hold: no operand twice, no map of a map."""
     maps = (ReKey, Transform)
     for operator in assignment.operators.values():
         children = [child.digest for child in operator.children]

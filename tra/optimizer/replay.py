@@ -14,7 +14,6 @@ from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError
 from tra.optimizer.build import build
 from tra.optimizer.compile_table import START, default_choice
-from tra.optimizer.context import Context
 from tra.optimizer.hint import Hint
 from tra.optimizer.operators import Operator
 from tra.optimizer.plan import Plan, plan_order
@@ -56,6 +55,7 @@ def replay(planned: Planned, hints: Sequence[Hint] = ()) -> Iterator[Step]:
         hints: the hints it was planned with.
 
     Example:
+        >>> from tra.optimizer.context import Context
         >>> from tra.optimizer.planner import plan_query
         >>> from tra.optimizer.rules.examples import product
         >>> planned = plan_query((product(4000),), Context(n_sites=2))
