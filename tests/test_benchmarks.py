@@ -77,11 +77,11 @@ def test_strategies_change_where_the_papers_count_says():
         assert expected <= crossing.size <= expected + crossovers.N_TILES
 
 
-@pytest.mark.parametrize("what", ["forward", "training", "tiles"])
+@pytest.mark.parametrize("what", planning.QUERIES)
 def test_planning_is_timed(what):
     found = planning.plan_once(planning.Case(what, 2, 2))
     assert found.seconds > 0
-    assert found.operators == {"forward": 7, "training": 27, "tiles": 3}[what]
+    assert found.operators == {"forward": 7, "training": 27, "tiles": 3, "holed": 1}[what]
 
 
 def test_growth_is_held_against_n_log_n():
@@ -89,6 +89,13 @@ def test_growth_is_held_against_n_log_n():
         planning.Planning(planning.Case("forward", n, 2), 0, s, 0, True) for n, s in ((10, 1.0), (100, 15.0))
     ]
     assert planning.growth(rows, "forward", 2) == pytest.approx((15.0, 20.0))
+
+
+def test_plans_over_listed_keys_are_held_against_their_number():
+    times = ((1000, 0.01), (100_000, 0.5))
+    rows = [planning.Planning(planning.Case("holed", n, 4), 1, s, 8, True, 0.004) for n, s in times]
+    assert planning.linear_growth(rows) == pytest.approx((50.0, 100.0))
+    assert "| 100,000 | 500 ms | 4 ms |" in planning.holed_table(rows)
 
 
 def test_rank_correlation():

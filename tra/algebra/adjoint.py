@@ -115,6 +115,20 @@ def merge(values: Sequence[Value], type_: RelType) -> Value:
     return _stacked([lift(expr, type_) for expr in exprs], type_)
 
 
+def ranked(value: Value, type_: RelType) -> Value:
+    """The adjoint with as many axes as its relation, those that it lacks of length one.
+
+    Example:
+        >>> import tra
+        >>> A, row = tra.from_array([[1.0] * 3] * 2), tra.from_array([1.0] * 3)
+        >>> ranked(row.expr, A.expr.type).type.axes[0]
+        Axis(size=1, link=(), extent=1)
+    """
+    for rank in range(0 if is_number(value) else len(value.type.axes), len(type_.axes)):
+        value = value if is_number(value) else transform(value, "expand_dims", axis=-rank - 1)
+    return value
+
+
 def _merged_pairs(values: Sequence[Value], type_: RelType) -> Value:
     """Adjoints of pairs of value and index: the two parts apart."""
     plain = replace(type_, dtype=np.dtype(np.float64))
@@ -151,6 +165,7 @@ def reduced(value: Expr, type_: RelType) -> Expr:
 
 def _without_ones(value: Expr, type_: RelType) -> Expr:
     """Σ over axes before those of the type, and over axes that have one element there."""
+    value = ranked(value, type_)
     rank, extra = len(type_.axes), len(value.type.axes) - len(type_.axes)
     ones = [p for p, a in enumerate(type_.axes) if is_one(a) and not is_one(value.type.axes[p + extra])]
     if extra > 0 or ones:

@@ -15,6 +15,7 @@ from tra.algebra.kernel_doc import kernel_doc
 from tra.algebra.nodes import Expr
 from tra.algebra.registry import _REGISTRY, Definition
 from tra.algebra.relation import Relation, as_relation, combine, einsum
+from tra.algebra.tilewise import are_tiles, on_tiles
 from tra.errors import KernelError, SchemaError, near_name
 
 
@@ -164,6 +165,8 @@ def _bound(
 
 
 def _call(name: str, operands: Sequence[Any], params: dict[str, Any]) -> Relation:
+    if are_tiles(operands):  # in a gradient: the kernel itself, on the tiles of one key
+        return on_tiles(kernel(name, **params), operands)  # type: ignore[no-any-return]
     if len(operands) == 1:
         relation = as_relation(operands[0])
         if name.lower() in _WHOLE:
@@ -196,6 +199,8 @@ def apply_kernel(by: Kernel, operands: Sequence[Any]) -> Relation:
         KernelError: it takes another number of operands, or has no meaning between whole tensors.
         SchemaError: it takes whole axes and they are cut.
     """
+    if are_tiles(operands):
+        return on_tiles(by, operands)  # type: ignore[no-any-return]
     if len(operands) != by.arity:
         raise KernelError(f"{by} {by.signature} takes {by.arity} operands; got {len(operands)}")
     if by.arity > 1:

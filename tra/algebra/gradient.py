@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tra.algebra.adjoint import fill, lift, merge
+from tra.algebra.adjoint import fill, lift, merge, ranked
 from tra.algebra.nodes import Expr, Join, Transform, name_of, postorder
 from tra.algebra.operator_gradients import hand_back
 from tra.algebra.operators import transform
@@ -123,7 +123,7 @@ def gradients(loss: Expr, wrt: Sequence[Expr]) -> list[Expr]:
     for node in reversed(order):
         if node.digest not in needed or node.digest not in handed:
             continue
-        z = adjoints[node.digest] = merge(handed.pop(node.digest), node.type)
+        z = adjoints[node.digest] = ranked(merge(handed.pop(node.digest), node.type), node.type)
         for child, value in _handed_back(node, z, needed, stops, order):
             handed.setdefault(child.digest, []).append(_cast(value, child.type))
     return [_finished(adjoints.get(expr.digest, 0.0), expr.type) for expr in wrt]
@@ -167,7 +167,10 @@ def _way(node: Expr, needed: frozenset[str], stops: frozenset[str], order: Seque
             above.append(_shown(user))
             at = user
     way = " → ".join([*reversed(below), *above])
-    return f"it lies on the way {way}\n  hint: @tra.kernel(…, gradient=…) gives it one"
+    mends = isinstance(node, (Transform, Join)) and node.kernel.user and node.kernel.gradient is None
+    return f"it lies on the way {way}" + (
+        "\n  hint: @tra.kernel(…, gradient=…) gives it one" if mends else ""
+    )
 
 
 def _shown(node: Expr) -> str:

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from tra.algebra.adjoint import expand, fill, lift, reduced
 from tra.algebra.inverse_rekey import is_permutation, undo_rekey
-from tra.algebra.join_type import joined_names
+from tra.algebra.join_type import joined_names, truncated
 from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.kernels.gradients import builder_of, product_slope, takes_whole_axes
 from tra.algebra.key_function import Const, Op, Var
@@ -27,12 +27,12 @@ from tra.algebra.nodes import (
     Transform,
 )
 from tra.algebra.operators import aggregate, concat, filter_keys, rekey
-from tra.algebra.tilewise import Tilewise, Value, is_number
+from tra.algebra.tilewise import Tilewise, Value, is_number, value_of
 from tra.algebra.types import RelType
 from tra.algebra.undo_concat import undo_concat
-from tra.algebra.undo_retile import undo_retile
+from tra.algebra.undo_retile import uncropped, undo_retile
 from tra.algebra.whole_tensor import reorder
-from tra.errors import KernelError
+from tra.errors import KernelError, TraError
 
 Handed: Any = tuple[Expr, Value]
 
@@ -121,14 +121,36 @@ def _slopes(by: Kernel, operands: Sequence[Expr], out: Expr, z: Value) -> list[V
     """What the kernel's gradient gives for each operand; None where nothing flows.
 
     Raises:
-        KernelError: the kernel has no gradient, or a user's gradient gives too few or too many.
+        KernelError: the kernel has no gradient, or what a user wrote for one is none.
     """
-    arguments = _arguments(by, operands)
-    found = list(_builder(by)(arguments, Tilewise(out), Tilewise(z)))
-    if len(found) != len(arguments):
-        raise KernelError(f"the gradient of {by} gives {len(found)} results for {len(arguments)} operands")
+    builder, arguments = _builder(by), _arguments(by, operands)
+    try:
+        found = builder(arguments, Tilewise(out), Tilewise(z))
+        if not isinstance(found, Sequence) or len(found) != len(arguments):
+            shown = f"{len(found)} results" if isinstance(found, Sequence) else f"a {type(found).__name__}"
+            raise KernelError(
+                f"it gives {shown} for {len(arguments)} operands; it gives a tuple, one for each"
+            )
+        values = [None if g is None else value_of(g) for g in found]
+    except Exception as error:
+        problem = str(error) if isinstance(error, TraError) else f"{type(error).__name__}: {error}"
+        raise KernelError(f"the gradient of {by} failed: {problem}") from error
     taken = dict(by.literals)
-    return [g.value if isinstance(g, Tilewise) else g for p, g in enumerate(found) if p not in taken]
+    return [value for p, value in enumerate(values) if p not in taken]
+
+
+def _fitting(by: Kernel, value: Value, operand: RelType) -> Value:
+    """The adjoint of an operand, if it has tiles like it or ones that broadcast to them.
+
+    Raises:
+        KernelError: it has not; a user's gradient is wrong.
+    """
+    if not is_number(value):
+        found, wanted = ([axis.size for axis in type_.axes] for type_ in (value.type, operand))
+        pairs = zip(reversed(found), reversed(wanted), strict=False)
+        if len(found) > len(wanted) or any(size not in (1, own) for size, own in pairs):
+            raise KernelError(f"the gradient of {by} gives {value.type} for an operand {operand}")
+    return value
 
 
 def _transform(node: Transform, z: Value, stops: frozenset[str]) -> Iterator[tuple[Expr, Value]]:
@@ -139,19 +161,23 @@ def _transform(node: Transform, z: Value, stops: frozenset[str]) -> Iterator[tup
         z = expand(z, node.type)
     (value,) = _slopes(node.kernel, [node.child], node, z)
     if value is not None:
-        yield node.child, value
+        yield node.child, _fitting(node.kernel, value, node.child.type)
 
 
 def _join(node: Join, z: Value) -> Iterator[tuple[Expr, Value]]:
     names = joined_names(node.left.type, node.right.type, node.on)
     right = reorder(node.right, node.right.type.names, names)
     operands, back = (node.left, right), {new: old for old, new in names.items()}
+    parts = truncated(node.left.type, right.type, [(mine, mine) for mine, _ in node.on])
     for place, operand in enumerate(operands):
         found = _slopes(node.kernel, operands, node, _fitted(node, operand.type, z))[place]
         if found is None:
             continue
         if not is_number(found):
-            found = reduced(found, operand.type)
+            found = _fitting(node.kernel, reduced(found, parts[place]), parts[place])
+        if parts[place] != operand.type:
+            found = uncropped(found, parts[place], operand.type)
+        if not is_number(found):
             if place == 1:
                 found = reorder(found, found.type.names, {n: back[n] for n in found.type.names})
         yield (node.left, node.right)[place], found
@@ -194,7 +220,10 @@ def _aggregate(node: Aggregate, z: Value, stops: frozenset[str]) -> Iterator[tup
             mine = kernel("where")(kernel("eq")(place(x), place(out)), kernel("value_of")(adjoint), 0.0)
             yield node.child, kernel("pair")(mine, 0.0).value
         case _:
-            raise KernelError(f"an aggregation with {node.kernel} has no gradient")
+            raise KernelError(
+                f"an aggregation with {node.kernel} has no gradient; only those with "
+                "add, mul, max, min, logaddexp, arg_min and arg_max have"
+            )
 
 
 def _folded(tiles: Tilewise, node: Aggregate, fold: str) -> Tilewise:

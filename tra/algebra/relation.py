@@ -11,10 +11,11 @@ from tra.algebra import arithmetic, current, indexing
 from tra.algebra.arithmetic import SCALARS
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.handle import Handle, side_of
-from tra.algebra.kernel import Kernel
+from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.operator_methods import OperatorMethods
 from tra.algebra.sources import array_source, tiles_source
 from tra.algebra.tensor_methods import TensorMethods
+from tra.algebra.tilewise import are_tiles, on_tiles
 from tra.algebra.types import Axis, Tile, TileKey
 from tra.errors import SchemaError
 
@@ -226,6 +227,8 @@ def einsum(equation: str, *operands: Operand) -> Relation:
             "einsum takes its equation first, as in tra.einsum('ij,jk->ik', A, B); "
             f"got {type(equation).__name__}"
         )
+    if are_tiles(operands):  # in a gradient
+        return on_tiles(kernel("einsum", spec=equation), operands)  # type: ignore[no-any-return]
     relations = [as_relation(o) for o in operands]
     return _over(relations, einsum_expr(equation, *(r.expr for r in relations)))
 
@@ -259,6 +262,8 @@ def where(condition: Operand, chosen: Operand, other: Operand) -> Relation:
     Raises:
         SchemaError: the extents do not broadcast, or an operand has holes.
     """
+    if are_tiles([condition, chosen, other]):  # in a gradient
+        return on_tiles(kernel("where"), [condition, chosen, other])  # type: ignore[no-any-return]
     test = as_relation(condition)
     branches = [o if isinstance(o, SCALARS) else as_relation(o) for o in (chosen, other)]
     return _over([test, *branches], arithmetic.where(test.expr, *map(side_of, branches)))
@@ -275,6 +280,8 @@ def combine(by: str | Kernel, left: Operand, right: Operand) -> Relation:
         SchemaError: the extents do not broadcast, or an operand has holes that the kernel cannot skip.
         KernelError: the kernel does not take these dtypes.
     """
+    if are_tiles([left, right]):  # in a gradient
+        return on_tiles(kernel(by), [left, right])  # type: ignore[no-any-return]
     sides = [o if isinstance(o, SCALARS) else as_relation(o) for o in (left, right)]
     return _over(sides, arithmetic.binary(by, *map(side_of, sides)))
 

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tra.algebra.arithmetic import SCALARS
 from tra.algebra.kernel import Kernel, bind_literal, kernel
 from tra.algebra.nodes import Expr, Node
 from tra.algebra.operators import join, transform
 from tra.errors import KernelError
 
 Value: TypeAlias = Any  # an expression, or a number that stands everywhere
+_FORMULA = "a gradient is a formula of the tiles it is given and of numbers"
 
 
 class Tilewise:
@@ -43,7 +45,14 @@ class Tilewise:
 
     def _applied_by(self, by: Kernel, operands: Sequence[Any]) -> Tilewise:
         """A kernel hands over when it is called with tiles."""
-        return Tilewise(apply(by, *map(_value, operands)))
+        return Tilewise(apply(by, *map(value_of, operands)))
+
+    def __getattr__(self, name: str) -> Any:
+        hint = "" if name.startswith("_") else f"; write kernels on them, as in tra.exp(x): {_FORMULA}"
+        raise AttributeError(f"the tiles in a gradient have no attribute {name!r}{hint}")
+
+    def __bool__(self) -> bool:
+        raise TypeError("tiles in a gradient have no values yet; choose with tra.where(condition, x, y)")
 
     def __neg__(self) -> Tilewise:
         return kernel("neg")(self)  # type: ignore[no-any-return]
@@ -75,9 +84,95 @@ class Tilewise:
     def __pow__(self, other: Any) -> Tilewise:
         return _arithmetic("pow", self, other)
 
+    def __rpow__(self, other: Any) -> Tilewise:
+        return _arithmetic("pow", other, self)
 
-def _value(operand: Any) -> Value:
-    return operand.value if isinstance(operand, Tilewise) else operand
+    def __gt__(self, other: Any) -> Tilewise:
+        return _arithmetic("gt", self, other)
+
+    def __ge__(self, other: Any) -> Tilewise:
+        return _arithmetic("ge", self, other)
+
+    def __lt__(self, other: Any) -> Tilewise:
+        return _arithmetic("lt", self, other)
+
+    def __le__(self, other: Any) -> Tilewise:
+        return _arithmetic("le", self, other)
+
+    def __matmul__(self, other: Any) -> Tilewise:
+        return do("matmul", self, other)
+
+
+def are_tiles(operands: Sequence[Any]) -> bool:
+    """Claims that a function of the face is called inside a gradient: on tiles, or on tiles and numbers.
+
+    Example:
+        >>> are_tiles([2.0]), are_tiles([2.0, Tilewise(1.0)])
+        (False, True)
+    """
+    return any(isinstance(operand, Tilewise) for operand in operands)
+
+
+def on_tiles(by: Kernel, operands: Sequence[Any]) -> Any:
+    """A kernel called inside a gradient.
+
+    Example:
+        >>> on_tiles(kernel("add"), [2.0, Tilewise(1.0)]).value
+        3.0
+
+    Raises:
+        KernelError: an operand is neither tiles nor a number.
+    """
+    return Tilewise(apply(by, *map(value_of, operands)))
+
+
+def do(name: str, *operands: Any, **params: Any) -> Tilewise:
+    """A kernel by its name, on tiles and numbers.
+
+    Example:
+        >>> do("exp", 0.0).value
+        1.0
+    """
+    return Tilewise(apply(kernel(name, **params), *map(value_of, operands)))
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate; what is real stays as it is.
+
+    Example:
+        >>> conj(1 + 2j), conj(3.0)
+        ((1-2j), 3.0)
+    """
+    if not isinstance(x, Tilewise):
+        return x.conjugate() if isinstance(x, complex) else x
+    return do("conj", x) if x.dtype.kind == "c" else x
+
+
+def is_constant(x: Any) -> bool:
+    """Claims that an operand is one number for all keys and elements.
+
+    Example:
+        >>> is_constant(2.0), is_constant(Tilewise(2.0))
+        (True, True)
+    """
+    return not isinstance(x, Tilewise) or is_number(x.value)
+
+
+def value_of(operand: Any) -> Value:
+    """What stands behind an operand.
+
+    Example:
+        >>> value_of(Tilewise(2.0)), value_of(2.0)
+        (2.0, 2.0)
+
+    Raises:
+        KernelError: it is neither tiles nor a number.
+    """
+    if isinstance(operand, Tilewise):
+        return operand.value
+    if isinstance(operand, SCALARS):
+        return operand
+    raise KernelError(f"{_FORMULA}; it cannot have the {type(operand).__name__} {operand!r} in it")
 
 
 def is_number(value: Value) -> bool:
@@ -91,11 +186,11 @@ def is_number(value: Value) -> bool:
 
 
 def _arithmetic(name: str, left: Any, right: Any) -> Tilewise:
-    left, right = _value(left), _value(right)
+    left, right = value_of(left), value_of(right)
+    if name == "mul" and is_number(left) and not is_number(right):
+        left, right = right, left
     if name == "mul" and is_number(right) and right == 1:
         return Tilewise(left)
-    if name == "mul" and is_number(left) and not is_number(right):
-        return _arithmetic(name, right, left)
     if name == "div" and is_number(right) and right == 1:
         return Tilewise(left)
     return Tilewise(apply(kernel(name), left, right))
@@ -113,9 +208,14 @@ def apply(by: Kernel, *operands: Value) -> Value:
     Raises:
         KernelError: more than two operands are expressions, or the tiles do not fit the kernel.
     """
+    if len(operands) != by.arity:
+        raise KernelError(f"{by} {by.signature} takes {by.arity} operands; got {len(operands)}")
     exprs = [operand for operand in operands if not is_number(operand)]
     if not exprs:
-        return by.function(*map(np.asarray, operands)).item()
+        with np.errstate(all="ignore"):
+            return by.function(*map(np.asarray, operands)).item()
+    if len(exprs) == 3 and by.name == "where":
+        return apply(kernel("choose"), operands[0], apply(kernel("pair"), *operands[1:]))
     for position, operand in enumerate(operands):
         if is_number(operand):
             by = bind_literal(by, position, operand)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import gcd
 
 from tra.algebra.adjoint import fill, lift
 from tra.algebra.key_function import Const, KeyExpr, Op, Var
 from tra.algebra.live import is_uniform
-from tra.algebra.nodes import Concat, Expr
-from tra.algebra.operators import concat, rekey, tile
+from tra.algebra.nodes import Concat, Constant, Expr
+from tra.algebra.operators import concat, generated, rekey, tile
 from tra.algebra.type_rules import tile_type
 from tra.algebra.types import Axis
 from tra.algebra.whole_tensor import fresh_name, reorder
@@ -29,9 +30,11 @@ def undo_concat(node: Concat, z: Expr) -> Expr:
         '[i:2] of 2/3 float64'
     """
     axis = node.child.type.axes[node.axis]
+    if axis.size == 0:  # nothing says into how many tiles nothing is cut
+        return generated(replace(node.child.type, dtype=z.type.dtype), Constant(0))
     if axis.link and node.key not in dict(axis.link) and not is_uniform(axis, node.child.type):
         return _regrouped(node, fill(z, node.type), axis)
-    cut = tile(z, node.axis, max(axis.size, 1), node.key)
+    cut = tile(z, node.axis, axis.size, node.key)
     return reorder(cut, node.child.type.names)
 
 

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tra.algebra.adjoint import fill, lift
-from tra.algebra.key_function import Const, KeyExpr, Op, Var
+from tra.algebra.key_function import Const, KeyExpr, Op, Opaque, Var
 from tra.algebra.live import full_box
 from tra.algebra.nodes import Constant, Cut, Expr, Retile, Window
 from tra.algebra.operators import concat, generated, rekey
 from tra.algebra.retiling import full_windows, offsets_along, retile
 from tra.algebra.tilewise import Value, is_number
-from tra.algebra.types import Axis, Box, RelType
+from tra.algebra.types import Axis, Box, Key, RelType, TileKey
 from tra.algebra.whole_tensor import current_cuts, fresh_name
+from tra.errors import KernelError, SchemaError
 
 
 def undo_retile(node: Retile, z: Value) -> Iterator[tuple[Expr, Value]]:
@@ -34,6 +35,52 @@ def undo_retile(node: Retile, z: Value) -> Iterator[tuple[Expr, Value]]:
         elif all(window.count for window in windows):
             whole = fill(lift(z, node.type), node.type) if whole is None else whole
             yield operand, _put_back(whole, operand.type, windows, node.along, start)
+
+
+def uncropped(value: Value, cropped: RelType, type_: RelType) -> Expr:
+    """The adjoint of an operand of a truncated join: zero where the other operand has no keys.
+
+    Args:
+        value: the adjoint of the part that was joined.
+        cropped: the type of that part.
+        type_: the type of the operand.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([1.0] * n, "i", tile=2).expr for n in (6, 4))
+        >>> str(uncropped(B, B.type, A.type).type)
+        '[i:3] of 2/6 float64'
+
+    Raises:
+        KernelError: the operand is no whole tensor, and what was cropped cuts it.
+    """
+    whole, dense = lift(value, cropped), replace(cropped, live=full_box(cropped))
+    whole = fill(whole, replace(dense, dtype=whole.type.dtype))
+    windows = [Window(0, 1, axis.extent) for axis in cropped.axes]
+    try:
+        if cropped.axes != type_.axes:
+            whole = _put_back(whole, replace(type_, keys=_mixed(cropped, type_)), windows, 0, 0)
+        return lift(_in_domain(whole, type_), type_)
+    except SchemaError as error:
+        raise KernelError(f"a truncated join has no gradient for {type_}: {error}") from error
+
+
+def _mixed(cropped: RelType, type_: RelType) -> tuple[Key, ...]:
+    """Keys that cut an axis as they are in the whole, others as they are in the part."""
+    pairs = zip(cropped.keys, type_.keys, strict=True)
+    return tuple(key if key.name in type_.linked else part for part, key in pairs)
+
+
+def _in_domain(part: Expr, type_: RelType) -> Expr:
+    """The same tiles, in the domains of the whole."""
+    if part.type.domains == type_.domains:
+        return part
+    name = f"in {type_.domains}"
+    return rekey(part, Opaque(_same_key, type_.names, name, type_.domains), type_.names)
+
+
+def _same_key(*key: int) -> TileKey:
+    return key
 
 
 def _put_back(whole: Expr, type_: RelType, windows: Sequence[Window], along: int, start: int) -> Expr:

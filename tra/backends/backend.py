@@ -67,8 +67,19 @@ class Backend(Protocol):
     constants: Constants
     memory_limit: int | None
 
-    def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool) -> Run:
-        """Runs a program to its end."""
+    def run(
+        self, program: Program, sources: Mapping[str, TileSource], measure: bool, together: int = 0
+    ) -> Run:
+        """Runs a program to its end.
+
+        Args:
+            program: what to run.
+            sources: what it reads, by source id.
+            measure: whether the run is measured.
+            together: how many of the first results are used and released together. What a site makes of
+                them may then be held as one, which is fewer tasks; `rehome` brings each by itself, as it
+                must be before it is fetched.
+        """
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
         """Brings shares to the caller, in their order, a few tiles at a time."""

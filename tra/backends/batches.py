@@ -33,7 +33,7 @@ def row_order(n_rows: int, seed: int, epoch: int) -> Rows:
 
     Example:
         >>> row_order(6, seed=7, epoch=0).tolist(), row_order(6, seed=7, epoch=1).tolist()
-        ([2, 0, 3, 4, 1, 5], [3, 5, 2, 1, 4, 0])
+        ([2, 4, 5, 3, 1, 0], [3, 5, 0, 1, 2, 4])
     """
     counters = np.arange(n_rows, dtype=np.uint64) | np.uint64(epoch) << np.uint64(32)
     return np.argsort(philox(counters, seed)[0], kind="stable").astype(np.int64)
@@ -44,7 +44,7 @@ def batch_rows(n_rows: int, size: int, seed: int, epoch: int) -> Iterator[Rows]:
 
     Example:
         >>> [rows.tolist() for rows in batch_rows(5, 2, seed=7, epoch=0)]
-        [[2, 0], [3, 4], [1]]
+        [[2, 4], [3, 1], [0]]
     """
     order = row_order(n_rows, seed, epoch)
     for start in range(0, n_rows, size):

@@ -24,8 +24,9 @@ from tra.backends.backend import Measured, Run, Share, shares_of
 from tra.backends.calibrate_cluster import cluster_model
 from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
 from tra.backends.constants import Constants
-from tra.backends.dask_graph import Graph
+from tra.backends.dask_graph import Graph, Part
 from tra.backends.departures import check_present, naming_departed, wait_for
+from tra.backends.packed import Packer
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
 from tra.backends.worker import measured_here, rows_task, sizes_task
@@ -79,8 +80,15 @@ class DaskBackend:
         self.constants = Constants(fixed, lambda: self._model(fixed), calibrate_cluster._known.clear)
         self._seen_paths: set[str] = set()
         self._announced = False
+        self._packer = Packer()
 
-    def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
+    def run(
+        self,
+        program: Program,
+        sources: Mapping[str, TileSource],
+        measure: bool = False,
+        together: int = 0,
+    ) -> Run:
         """Sends a program as one graph and waits for its results, which stay on the workers.
 
         Raises:
@@ -91,9 +99,18 @@ class DaskBackend:
         with self._all_there():
             self._check_files(program, sources)
             start = time.perf_counter()
-            graph = Graph(self.client, self.workers, self.threads, program, sources)
+            graph = Graph(
+                self.client,
+                self.workers,
+                self.threads,
+                program,
+                sources,
+                self._packer.packed(program),
+                together,
+            )
             futures = graph.submit()
-            self._wait([future for shares in futures for future in shares])
+            held = [share for shares in futures for share in shares]
+            self._wait([share.future if isinstance(share, Part) else share for share in held])
             measured = self._measured(graph, time.perf_counter() - start) if measure else None
             return Run(shares_of(program, futures), measured)
 

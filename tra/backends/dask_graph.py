@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dask
@@ -13,6 +14,7 @@ from distributed import Client, Future
 
 from tra.algebra.sources import TileSource
 from tra.backends.backend import StoredSource
+from tra.backends.packed import Packed
 from tra.backends.read_tiles import read_tiles
 from tra.backends.tiles import Tiles
 from tra.backends.worker import Arriving, Local, cut_task, pick_task, stage_task
@@ -22,6 +24,28 @@ from tra.optimizer.stages import Output, Program, Task, sites_of
 
 TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the outputs of a task, which is held together with the others.
+
+    Attributes:
+        future: all of them.
+        index: which one this is.
+    """
+
+    future: Future[Any]
+    index: int
+
+    @property
+    def key(self) -> TaskKey:
+        """The key of the task."""
+        return self.future.key
+
+    def release(self) -> None:
+        """Lets go of the outputs, which are freed with the last of them."""
+        self.future.release()
 
 
 class Graph:
@@ -39,22 +63,25 @@ class Graph:
         threads: int,
         program: Program,
         sources: Mapping[str, TileSource],
+        packed: Sequence[Packed],
+        together: int = 0,
     ) -> None:
         self.client, self.workers, self.threads = client, workers, threads
-        self.program, self.sources = program, sources
+        self.program, self.sources, self.together = program, sources, together
+        self.packed = packed
         self.token = uuid.uuid4().hex[:12]
         self.exchange_of: dict[str, str] = {}
         self._nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
         self._tasks: dict[TaskKey, DaskTask] = {}
         self._pinned: dict[TaskKey, str] = {}
-        self._given: dict[Output, Future[Any]] = {}
+        self._given: dict[Output, Future[Any] | Part] = {}
         self._cuts = {output: (f"tra-send-{self.token}", n) for n, output in enumerate(program.cut_outputs)}
-        self._picks = {
-            output: (f"tra-result-{self.token}", n) for n, output in enumerate(program.picked_outputs)
-        }
+        alone = {output for shares in program.results[together:] for output in shares}
+        picked = [output for output in program.picked_outputs if output in alone]
+        self._picks = {output: (f"tra-result-{self.token}", n) for n, output in enumerate(picked)}
 
-    def submit(self) -> list[list[Future[Any]]]:
-        """Sends the graph; one future per root and site."""
+    def submit(self) -> list[list[Future[Any] | Part]]:
+        """Sends the graph; one future, or part of one, per root and site."""
         self._hold_given()
         for output, key in self._cuts.items():
             node = self._nodes[output.repartition[0]] if output.repartition else None
@@ -68,7 +95,7 @@ class Graph:
             self._stage(task)
         return self._send()
 
-    def _send(self) -> list[list[Future[Any]]]:
+    def _send(self) -> list[list[Future[Any] | Part]]:
         results = [output for shares in self.program.results for output in shares]
         keys = {
             output: self._picks.get(output, self._key(output))
@@ -79,7 +106,18 @@ class Graph:
         with dask.annotate(workers=pins, allow_other_workers=False):  # type: ignore[attr-defined]
             futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
         found = {**self._given, **dict(zip(keys, futures, strict=True))}
-        return [[found[output] for output in shares] for shares in self.program.results]
+        return [
+            [
+                found[output] if place >= self.together else self._part(found[output], output)
+                for output in shares
+            ]
+            for place, shares in enumerate(self.program.results)
+        ]
+
+    def _part(self, found: Future[Any] | Part, output: Output) -> Future[Any] | Part:
+        """A result that is one of several of its task, as a part of them."""
+        index = None if output in self._given else self._index(output)
+        return found if index is None else Part(Future(self._key(output), self.client), index)
 
     def _hold_given(self) -> None:
         """Futures of the given sources: stored ones are there, the others are sent to their sites now."""
@@ -115,7 +153,7 @@ class Graph:
 
     def _index(self, output: Output) -> int | None:
         if output.stage is None:
-            return None
+            return getattr(self._given[Output(None, output.site, output.digest)], "index", None)
         outputs = self.program.stages[output.stage].outputs
         return outputs.index(output.digest) if len(outputs) > 1 else None
 
@@ -137,7 +175,7 @@ class Graph:
         read = {scan.id: self.sources[scan.id] for scan, _ in task.scans}
         number, site = task.stage.number, task.site
         key = (f"tra-stage{number + 1}-{self.token}", site)
-        arguments = (self.token, task.stage, site, self.threads, read, tuple(slots))
+        arguments = (self.token, self.packed[number], site, self.threads, read, tuple(slots))
         self._add(key, site, stage_task, *arguments, *values)
 
     def _crossing(self, exchange: str, output: Output) -> TaskKey:

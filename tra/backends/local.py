@@ -54,7 +54,13 @@ class LocalBackend:
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
         self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 
-    def run(self, program: Program, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
+    def run(
+        self,
+        program: Program,
+        sources: Mapping[str, TileSource],
+        measure: bool = False,
+        together: int = 0,
+    ) -> Run:
         """Runs a program: tasks in order of stages, each with all threads."""
         running = _Running(program, sources, self.threads)
         start = time.perf_counter()

@@ -16,7 +16,7 @@ from tra.backends.backend import Backend, Share
 if TYPE_CHECKING:
     from distributed import Client
 
-Names = dict[str, dict[Any, str]]  # by worker the new key of each old one
+Names = dict[str, dict[tuple[Any, int | None], str]]  # by worker the new key of each old one, or of a part
 
 
 def rehome(backend: Backend, relations: Sequence[Sequence[Share]]) -> list[tuple[Share, ...]]:
@@ -37,15 +37,20 @@ def rehome(backend: Backend, relations: Sequence[Sequence[Share]]) -> list[tuple
     names: Names = {worker: {} for worker in workers}
     for shares in relations:
         for worker, share in zip(workers, shares, strict=False):
-            names[worker][share.held.key] = f"tra-state-{uuid.uuid4().hex}"
+            names[worker][_place(share)] = f"tra-state-{uuid.uuid4().hex}"
     futures = _entered(client, names)
     return [
         tuple(
-            Share(futures[names[worker][share.held.key]], share.nbytes)
+            Share(futures[names[worker][_place(share)]], share.nbytes)
             for worker, share in zip(workers, shares, strict=False)
         )
         for shares in relations
     ]
+
+
+def _place(share: Share) -> tuple[Any, int | None]:
+    """The key that holds a share, and which of its parts it is, if it is not all of it."""
+    return share.held.key, getattr(share.held, "index", None)
 
 
 def _entered(client: Client, names: Names) -> dict[str, Any]:
@@ -68,7 +73,9 @@ def _entered(client: Client, names: Names) -> dict[str, Any]:
     return made
 
 
-def keep_here(names: Mapping[str, Mapping[Any, str]], dask_worker: Any = None) -> dict[str, int]:
+def keep_here(
+    names: Mapping[str, Mapping[tuple[Any, int | None], str]], dask_worker: Any = None
+) -> dict[str, int]:
     """Enters values that a worker has under new keys, and says how large they are.
 
     Example:
@@ -77,11 +84,14 @@ def keep_here(names: Mapping[str, Mapping[Any, str]], dask_worker: Any = None) -
         >>> def enter(data):
         ...     entered.update(data)
         ...     return {"nbytes": {"new": 8}}
-        >>> worker = SimpleNamespace(contact_address="tcp://a:1", data={"old": "tiles"}, update_data=enter)
-        >>> keep_here({"tcp://a:1": {"old": "new"}}, dask_worker=worker), entered
+        >>> worker = SimpleNamespace(contact_address="tcp://a:1", update_data=enter)
+        >>> worker.data = {"old": ("more", "tiles")}
+        >>> keep_here({"tcp://a:1": {("old", 1): "new"}}, dask_worker=worker), entered
         ({'new': 8}, {'new': 'tiles'})
     """
+    from tra.backends.worker import one_of  # Dask takes longer to load than all of tra
+
     mine = names[dask_worker.contact_address]
-    data = {new: dask_worker.data[old] for old, new in mine.items()}
+    data = {new: one_of(dask_worker.data[key], index) for (key, index), new in mine.items()}
     sizes: dict[str, int] = dask_worker.update_data(data)["nbytes"]
     return sizes

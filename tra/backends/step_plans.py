@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from tra.algebra.makers import Constant
-from tra.algebra.nodes import Expr, Source
+from tra.algebra.nodes import Source
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
-from tra.algebra.whole_tensor import whole_form
+from tra.algebra.whole_tensor import is_whole_form, whole_form
 from tra.backends.backend import StoredSource
 from tra.backends.batches import batch_type
 from tra.backends.homes import Settled, placement, plan_step, settle
@@ -27,8 +27,8 @@ from tra.backends.step_query import (
     step_query,
     step_type,
 )
+from tra.errors import PlanError
 from tra.optimizer.context import Context
-from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned
 
 
@@ -63,6 +63,7 @@ class StepPlans:
             for name, relation in self.initial.items()
         }
         self.data = tuple(self._cut(relation) for relation in recipe.data)
+        self._batches: dict[int, tuple[Relation, ...]] = {}
         self._made: dict[int, StepPlan] = {}
 
     def _initial(self) -> dict[str, Relation]:
@@ -85,10 +86,6 @@ class StepPlans:
     def main_rows(self) -> int:
         """The examples of most steps."""
         return self.recipe.batch or self.recipe.n_rows
-
-    @cached_property
-    def _batches(self) -> dict[int, tuple[Relation, ...]]:
-        return {}
 
     def _batch(self, n_rows: int) -> tuple[Relation, ...]:
         """Open relations for batches of so many examples."""
@@ -115,6 +112,7 @@ class StepPlans:
         batch = self._batch(n_rows)
         return step_query(recipe.loss, self._carried, n_parameters, recipe.using, batch, recipe.metrics)
 
+    @cached_property
     def digest(self) -> str:
         """A name for what the training does, whatever the number of sites."""
         return StepPlans(self.runner, self.recipe, n_sites=1).query(self.main_rows).digest
@@ -140,8 +138,11 @@ class StepPlans:
 
     def resident(self, query: StepQuery) -> list[Source]:
         """What is stored before the first step: data that all steps read, and all else that a loss reads."""
-        given = [] if self.recipe.batch else [n for n in query.batch if not self._is_stored(n)]
-        return [*given, *(n for n in query.others if not isinstance(query.sources[n.id], StoredSource))]
+        return [node for node in self._kept(query) if self._stored(node, query) is None]
+
+    def bound(self, query: StepQuery) -> dict[str, TileSource]:
+        """What a step reads that is stored already, by source id."""
+        return dict(self._bound(query))
 
     def relation(self, node: Source, query: StepQuery) -> Relation:
         """The relation that a source of a step stands for: data, or what the loss reads beside it."""
@@ -149,72 +150,41 @@ class StepPlans:
             return self.data[query.batch.index(node)]
         return Relation(node, {node.id: query.sources[node.id]})
 
-    def _is_stored(self, node: Source) -> bool:
-        return self._stored_data(node) is not None
+    def _kept(self, query: StepQuery) -> list[Source]:
+        """What a step reads that is the same for every step."""
+        return [*(() if self.recipe.batch else query.batch), *query.others]
 
-    def _stored_data(self, node: Source) -> StoredSource | None:
-        """Data that is stored on this backend already."""
-        for batch in self._batches.values():
-            if node in batch_nodes(batch):
-                relation = self.data[batch_nodes(batch).index(node)]
-                return stored_source(relation)
-        return None
+    def _stored(self, node: Source, query: StepQuery) -> StoredSource | None:
+        """The tiles of a source that are stored already, or None."""
+        relation = self.relation(node, query)
+        source = relation.sources[relation.expr.id] if isinstance(relation.expr, Source) else None
+        if not isinstance(source, StoredSource):
+            return None
+        if source.backend is not self.runner.backend:
+            raise PlanError(f"{node.name} was persisted in another session; train there, or save and open it")
+        return source
 
-    def bound(self, query: StepQuery) -> dict[str, TileSource]:
-        """What a step reads that is stored already, by source id."""
-        found: dict[str, TileSource] = {
-            id_: source for id_, source in query.sources.items() if isinstance(source, StoredSource)
-        }
-        if self.recipe.batch is None:
-            for node in query.batch:
-                if (stored := self._stored_data(node)) is not None:
-                    found[node.id] = stored
-        return found
+    def _bound(self, query: StepQuery) -> dict[str, StoredSource]:
+        found = ((node.id, self._stored(node, query)) for node in self._kept(query))
+        return {id_: stored for id_, stored in found if stored is not None}
 
     def _context(self, query: StepQuery) -> Context:
         """What is known of the sources of a step, but for those that are stored before the first."""
-        placed: dict[str, Placement] = {
-            id_: source.root.placement
-            for id_, source in self.bound(query).items()
-            if isinstance(source, StoredSource)
-        }
+        placed = {id_: source.root.placement for id_, source in self._bound(query).items()}
         uploads: set[str] = set()
         if self.recipe.batch is not None:
             remote = [is_remote(relation) for relation in self.recipe.data]
             uploads = {node.id for node, there in zip(query.batch, remote, strict=True) if not there}
-        base = self.runner.plans.context({}, frozenset(), {})
-        return replace(base, placed=placed, uploads=frozenset(uploads))
-
-
-def batch_nodes(batch: tuple[Relation, ...]) -> list[Expr]:
-    """The nodes of the relations of a batch.
-
-    Example:
-        >>> batch_nodes(())
-        []
-    """
-    return [relation.expr for relation in batch]
-
-
-def stored_source(relation: Relation) -> StoredSource | None:
-    """The stored tiles behind a relation, or None where it is something else.
-
-    Example:
-        >>> import tra
-        >>> stored_source(tra.from_array([1.0]))
-    """
-    if isinstance(relation.expr, Source):
-        source = relation.sources[relation.expr.id]
-        return source if isinstance(source, StoredSource) else None
-    return None
+        return self.runner.plans.context(placed, frozenset(uploads), {})
 
 
 def is_remote(relation: Relation) -> bool:
-    """Claims that workers read the tiles themselves.
+    """Claims that workers read the rows of batches themselves: of a file that is a plain tensor.
 
     Example:
         >>> import tra
         >>> is_remote(tra.from_array([1.0]))
         False
     """
-    return isinstance(relation.expr, Source) and relation.sources[relation.expr.id].remote
+    expr = relation.expr
+    return isinstance(expr, Source) and is_whole_form(expr.type) and relation.sources[expr.id].remote

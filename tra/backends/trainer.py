@@ -123,7 +123,7 @@ class Trainer:
             ...     plan = session.explain_train(
             ...         lambda p, x: tra.losses.squared_error(x * p["w"], x * 2.0),
             ...         {"w": 0.0}, tra.SGD(rate=0.1), data=[x])
-            >>> plan.to_dict()["stages"]
+            >>> plan.to_dict()["sites"]
             1
         """
         self._check_open()

@@ -129,6 +129,7 @@ class _Loop:
         self.carried: dict[str, StateSource] = {}
         self.resident: dict[str, StateSource] = {}
         self.examples: list[Examples] = []
+        self.bound: dict[int, dict[str, TileSource]] = {}  # by plan: the values change within their sources
         self.epoch, self.step = 0, 0
 
     def run(self) -> Training:
@@ -171,13 +172,16 @@ class _Loop:
     def _bindings(self, plan: StepPlan) -> dict[str, TileSource]:
         """What steps of a plan read, but for the batch; what is not stored yet is stored now."""
         query = plan.query
+        if id(plan) in self.bound:
+            return self.bound[id(plan)]
         placed = self.plans.settled.placed
         for node in self.plans.resident(query):
             if node.id not in self.resident:
                 home = placed.get(node.id) or placement(None, self.plans.n_sites)
                 self.resident[node.id] = self.runner.stored(self.plans.relation(node, query), home, node.name)
         carried = {node.id: self.carried[name] for name, node in query.carried.items()}
-        return {**self.plans.bound(query), **self.resident, **carried}
+        self.bound[id(plan)] = {**self.plans.bound(query), **self.resident, **carried}
+        return self.bound[id(plan)]
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -215,7 +219,9 @@ class _Loop:
         plan = self.plans.plan(n_rows)
         given = zip(plan.query.batch, batch, strict=False)
         sources = {**self._bindings(plan), **{node.id: source for node, source in given}}
-        run = self.runner.backend.run(plan.planned.program, sources, measure=False)
+        run = self.runner.backend.run(
+            plan.planned.program, sources, measure=False, together=len(plan.query.updates)
+        )
         figures = self._figures(plan, run)
         loss = figures.pop(LOSS)
         self.step += 1
@@ -247,12 +253,17 @@ class _Loop:
             assert root.placement == self.carried[name].root.placement
             self.carried[name].replace([backend.hold(share) for share in shares])
         if self.step % REHOMED_EVERY == 0:
-            held = list(self.carried.values())
-            made = rehome(backend, [stored.shares or () for stored in held])
-            for stored, shares in zip(held, made, strict=True):
-                stored.replace(shares)
+            self._rehome()
+
+    def _rehome(self) -> None:
+        """Lets what is carried lie by itself, with nothing that made it."""
+        held = list(self.carried.values())
+        made = rehome(self.runner.backend, [stored.shares or () for stored in held])
+        for stored, shares in zip(held, made, strict=True):
+            stored.replace(shares)
 
     def _not_finite(self, loss: float, plan: StepPlan, sources: Mapping[str, TileSource]) -> NotFiniteError:
+        self._rehome()
         found = first_not_finite(self.runner, plan.query, sources)
         where = f"; the first result of it that is not finite is {found}" if found else ""
         return NotFiniteError(f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}")
@@ -268,13 +279,14 @@ class _Loop:
             "examples": recipe.n_rows,
             "batch": recipe.batch,
             "seed": recipe.seed,
-            "query": self.plans.digest(),
+            "query": self.plans.digest,
         }
 
     def _save(self) -> None:
         if self.wishes.checkpoint is None:
             return
         backend = self.runner.backend
+        self._rehome()
 
         def tiles(stored: StateSource) -> Any:
             return lambda: result_tiles(backend, stored.root, stored.shares or ())
@@ -285,6 +297,7 @@ class _Loop:
 
     def _results(self) -> dict[str, Relation]:
         """The parameters as relations of their own, which the training releases no more."""
+        self._rehome()
         found = {}
         for name in self.recipe.parameters:
             stored = self.carried.pop(name)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from tra.algebra.sources import TileSource
+from tra.backends.packed import Packed, unpack
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import BlasThreads
@@ -79,7 +80,7 @@ def _ledger(token: str) -> Ledger:
 
 def stage_task(
     token: str,
-    stage: Stage,
+    packed: Packed,
     site: int,
     threads: int,
     sources: Mapping[str, TileSource],
@@ -93,12 +94,13 @@ def stage_task(
         >>> from tra.algebra.sources import ArraySource
         >>> from tra.optimizer.rules.examples import scan
         >>> from tra.optimizer.stages import cut_stages
+        >>> from tra.backends.packed import pack
         >>> stage, = cut_stages((scan(),))
         >>> source = ArraySource(np.eye(4), scan().type)
-        >>> stage_task("run", stage, 1, 1, {"A": source}, ()).keys.tolist()
+        >>> stage_task("run", pack(stage), 1, 1, {"A": source}, ()).keys.tolist()
         [[1, 0], [1, 1]]
     """
-    run = partial(_run_stage, token, stage, site, threads, sources, slots, values)
+    run = partial(_run_stage, token, unpack(packed), site, threads, sources, slots, values)
     for _ in range(TRIES - 1):
         try:
             return run()

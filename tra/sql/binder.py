@@ -20,12 +20,13 @@ from tra.backends.storage import open_source
 from tra.sql import syntax as s
 from tra.sql.generated_form import bind_generated
 from tra.sql.index_form import bind_let
+from tra.sql.initialize_form import bind_initialize
 from tra.sql.problems import Problem
 from tra.sql.scope import Scope, at
 from tra.sql.select_form import bind_rekey, bind_select
 
 
-def define(statement: s.Load | s.Let | s.View, scope: Scope, base: Path | None = None) -> None:
+def define(statement: s.Load | s.Initialize | s.Let | s.View, scope: Scope, base: Path | None = None) -> None:
     """Binds a statement that gives a name.
 
     Args:
@@ -47,6 +48,8 @@ def define(statement: s.Load | s.Let | s.View, scope: Scope, base: Path | None =
     match statement:
         case s.Load():
             scope.define(name, _load(statement, base))
+        case s.Initialize():
+            scope.define(name, bind_initialize(statement))
         case s.View(query=s.Table(name=other)) if other.text in scope.numbers:
             scope.define_number(name, scope.numbers[other.text])
         case s.View(query=query):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from lark import Token
 
 from tra.sql import syntax as s
+from tra.sql.learning_builder import LearningBuilder
 from tra.sql.numerals import complex_of, integer_of, negative, number_of
 from tra.sql.parts import Kids, Part, function_name, nodes_of, span_of, text_of, value_of
 from tra.sql.problems import Problem
-from tra.sql.query_builder import QueryBuilder
 
 
-class Builder(QueryBuilder):
-    """Statements, the index form and leaves; queries are built by the parent."""
+class Builder(LearningBuilder):
+    """Statements, the index form and leaves; queries and what is learned are built by the parents."""
 
     # --- statements -------------------------------------------------------------------------------
 

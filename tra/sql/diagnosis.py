@@ -15,7 +15,6 @@ from tra.sql.problems import Problem, Span
 from tra.sql.vocabulary import KEYWORDS, QUERY_STARTS, RESERVED, STATEMENT_STARTS, STATEMENTS, expected
 
 _CLOSES = {"RPAR": "LPAR", "RSQB": "LSQB"}
-_LATER = ("TRAIN", "INITIALIZE")  # statements that are planned
 # Operators, and the functions that do the same to tiles.
 _OPERATORS = {
     "PLUS": "ADD", "MINUS": "SUB", "STAR": "MUL", "SLASH": "DIV", "CIRCUMFLEX": "POW", "PERCENT": "MOD",
@@ -124,8 +123,6 @@ def _unknown_start(token: Token, accepts: Set[str], situation: Situation) -> Pro
     starts_statement = word is situation.first
     if not starts_statement and (before is None or before.type not in ("LPAR", "AS", "EXPLAIN", "SHOW")):
         return None
-    if starts_statement and word.upper() in _LATER:
-        return Problem(span_of_token(word), f"{word.upper()} is not supported in this version")
     starts = (*STATEMENT_STARTS, *QUERY_STARTS) if starts_statement else (*QUERY_STARTS, "ANALYZE")
     near = _nearest(word, starts)
     if near:

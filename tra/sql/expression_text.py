@@ -68,6 +68,8 @@ def function_text(name: s.Name) -> str:
     """
     if name.text.lower() == "where":
         return "WHERE"
+    if name.text.lower() == "grad":  # without quotes it would begin a gradient
+        return f'"{name.text}"'
     return name_text(s.Name(name.text.upper())) if name.text.isascii() else name_text(name)
 
 
@@ -146,6 +148,8 @@ def expr_text(expr: s.Expr, asked: int = _COMPARISON) -> str:
             return _amount_text(value)
         case s.Tensor(name, indices):
             return name_text(name) + bracketed(indices)
+        case s.Gradient(loss, wrt, indices):
+            return f"GRAD({name_text(loss)}, {name_text(wrt)}){bracketed(indices)}"
         case s.Call(function, indices, arguments, options):
             given = [expr_text(argument) for argument in arguments]
             return _calls(function, given, options, bracketed(indices))

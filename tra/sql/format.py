@@ -11,6 +11,7 @@ from typing import assert_never
 
 from tra.sql import syntax as s
 from tra.sql.expression_text import bracketed, expr_text, name_text, names_text, string_text
+from tra.sql.learning_text import initialize_text, train_lines
 from tra.sql.parser import parse_text
 from tra.sql.query_text import INDENT, query_lines, sizes_text
 
@@ -57,6 +58,8 @@ def format_statement(statement: s.Statement) -> str:
             declared = "" if keys is None else f"({names_text(keys)})"
             tiling = "" if sizes is None else f" TILE {sizes_text(sizes)}"
             return f"LOAD {name_text(name)}{declared} FROM {string_text(path.value)}{tiling};"
+        case s.Initialize():
+            return f"{initialize_text(statement)};"
         case s.Let(name, indices, value):
             return f"LET {name_text(name)}{bracketed(indices)} = {expr_text(value)};"
         case s.View(name, query):
@@ -65,6 +68,8 @@ def format_statement(statement: s.Statement) -> str:
             wanted = "" if strategy is None else f" {string_text(strategy.value)}"
             cut = "" if split is None else f" SPLIT ({_split_keys(split)})"
             return f"HINT {name_text(name)}{wanted}{cut};"
+        case s.Train():
+            return "\n".join(train_lines(statement, WIDTH - 1)) + ";"
         case s.Explain(query, analyze):
             return _headed("EXPLAIN ANALYZE" if analyze else "EXPLAIN", query)
         case s.Show(query):
@@ -81,13 +86,17 @@ def _split_keys(keys: tuple[s.Name | None, ...]) -> str:
     return ", ".join("*" if key is None else name_text(key) for key in keys)
 
 
-def _headed(head: str, query: s.Query) -> str:
+def _headed(head: str, query: s.Query | s.Train) -> str:
     """A statement around a query, which goes below and further in where the line would be too long."""
-    lines = query_lines(query, WIDTH - len(head) - 2)
+    lines = _lines(query, WIDTH - len(head) - 2)
     if len(lines) > 1:
-        lines = [head, *(INDENT + line for line in query_lines(query, WIDTH - len(INDENT) - 1))]
+        lines = [head, *(INDENT + line for line in _lines(query, WIDTH - len(INDENT) - 1))]
         return "\n".join(lines) + ";"
     return f"{head} {lines[0]};"
+
+
+def _lines(query: s.Query | s.Train, room: int) -> list[str]:
+    return train_lines(query, room) if isinstance(query, s.Train) else query_lines(query, room)
 
 
 @dataclass(frozen=True, slots=True)

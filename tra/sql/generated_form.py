@@ -44,20 +44,30 @@ def bind_generated(query: s.Constant | s.Iota | s.Random) -> Expr:
 def _maker(query: s.Constant | s.Iota | s.Random) -> Maker:
     match query:
         case s.Constant(value=s.Literal(value)):
-            _check_value(query.value, _dtype_of(query.dtype))
+            _check_value(query.value, dtype_of(query.dtype))
             return Constant(value)
         case s.Iota(axis=axis):
             return Iota(axis.value)
-        case s.Random(distribution=name, parameters=(s.Literal(first), s.Literal(second))) if isinstance(
-            first, int | float
-        ) and isinstance(second, int | float):
-            return Random(name.text, (first, second), query.seed.value)
-        case s.Random(distribution=name):
-            raise Problem(
-                name.span,
-                f"{name.text.upper()} takes two numbers",
-                "UNIFORM(low, high), NORMAL(mean, deviation)",
-            )
+        case s.Random(distribution=name, parameters=parameters, seed=seed):
+            return random_maker(name, parameters, seed.value)
+
+
+def random_maker(name: s.Name, parameters: Sequence[s.Literal], seed: int) -> Random:
+    """What draws the elements of a relation from a distribution.
+
+    Raises:
+        Problem: other than two real numbers are given.
+
+    Example:
+        >>> random_maker(s.Name("uniform"), [s.Literal(0), s.Literal(0.5)], 7)
+        Random(distribution='uniform', parameters=(0, 0.5), seed=7)
+    """
+    given = [parameter.value for parameter in parameters]
+    match given:
+        case [int() | float() as first, int() | float() as second]:
+            return Random(name.text, (first, second), seed)
+    hint = "UNIFORM(low, high), NORMAL(mean, deviation)"
+    raise Problem(name.span, f"{name.text.upper()} takes two numbers", hint)
 
 
 def _check_value(written: s.Literal, dtype: np.dtype[Any]) -> None:
@@ -74,7 +84,7 @@ def _type(query: s.Constant | s.Iota | s.Random) -> RelType:
             raise Problem(domain.span, f"two keys are called {domain.key.text}")
         keys.append(Key(domain.key.text, domain.size.value))
     axes = tuple(_axis(axis, keys) for axis in query.layout.axes)
-    type_ = RelType(tuple(keys), axes, _dtype_of(query.dtype), Box(()))
+    type_ = RelType(tuple(keys), axes, dtype_of(query.dtype), Box(()))
     live = full_box(type_) if query.live is None else _live(query.live, type_)
     return RelType(type_.keys, axes, type_.dtype, live)
 
@@ -128,15 +138,19 @@ def _ranges(written: Sequence[int | s.Range], live: s.Live, type_: RelType) -> t
 # --- dtypes ----------------------------------------------------------------------------------------
 
 
-def _dtype_of(name: s.Name) -> np.dtype[Any]:
+def dtype_of(name: s.Name) -> np.dtype[Any]:
     """The dtype of a name; a pair of value and index is called ``"pair(float64, int64)"``.
 
     Raises:
         Problem: it is no dtype of booleans or numbers.
+
+    Example:
+        >>> dtype_of(s.Name("float32"))
+        dtype('float32')
     """
     pair = _PAIR.fullmatch(name.text)
     if pair:
-        parts = [_dtype_of(s.Name(text, span=name.span)) for text in pair.groups()]
+        parts = [dtype_of(s.Name(text, span=name.span)) for text in pair.groups()]
         return np.dtype([("value", parts[0]), ("index", parts[1])])
     try:
         found = np.dtype(name.text)

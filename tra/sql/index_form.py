@@ -19,6 +19,7 @@ from tra.algebra.operators import rekey
 from tra.algebra.relation import Relation
 from tra.sql import syntax as s
 from tra.sql.element_form import Value, apply_to_elements, element_kernel
+from tra.sql.gradient_form import bind_gradient
 from tra.sql.index_use import IndexUse, factors
 from tra.sql.kernel_form import check_function
 from tra.sql.number_form import folded
@@ -48,6 +49,8 @@ def bind_let(let: s.Let, scope: Scope) -> Result:
     match let:
         case s.Let(indices=None, value=s.Tensor(name=name, indices=None)):
             return scope.numbers.get(name.text, scope.find(name))
+        case s.Let(indices=None, value=s.Gradient(indices=None) as gradient):
+            return bind_gradient(gradient, scope)
     left = _left(let.indices or ())
     value = _IndexForm(let, left, scope).bind(let.value, frozenset())
     if isinstance(value, Labelled):
@@ -135,6 +138,9 @@ class _IndexForm:
                 return value
             case s.Tensor():
                 return self._tensor(expr)
+            case s.Gradient(loss, wrt):
+                name = f"GRAD({loss.text}, {wrt.text})"
+                return _indexed(bind_gradient(expr, self.scope), name, expr)
             case s.Negate():
                 return self._operation(expr, "-", values)
             case s.Binary(operator) | s.Compare(operator):
@@ -176,20 +182,25 @@ class _IndexForm:
         relation = self.scope.find(tensor.name)
         if tensor.indices is None and name in self.scope.numbers:
             return self.scope.numbers[name]
-        indices = tensor.indices or ()
-        n_axes = len(relation.shape)
-        if len(indices) != n_axes:
-            given = f"{len(indices)} given" if tensor.indices else "none given"
-            raise Problem(
-                tensor.span,
-                f"{name} takes {counted(n_axes, 'index', 'indices')}, {given}",
-                f"{name}{relation.expr.type} is a tensor of shape {relation.shape}{_example(name, relation)}",
-            )
-        for index in indices:
-            if index.text.startswith("1:"):
-                raise Problem(index.span, "an index cannot begin with 1:")
-        with at(tensor.span):
-            return labelled(relation.expr, [index.text for index in indices])
+        return _indexed(relation, name, tensor)
+
+
+def _indexed(relation: Relation, name: str, written: s.Tensor | s.Gradient) -> Labelled:
+    """A tensor with the indices that are written behind its name."""
+    indices = written.indices or ()
+    n_axes = len(relation.shape)
+    if len(indices) != n_axes:
+        given = f"{len(indices)} given" if written.indices else "none given"
+        raise Problem(
+            written.span,
+            f"{name} takes {counted(n_axes, 'index', 'indices')}, {given}",
+            f"{name}{relation.expr.type} is a tensor of shape {relation.shape}{_example(name, relation)}",
+        )
+    for index in indices:
+        if index.text.startswith("1:"):
+            raise Problem(index.span, "an index cannot begin with 1:")
+    with at(written.span):
+        return labelled(relation.expr, [index.text for index in indices])
 
 
 def _example(name: str, relation: Relation) -> str:

@@ -38,7 +38,7 @@ class IndexUse:
         for child in _children(expr):
             found |= self._fill(child)
         match expr:
-            case s.Tensor(indices=indices) if indices:
+            case s.Tensor(indices=indices) | s.Gradient(indices=indices) if indices:
                 found = frozenset(index.text for index in indices)
             case s.Call(indices=indices) if indices:
                 named = frozenset(index.text for index in indices)
@@ -83,6 +83,6 @@ def _written(expr: s.Expr) -> Iterator[s.Name]:
     waiting = [expr]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, s.Tensor):
+        if isinstance(part, s.Tensor | s.Gradient):
             yield from part.indices or ()
         waiting += reversed(_children(part))

@@ -23,6 +23,16 @@ from tra.sql.generated import (
     Random,
     Range,
 )
+from tra.sql.learning import (
+    Batch,
+    Checkpoint,
+    Drawn,
+    Gradient,
+    Initialize,
+    Recipe,
+    Setting,
+    Train,
+)
 from tra.sql.leaves import Integer, Literal, LiteralValue, Name, Node, Option, Text
 from tra.sql.problems import MAX_HEIGHT, NOWHERE, Span
 from tra.sql.relational import (
@@ -73,6 +83,7 @@ __all__ = [
     "Negate",
     "Binary",
     "Compare",
+    "Gradient",
     # keys, predicates and tiles of a SELECT
     "KeyExpr",
     "KeyRef",
@@ -112,12 +123,20 @@ __all__ = [
     "Constant",
     "Iota",
     "Random",
+    # learning
+    "Drawn",
+    "Recipe",
+    "Setting",
+    "Batch",
+    "Checkpoint",
     # statements
     "Statement",
     "Load",
+    "Initialize",
     "Let",
     "View",
     "Hint",
+    "Train",
     "Explain",
     "Show",
     "Save",
@@ -171,7 +190,7 @@ class Compare(Node):
 
 
 # A Literal here is a number, and not negative: `-1` is Negate(Literal(1)).
-Expr: TypeAlias = Literal | Tensor | Call | Negate | Binary | Compare
+Expr: TypeAlias = Literal | Tensor | Call | Negate | Binary | Compare | Gradient
 
 
 # --- statements -----------------------------------------------------------------------------------
@@ -215,9 +234,9 @@ class Hint(Node):
 
 @dataclass(frozen=True, slots=True)
 class Explain(Node):
-    """``EXPLAIN query`` or ``EXPLAIN ANALYZE query``."""
+    """``EXPLAIN query`` or ``EXPLAIN ANALYZE query``, or the same of a training."""
 
-    query: Query
+    query: Query | Train
     analyze: bool = False
 
 
@@ -243,4 +262,4 @@ class Run(Node):
     query: Query
 
 
-Statement: TypeAlias = Load | Let | View | Hint | Explain | Show | Save | Run
+Statement: TypeAlias = Load | Initialize | Let | View | Hint | Train | Explain | Show | Save | Run

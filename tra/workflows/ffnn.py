@@ -1,16 +1,22 @@
-"""A two-layer feed-forward network: inference, and one training step written by hand in the algebra.
+"""Feed-forward networks of any number of layers: initial weights, inference, and training.
 
-The shapes: X [n, d], W1 [d, h], b1 [h], W2 [h, c], b2 [c], targets Y [n, c].
+The shapes: X [n, d], W1 [d, h], b1 [h], W2 [h, c], b2 [c], and so on; labels y [n]. Parameters stand in this
+order everywhere. Nothing says what is split: data-parallel, model-parallel or mixed is the planner's choice.
 
 Source: the feed-forward workload of Yuan et al., PVLDB 14(8), 2021; here with biases and softmax.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import tra
+from tra.algebra import current
 from tra.algebra.relation import Relation
+from tra.backends.training import Training
+from tra.workflows.parameters import uniform, zeros
 
 INDEX_FORM = """
 LET H[n, h] = RELU(SUM(X[n, d] * W1[d, h]) + b1[h]);
@@ -28,30 +34,51 @@ CREATE VIEW Z2 AS SELECT A2.n, A2.c, ADD(A2.tile, b2.tile) AS tile FROM A2 JOIN 
 CREATE VIEW P AS SELECT Z2.n, Z2.c, SOFTMAX(Z2.tile, axis => -1) AS tile FROM Z2;
 """
 
-TRAINING_INDEX_FORM = """
-LET Z[n, h] = SUM(X[n, d] * W1[d, h]);
-LET H[n, h] = RELU(Z[n, h]);
-LET E[n, c] = SUM(H[n, h] * W2[h, c]) - Y[n, c];
-LET B[n, h] = SUM(E[n, c] * W2[h, c]) * STEP(Z[n, h]);
-LET V1[d, h] = W1[d, h] - SUM(X[n, d] * B[n, h]) * 0.001;
-LET V2[h, c] = W2[h, c] - SUM(H[n, h] * E[n, c]) * 0.001;
-"""
 
+def initial(*widths: int, seed: int = 0, dtype: str = "float32") -> dict[str, Relation]:
+    """Parameters W1, b1, W2, b2, … of a network with layers of these widths, the inputs first.
 
-@dataclass(frozen=True)
-class Step:
-    """What one training step gives: the new weights, and the loss before it."""
+    Weights from m units are uniform within ±√(6/m), the same on any number of sites; biases are 0.
 
-    W1: Relation
-    W2: Relation
-    loss: Relation
-
-
-def inference(X: Relation, W1: Relation, b1: Relation, W2: Relation, b2: Relation) -> Relation:
-    """Class probabilities [n, c]: softmax(relu(X·W1 + b1)·W2 + b2).
+    Source: He et al., "Delving deep into rectifiers", ICCV 2015.
 
     Example:
-        >>> import numpy as np, tra
+        >>> initial(64, 48, 10)["W2"]
+        [h1:1, h2:1] of 48×10 float32
+    """
+    made = {}
+    for layer, (m, n) in enumerate(pairwise(widths), start=1):
+        keys = f"h{layer - 1}", f"h{layer}"
+        made[f"W{layer}"] = uniform((m, n), dtype, keys, bound=(6 / m) ** 0.5, seed=seed + layer)
+        made[f"b{layer}"] = zeros((n,), dtype, keys[1:])
+    return made
+
+
+def logits(X: Relation, *parameters: Relation) -> Relation:
+    """Scores of the classes [n, c] before any softmax; rectified units in all layers but the last.
+
+    Args:
+        X: inputs [n, d].
+        *parameters: W1 [d, h], b1 [h], W2 [h, c], b2 [c], and so on.
+
+    Example:
+        >>> X, W, b = tra.from_array([[1.0, 2.0]]), tra.from_array([[1.0], [-1.0]]), tra.from_array([0.5])
+        >>> logits(X, W, b).compute()
+        array([[-0.5]])
+
+    Raises:
+        SchemaError: the extents do not fit together.
+    """
+    for layer, (W, b) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+        X = (tra.relu(X) if layer else X) @ W + b
+    return X
+
+
+def inference(X: Relation, *parameters: Relation) -> Relation:
+    """Class probabilities [n, c]: the softmax of `logits`.
+
+    Example:
+        >>> import numpy as np
         >>> X, W1, W2 = (tra.from_array(np.eye(2)) for _ in range(3))
         >>> b1, b2 = (tra.from_array(np.zeros(2)) for _ in range(2))
         >>> inference(X, W1, b1, W2, b2).compute().round(3)
@@ -61,33 +88,81 @@ def inference(X: Relation, W1: Relation, b1: Relation, W2: Relation, b2: Relatio
     Raises:
         SchemaError: the extents do not fit together.
     """
-    hidden = tra.relu(X @ W1 + b1)
-    return tra.softmax(hidden @ W2 + b2, axis=1)
+    return tra.softmax(logits(X, *parameters), axis=1)
 
 
-def training_step(X: Relation, Y: Relation, W1: Relation, W2: Relation, rate: float) -> Step:
-    """One step of gradient descent on ½·Σ(relu(X·W1)·W2 − Y)², the gradient written out by hand.
+def loss(X: Relation, y: Relation, *parameters: Relation) -> Relation:
+    """The mean cross-entropy of the softmax over the examples.
 
     Args:
         X: inputs [n, d].
-        Y: targets [n, c].
-        W1: first weights [d, h].
-        W2: second weights [h, c].
-        rate: the learning rate.
+        y: classes [n], integers, or one-hot rows [n, c].
+        *parameters: as of `logits`.
 
     Example:
-        >>> import numpy as np, tra
-        >>> X, Y, W1, W2 = (tra.from_array(np.full((2, 2), v)) for v in (1.0, 3.0, 0.5, 0.5))
-        >>> step = training_step(X, Y, W1, W2, rate=0.1)
-        >>> float(step.loss.compute()), step.W2.compute().tolist()
-        (8.0, [[0.9, 0.9], [0.9, 0.9]])
+        >>> X, y = tra.from_array([[1.0, 2.0]]), tra.from_array([1])
+        >>> W, b = tra.from_array([[0.0, 0.0], [0.0, 0.0]]), tra.from_array([0.0, 0.0])
+        >>> loss(X, y, W, b).compute().round(4)
+        np.float64(0.6931)
+
+    Raises:
+        SchemaError: the extents do not fit together.
     """
-    activation = X @ W1
-    hidden = tra.relu(activation)
-    error = hidden @ W2 - Y
-    back = tra.einsum("nc,hc->nh", error, W2) * tra.step(activation)
-    return Step(
-        W1=W1 - tra.einsum("nd,nh->dh", X, back) * rate,
-        W2=W2 - tra.einsum("nh,nc->hc", hidden, error) * rate,
-        loss=tra.square(error).sum() * 0.5,
-    )
+    return tra.losses.softmax_cross_entropy(logits(X, *parameters), y)
+
+
+def accuracy(X: Relation, y: Relation, *parameters: Relation) -> Relation:
+    """The share of examples whose class of largest score is y [n].
+
+    Example:
+        >>> X, y = tra.from_array([[1.0, 0.0], [0.0, 1.0]]), tra.from_array([0, 0])
+        >>> accuracy(X, y, X, tra.from_array([0.0, 0.0])).compute()
+        array(0.5)
+    """
+    return (logits(X, *parameters).argmax(axis=1) == y).mean()
+
+
+def training_step(
+    X: Relation, y: Relation, *parameters: Relation, rate: float
+) -> tuple[Relation, list[Relation]]:
+    """The loss, and the parameters after one step of gradient descent on it, as queries that share their parts.
+
+    Example:
+        >>> X, y = tra.from_array([[1.0, 2.0]]), tra.from_array([1])
+        >>> W, b = tra.from_array([[0.0, 0.0], [0.0, 0.0]]), tra.from_array([0.0, 0.0])
+        >>> training_step(X, y, W, b, rate=1.0)[1][0].compute()
+        array([[-0.5,  0.5],
+               [-1. ,  1. ]])
+    """
+    value, gradients = tra.value_and_grad(loss(X, y, *parameters), parameters)
+    return value, [W - G * rate for W, G in zip(parameters, gradients, strict=True)]
+
+
+def train(X: Relation, y: Relation, widths: Sequence[int], using: Any, seed: int = 0, **how: Any) -> Training:
+    """Trains a network with hidden layers of these widths and one output for each class, in this session.
+
+    Args:
+        X: inputs [n, d], floats.
+        y: classes [n], integers.
+        widths: units of the layers after the inputs; the last number is that of the classes.
+        using: the optimizer.
+        seed: of the initial weights and of the order of examples.
+        **how: what `Session.train` takes: `batch`, `epochs`, `stop`, `checkpoint`, …
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.linspace(-1.0, 1.0, 40)[:, None]
+        >>> X, y = tra.from_array(x, ("n", "d"), tile=20), tra.from_array((abs(x[:, 0]) < 0.5) * 1)
+        >>> with tra.connect("local", sites=2, threads=1):
+        ...     trained = train(X, y, [8, 2], tra.Adam(0.1), epochs=100)
+        ...     float(accuracy(X, y, *trained.parameters.values()).compute())
+        1.0
+    """
+    session: Any = current.current()
+    start = initial(X.shape[1], *widths, seed=seed, dtype=str(X.dtype))
+
+    def minimised(parameters: dict[str, Relation], X: Relation, y: Relation) -> Relation:
+        return loss(X, y, *parameters.values())
+
+    training: Training = session.train(minimised, start, using, data=[X, y], seed=seed, **how)
+    return training

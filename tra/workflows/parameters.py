@@ -1,0 +1,46 @@
+"""Parameters to begin a training with: relations that are made where they are needed, and stored nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tra.algebra.makers import Constant, Maker, Random
+from tra.algebra.operators import generated
+from tra.algebra.relation import Relation
+from tra.algebra.tensor_type import tensor_type
+
+
+def uniform(shape: Sequence[int], dtype: Any, keys: Sequence[str], bound: float, seed: int) -> Relation:
+    """Random numbers between −bound and bound, the same on any number of sites.
+
+    Example:
+        >>> W = uniform((3, 2), "float32", ("d", "h"), bound=0.5, seed=7)
+        >>> W, bool((abs(W.compute()) <= 0.5).all())
+        ([d:1, h:1] of 3×2 float32, True)
+    """
+    return _made(shape, dtype, keys, Random("uniform", (-bound, bound), seed))
+
+
+def normal(shape: Sequence[int], dtype: Any, keys: Sequence[str], deviation: float, seed: int) -> Relation:
+    """Random numbers around 0, the same on any number of sites.
+
+    Example:
+        >>> normal((1000,), "float64", ("d",), deviation=2.0, seed=7).compute().std().round(1)
+        np.float64(2.0)
+    """
+    return _made(shape, dtype, keys, Random("normal", (0.0, deviation), seed))
+
+
+def zeros(shape: Sequence[int], dtype: Any, keys: Sequence[str]) -> Relation:
+    """Zeros.
+
+    Example:
+        >>> zeros((2,), "float64", ("h",)).compute()
+        array([0., 0.])
+    """
+    return _made(shape, dtype, keys, Constant(0.0))
+
+
+def _made(shape: Sequence[int], dtype: Any, keys: Sequence[str], maker: Maker) -> Relation:
+    return Relation(generated(tensor_type(shape, dtype, keys), maker), {})
