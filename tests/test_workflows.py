@@ -280,8 +280,3 @@ def test_votes_of_the_nearest_neighbours(session, neighbours, k):
         np.testing.assert_array_equal(got, votes)
         got = nearest_neighbours.classify(Q, X, labels, 3, k, given).compute()
         np.testing.assert_array_equal(got, votes.argmax(axis=1))
-
-
-def test_PRINT():
-    print([(n, n_code_lines(FOLDER / f"{n}.py")) for n in WORKFLOWS])
-    assert 0

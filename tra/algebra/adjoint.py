@@ -16,13 +16,14 @@ import numpy as np
 
 from tra.algebra.kernel import kernel
 from tra.algebra.kernels.contraction import einsum_kernel
+from tra.algebra.key_function import Opaque
 from tra.algebra.labels import LETTERS
 from tra.algebra.live import is_dense
 from tra.algebra.nodes import Constant, Expr
-from tra.algebra.operators import aggregate, generated, stack, transform
+from tra.algebra.operators import aggregate, generated, rekey, stack, transform
 from tra.algebra.tilewise import Value, is_number, natural_join
 from tra.algebra.type_rules import aggregate_type
-from tra.algebra.types import AtMost, Axis, RelType
+from tra.algebra.types import AtMost, Axis, RelType, TileKey
 from tra.algebra.whole_tensor import fresh_name, reorder
 
 
@@ -88,6 +89,25 @@ def fill(value: Expr, type_: RelType) -> Expr:
     zeros = generated(replace(type_, dtype=value.type.dtype), Constant(0))
     key = fresh_name("side", type_.names)
     return aggregate(stack([zeros, value], key), type_.names, "add")
+
+
+def in_domain(value: Expr, type_: RelType) -> Expr:
+    """The same tiles under the same keys, which may go as far as in a type.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([1.0] * n, "i", tile=2).expr for n in (2, 6))
+        >>> A.type.domains, in_domain(A, B.type).type.domains
+        ((1,), (3,))
+    """
+    if value.type.domains == type_.domains:
+        return value
+    same = Opaque(_same, type_.names, f"the same in {type_.domains}", type_.domains)
+    return rekey(value, same, type_.names)
+
+
+def _same(*key: int) -> TileKey:
+    return key
 
 
 def merge(values: Sequence[Value], type_: RelType) -> Value:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tra.algebra.adjoint import fill, lift, merge, ranked
+from tra.algebra.live import is_empty
 from tra.algebra.nodes import Expr, Join, Transform, name_of, postorder
 from tra.algebra.operator_gradients import hand_back
 from tra.algebra.operators import transform
@@ -141,7 +142,8 @@ def _needed(order: Sequence[Expr], stops: frozenset[str]) -> frozenset[str]:
 def _handed_back(
     node: Expr, z: Value, needed: frozenset[str], stops: frozenset[str], order: Sequence[Expr]
 ) -> list[tuple[Expr, Value]]:
-    if not any(child.digest in needed for child in node.children) or not _is_smooth(node.type.dtype):
+    reaches = any(child.digest in needed for child in node.children)
+    if not reaches or not _is_smooth(node.type.dtype) or is_empty(node.type):
         return []
     try:
         found = list(hand_back(node, z, stops))

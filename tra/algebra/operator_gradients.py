@@ -169,17 +169,16 @@ def _join(node: Join, z: Value) -> Iterator[tuple[Expr, Value]]:
     right = reorder(node.right, node.right.type.names, names)
     operands, back = (node.left, right), {new: old for old, new in names.items()}
     parts = truncated(node.left.type, right.type, [(mine, mine) for mine, _ in node.on])
-    for place, operand in enumerate(operands):
+    for place, (operand, part) in enumerate(zip(operands, parts, strict=True)):
         found = _slopes(node.kernel, operands, node, _fitted(node, operand.type, z))[place]
         if found is None:
             continue
         if not is_number(found):
-            found = _fitting(node.kernel, reduced(found, parts[place]), parts[place])
-        if parts[place] != operand.type:
-            found = uncropped(found, parts[place], operand.type)
-        if not is_number(found):
-            if place == 1:
-                found = reorder(found, found.type.names, {n: back[n] for n in found.type.names})
+            found = _fitting(node.kernel, reduced(found, part), part)
+        if part != operand.type:
+            found = uncropped(found, part, operand.type)
+        if not is_number(found) and place == 1:
+            found = reorder(found, found.type.names, {n: back[n] for n in found.type.names})
         yield (node.left, node.right)[place], found
 
 

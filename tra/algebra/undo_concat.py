@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import gcd
 
-from tra.algebra.adjoint import fill, lift
+from tra.algebra.adjoint import fill, in_domain, lift
 from tra.algebra.key_function import Const, KeyExpr, Op, Var
 from tra.algebra.live import is_uniform
 from tra.algebra.nodes import Concat, Constant, Expr
@@ -35,7 +35,7 @@ def undo_concat(node: Concat, z: Expr) -> Expr:
     if axis.link and node.key not in dict(axis.link) and not is_uniform(axis, node.child.type):
         return _regrouped(node, fill(z, node.type), axis)
     cut = tile(z, node.axis, axis.size, node.key)
-    return reorder(cut, node.child.type.names)
+    return in_domain(reorder(cut, node.child.type.names), node.child.type)
 
 
 def _regrouped(node: Concat, z: Expr, axis: Axis) -> Expr:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tra.algebra.adjoint import fill, lift
-from tra.algebra.key_function import Const, KeyExpr, Op, Opaque, Var
+from tra.algebra.adjoint import fill, in_domain, lift
+from tra.algebra.key_function import Const, KeyExpr, Op, Var
 from tra.algebra.live import full_box
 from tra.algebra.nodes import Constant, Cut, Expr, Retile, Window
 from tra.algebra.operators import concat, generated, rekey
 from tra.algebra.retiling import full_windows, offsets_along, retile
 from tra.algebra.tilewise import Value, is_number
-from tra.algebra.types import Axis, Box, Key, RelType, TileKey
+from tra.algebra.types import Axis, Box, Key, RelType
 from tra.algebra.whole_tensor import current_cuts, fresh_name
 from tra.errors import KernelError, SchemaError
 
@@ -60,7 +60,7 @@ def uncropped(value: Value, cropped: RelType, type_: RelType) -> Expr:
     try:
         if cropped.axes != type_.axes:
             whole = _put_back(whole, replace(type_, keys=_mixed(cropped, type_)), windows, 0, 0)
-        return lift(_in_domain(whole, type_), type_)
+        return lift(in_domain(whole, type_), type_)
     except SchemaError as error:
         raise KernelError(f"a truncated join has no gradient for {type_}: {error}") from error
 
@@ -69,18 +69,6 @@ def _mixed(cropped: RelType, type_: RelType) -> tuple[Key, ...]:
     """Keys that cut an axis as they are in the whole, others as they are in the part."""
     pairs = zip(cropped.keys, type_.keys, strict=True)
     return tuple(key if key.name in type_.linked else part for part, key in pairs)
-
-
-def _in_domain(part: Expr, type_: RelType) -> Expr:
-    """The same tiles, in the domains of the whole."""
-    if part.type.domains == type_.domains:
-        return part
-    name = f"in {type_.domains}"
-    return rekey(part, Opaque(_same_key, type_.names, name, type_.domains), type_.names)
-
-
-def _same_key(*key: int) -> TileKey:
-    return key
 
 
 def _put_back(whole: Expr, type_: RelType, windows: Sequence[Window], along: int, start: int) -> Expr:
@@ -160,5 +148,5 @@ def _keys_of(part: Expr, type_: RelType) -> Expr:
             shown[name] = whole
     function = tuple(shown.get(name, Var(name)) for name in type_.names)
     if function == tuple(Var(name) for name in part.type.names) and part.type.names == type_.names:
-        return part
-    return rekey(part, function, type_.names)
+        return in_domain(part, type_)
+    return in_domain(rekey(part, function, type_.names), type_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from tra.errors import CatalogError, PlanError
 
 CONNECT_SECONDS = 5.0  # for a connection to a scheduler
 ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for
+TRANSFERS = 100_000  # that a worker remembers
 USABLE = 0.6  # part of a worker's memory that plans may fill; Dask spills above it
 BESIDE_TILES = 1 << 30  # bytes of a worker process for Python and its libraries
 
@@ -52,6 +54,7 @@ def open_client(
         cluster = _start(threads, sites, memory_limit)
         try:
             client = Client(cluster, set_as_default=False)
+            client.run(remember_transfers)
         except BaseException:
             cluster.close()
             raise
@@ -163,7 +166,6 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
     n_workers, per_worker = sites or 2, threads or 1
     settings = {
         "distributed.scheduler.work-stealing": False,
-        "distributed.admin.low-level-log-length": 100_000,  # transfers are counted from this log
         "logging.distributed": "critical",
     }
     with dask.config.set(settings), warnings.catch_warnings(), _guarded():
@@ -176,6 +178,21 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             memory_limit=int(memory_limit / USABLE) + BESIDE_TILES if memory_limit else "auto",
             silence_logs=40,
         )
+
+
+def remember_transfers(dask_worker: Any = None) -> None:
+    """Makes a worker's log of transfers long: what runs have moved is counted from it.
+
+    Dask has one length for all of its logs, and others hold whole messages.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> worker = SimpleNamespace(transfer_incoming_log=deque(maxlen=10))
+        >>> remember_transfers(dask_worker=worker)
+        >>> worker.transfer_incoming_log.maxlen
+        100000
+    """
+    dask_worker.transfer_incoming_log = deque(dask_worker.transfer_incoming_log, maxlen=TRANSFERS)
 
 
 def worker_addresses(client: Client, sites: int | None) -> list[str]:

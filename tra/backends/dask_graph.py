@@ -23,6 +23,8 @@ from tra.optimizer.plan import Plan, Scan, plan_order
 from tra.optimizer.stages import Output, Program, Task, sites_of
 
 TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
+# One span for all runs of this process: schedulers and workers keep a record of each there was.
+_SPAN = {"name": ("tra",), "ids": (str(uuid.uuid4()),)}
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
 
 
@@ -52,7 +54,8 @@ class Graph:
     """A program on its way to a cluster.
 
     Attributes:
-        token: what the names of all tasks of this run end in.
+        token: what stands second in the keys of all tasks of this run. It is not part of their first name,
+            which is that of their task group: a scheduler keeps something of every group there was.
         exchange_of: for each key that crosses between workers, the plan node of its exchange.
     """
 
@@ -75,10 +78,10 @@ class Graph:
         self._tasks: dict[TaskKey, DaskTask] = {}
         self._pinned: dict[TaskKey, str] = {}
         self._given: dict[Output, Future[Any] | Part] = {}
-        self._cuts = {output: (f"tra-send-{self.token}", n) for n, output in enumerate(program.cut_outputs)}
+        self._cuts = {output: ("tra-send", self.token, n) for n, output in enumerate(program.cut_outputs)}
         alone = {output for shares in program.results[together:] for output in shares}
         picked = [output for output in program.picked_outputs if output in alone]
-        self._picks = {output: (f"tra-result-{self.token}", n) for n, output in enumerate(picked)}
+        self._picks = {output: ("tra-result", self.token, n) for n, output in enumerate(picked)}
 
     def submit(self) -> list[list[Future[Any] | Part]]:
         """Sends the graph; one future, or part of one, per root and site."""
@@ -103,7 +106,9 @@ class Graph:
             if output not in self._given
         }
         pins = self._pinned.__getitem__
-        with dask.annotate(workers=pins, allow_other_workers=False):  # type: ignore[attr-defined]
+        known = dask.get_annotations()  # type: ignore[attr-defined]
+        span = known.get("span", _SPAN)
+        with dask.annotate(workers=pins, allow_other_workers=False, span=span):  # type: ignore[attr-defined]
             futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
         found = {**self._given, **dict(zip(keys, futures, strict=True))}
         return [
@@ -146,7 +151,7 @@ class Graph:
         """The key of the task that returns an output, alone or among others."""
         if output.stage is None:
             return self._given[Output(None, output.site, output.digest)].key
-        return (f"tra-stage{output.stage + 1}-{self.token}", output.site)
+        return (f"tra-stage{output.stage + 1}", self.token, output.site)
 
     def _ref(self, output: Output) -> TaskRef:
         return TaskRef(self._key(output))
@@ -174,7 +179,7 @@ class Graph:
                     values.append(TaskRef(self._crossing(exchange, output)))
         read = {scan.id: self.sources[scan.id] for scan, _ in task.scans}
         number, site = task.stage.number, task.site
-        key = (f"tra-stage{number + 1}-{self.token}", site)
+        key = (f"tra-stage{number + 1}", self.token, site)
         arguments = (self.token, self.packed[number], site, self.threads, read, tuple(slots))
         self._add(key, site, stage_task, *arguments, *values)
 

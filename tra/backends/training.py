@@ -131,6 +131,7 @@ class _Loop:
         self.examples: list[Examples] = []
         self.bound: dict[int, dict[str, TileSource]] = {}  # by plan: the values change within their sources
         self.epoch, self.step = 0, 0
+        self.last: Any = None  # while tasks of a group are held the next ones join it, and make no new record
 
     def run(self) -> Training:
         try:
@@ -236,6 +237,7 @@ class _Loop:
     def _figures(self, plan: StepPlan, run: Run) -> dict[str, float]:
         """Loss and metrics, fetched together."""
         first = len(plan.query.updates)
+        self.last = run.shares[first:]
         roots = plan.planned.program.roots[first:]
         shares = [
             share[result_sites(root.placement)[0]]

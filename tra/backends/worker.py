@@ -222,15 +222,14 @@ def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[s
 
     Example:
         >>> from types import SimpleNamespace
-        >>> log = [{"keys": {("tra-send-5f1e", 0): 64}}, {"keys": {("tra-send-of-another", 0): 32}}]
+        >>> log = [{"keys": {("tra-send", "5f1e", 0): 64}}, {"keys": {("tra-send", "of another", 0): 32}}]
         >>> measured_here("5f1e", dask_worker=SimpleNamespace(transfer_incoming_log=log))
-        (0, 0, {"('tra-send-5f1e', 0)": 64})
+        (0, 0, {"('tra-send', '5f1e', 0)": 64})
     """
     incoming: dict[str, int] = {}
     for transfer in dask_worker.transfer_incoming_log:
         for key, size in transfer["keys"].items():
-            name = key[0] if isinstance(key, tuple) else key
-            if isinstance(name, str) and name.endswith(token):
+            if isinstance(key, tuple) and key[1:2] == (token,):
                 incoming[repr(key)] = incoming.get(repr(key), 0) + size
     found = _ledger(token)
     return found.tasks, found.peak, incoming

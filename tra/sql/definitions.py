@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from tra.algebra.relation import Relation
 from tra.sql import syntax as s
@@ -17,6 +17,7 @@ from tra.sql.binder import define
 from tra.sql.scope import Scope, unknown
 
 Derived: TypeAlias = s.Let | s.View
+T = TypeVar("T")
 
 
 @dataclass
@@ -128,7 +129,7 @@ class Definitions:
         return scope
 
 
-def later(definitions: Definitions, made: Callable[[Scope], Relation]) -> Callable[[], Relation]:
+def later(definitions: Definitions, made: Callable[[Scope], T]) -> Callable[[], T]:
     """What is bound now, and is bound again when it is asked for after relations have new values.
 
     Example:
@@ -141,10 +142,10 @@ def later(definitions: Definitions, made: Callable[[Scope], Relation]) -> Callab
         x[i:1] of 2 float64
     """
     scope, n_entries = definitions.scope, len(definitions)
-    relation = made(scope)
+    value = made(scope)
 
-    def asked() -> Relation:
-        return relation if definitions.scope is scope else made(definitions.scope_at(n_entries))
+    def asked() -> T:
+        return value if definitions.scope is scope else made(definitions.scope_at(n_entries))
 
     return asked
 

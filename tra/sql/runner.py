@@ -19,13 +19,16 @@ from tra.backends.session import Session
 from tra.backends.storage.location import locate
 from tra.errors import QueryError, TraError
 from tra.sql import syntax as s
-from tra.sql.binder import bind_query, define
+from tra.sql.binder import bind_query
 from tra.sql.carets import caret_error
+from tra.sql.definitions import Definitions, later
 from tra.sql.overwriting import check_saves, overlap, place_of
 from tra.sql.parser import parse_text
 from tra.sql.problems import Problem
 from tra.sql.result import Result
 from tra.sql.scope import Scope, at
+from tra.sql.train_form import bind_train
+from tra.sql.train_run import explain_training, run_training
 from tra.sql.values import values_text
 
 
@@ -107,12 +110,14 @@ class _Run:
         self._session = session
         self._text = text
         self._options = options
-        self._scope = Scope(relations)
+        self._definitions = Definitions(relations)
         self._base = None if options.base is None else Path(options.base)
         self._statements = parse_text(_checked_text(text), options.origin)
         self._waiting: list[_Bound] = []
         self._saved: list[Path] = []
-        self.result = Result(None, self._scope.relations, [])
+        self._hints: list[Callable[[], Hint]] = []
+        self._last: Callable[[], Relation] | None = None
+        self._outputs: list[str] = []
 
     def all(self) -> None:
         """Binds and runs all statements."""
@@ -123,6 +128,13 @@ class _Run:
                 self._run_waiting()
             self._bind(statement)
         self._run_waiting()
+
+    @property
+    def result(self) -> Result:
+        """What the text made and showed, with the parameters as they are now."""
+        last = None if self._last is None else self._last()
+        hints = [hint() for hint in self._hints]
+        return Result(last, self._definitions.scope.relations, self._outputs, hints)
 
     def _will_be_saved(self, path: str) -> bool:
         """Claims that a SAVE which has not run yet writes to a path."""
@@ -148,31 +160,35 @@ class _Run:
         try:
             yield
         except Problem as problem:
-            error = caret_error(self._text, problem.span, problem.message, problem.hint, self._options.origin)
-            raise error from problem.__cause__
+            raise self._caret(problem) from problem.__cause__
+
+    def _caret(self, problem: Problem) -> QueryError:
+        return caret_error(self._text, problem.span, problem.message, problem.hint, self._options.origin)
 
     def _define_or_wait(self, statement: s.Statement) -> None:
         match statement:
             case s.Load():
-                define(statement, self._scope, self._base)
-            case s.Let() | s.View():
-                define(statement, self._scope)
-                self.result.relation = self._scope.find(statement.name)
+                self._definitions.define(statement, self._base)
+            case s.Initialize():
+                self._definitions.define(statement)
+            case s.Let(name) | s.View(name):
+                self._definitions.define(statement)
+                self._bound(s.Table(name))
             case s.Hint():
-                self.result.hints.append(self._hint(statement))
+                self._hints.append(later(self._definitions, lambda scope: self._hint(statement, scope)))
+            case s.Train():
+                training = bind_train(statement, self._definitions, self._base)
+                self._wait(statement, lambda: self._put(run_training(self._session, training)))
             case s.Save(name, path):
-                relation = self._scope.find(name)
+                relation = later(self._definitions, lambda scope: scope.find(name))
                 with self._located(statement):
                     place = locate(path.value, self._base)
-                self._wait(statement, lambda: self._session.save(relation, place))
+                self._wait(statement, lambda: self._session.save(relation(), place))
                 self._saved.append(Path(place.path).resolve())
             case s.Show(query):
                 self._wait_to_show(statement, query)
-            case s.Explain(query, analyze):
-                relation = self._bound(query)
-                self._wait(
-                    statement, lambda: self._put(str(self._session.explain(relation, analyze=analyze)))
-                )
+            case s.Explain():
+                self._wait_to_explain(statement)
             case s.Run(query):
                 if statement is self._statements[-1] and self._options.echo is not None:
                     self._wait_to_show(statement, query)
@@ -181,41 +197,58 @@ class _Run:
             case _:
                 assert_never(statement)
 
-    def _hint(self, statement: s.Hint) -> Hint:
-        relation = self._scope.find(statement.name)
+    def _hint(self, statement: s.Hint, scope: Scope) -> Hint:
+        relation = scope.find(statement.name)
         strategy = None if statement.strategy is None else statement.strategy.value
         keys = statement.split
         split = None if keys is None else tuple(None if key is None else key.text for key in keys)
         n_sites = 1 if self._session is None else self._session.backend.n_sites
         for key in keys or ():
             with at(statement.span if key is None else key.span):
-                check_key(relation.expr, None if key is None else key.text)
+                check_key(relation.expr, None if key is None else key.text, n_sites, relation.sources)
         with at(statement.span if statement.strategy is None else statement.strategy.span):
-            return checked_hint(relation.expr, strategy, split, n_sites)
+            return checked_hint(relation.expr, strategy, split, n_sites, relation.sources)
 
-    def _bound(self, query: s.Query) -> Relation:
-        self.result.relation = bind_query(query, self._scope)
-        return self.result.relation
+    def _bound(self, query: s.Query) -> Callable[[], Relation]:
+        """A query as the result, bound to the values that relations have when it is asked for."""
+        relation = later(self._definitions, lambda scope: bind_query(query, scope))
+        self._last = relation
+        return relation
 
     def _wait(self, statement: s.Statement, action: Callable[[], Any]) -> None:
         if self._options.execute:
-            hints = tuple(self.result.hints)
+            hints = tuple(self._hints)
             self._waiting.append((statement, lambda: self._under(hints, action)))
 
-    def _under(self, hints: tuple[Hint, ...], action: Callable[[], Any]) -> None:
-        with self._session.hinted(hints):
+    def _under(self, hints: tuple[Callable[[], Hint], ...], action: Callable[[], Any]) -> None:
+        with self._session.hinted([hint() for hint in hints]):
             action()
 
     def _wait_to_show(self, statement: s.Statement, query: s.Query) -> None:
         relation = self._bound(query)
         name = query.name.text if isinstance(query, s.Table) else ""
-        heading = f"{name}{relation.expr.type}"
-        self._wait(statement, lambda: self._put(f"{heading}\n{values_text(self._session, relation)}"))
+
+        def show() -> None:
+            found = relation()
+            self._put(f"{name}{found.expr.type}\n{values_text(self._session, found)}")
+
+        self._wait(statement, show)
+
+    def _wait_to_explain(self, statement: s.Explain) -> None:
+        query, analyze = statement.query, statement.analyze
+        if isinstance(query, s.Train):
+            if analyze:
+                raise Problem(statement.span, "EXPLAIN ANALYZE is for queries", "write EXPLAIN TRAIN ...")
+            training = bind_train(query, self._definitions, self._base)
+            self._wait(statement, lambda: self._put(explain_training(self._session, training)))
+            return
+        relation = self._bound(query)
+        self._wait(statement, lambda: self._put(str(self._session.explain(relation(), analyze=analyze))))
 
     # --- running ----------------------------------------------------------------------------------
 
     def _put(self, output: str) -> None:
-        self.result.outputs.append(output)
+        self._outputs.append(output)
         if self._options.echo is not None:
             self._options.echo(output)
 
@@ -224,6 +257,8 @@ class _Run:
         """Gives errors of a run their place in the text."""
         try:
             yield
+        except Problem as problem:  # of a definition that is bound again
+            raise self._caret(problem) from problem.__cause__
         except TraError as error:
             located = caret_error(self._text, statement.span, str(error), origin=self._options.origin)
             raise type(error)(str(located)) from error

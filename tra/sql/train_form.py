@@ -17,6 +17,7 @@ from tra.sql.gradient_form import check_loss
 from tra.sql.problems import Problem
 from tra.sql.recipe_form import bind_optimizer
 from tra.sql.scope import at
+from tra.sql.step_check import check_step
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ def bind_train(train: s.Train, definitions: Definitions, base: Path | None) -> T
         raise Problem(train.names[-1].span, "a parameter is named twice")
     data = () if train.batch is None else _batched(train.batch, [loss, *report.values()], definitions)
     folder = None if train.checkpoint is None else _folder(train.checkpoint, base)
-    return Training(train, definitions, loss, parameters, tuple(data), report, folder)
+    training = Training(train, definitions, loss, parameters, tuple(data), report, folder)
+    with at(train.span):
+        check_step(training.recipe())
+    return training
 
 
 def _check_counts(train: s.Train) -> None:

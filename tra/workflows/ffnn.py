@@ -102,8 +102,8 @@ def loss(X: Relation, y: Relation, *parameters: Relation) -> Relation:
     Example:
         >>> X, y = tra.from_array([[1.0, 2.0]]), tra.from_array([1])
         >>> W, b = tra.from_array([[0.0, 0.0], [0.0, 0.0]]), tra.from_array([0.0, 0.0])
-        >>> loss(X, y, W, b).compute().round(4)
-        np.float64(0.6931)
+        >>> round(float(loss(X, y, W, b).compute()), 4)
+        0.6931
 
     Raises:
         SchemaError: the extents do not fit together.
@@ -125,7 +125,7 @@ def accuracy(X: Relation, y: Relation, *parameters: Relation) -> Relation:
 def training_step(
     X: Relation, y: Relation, *parameters: Relation, rate: float
 ) -> tuple[Relation, list[Relation]]:
-    """The loss, and the parameters after one step of gradient descent on it, as queries that share their parts.
+    """The loss, and the parameters after a step of gradient descent on it, as queries that share their parts.
 
     Example:
         >>> X, y = tra.from_array([[1.0, 2.0]]), tra.from_array([1])

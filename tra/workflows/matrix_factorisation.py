@@ -45,15 +45,17 @@ def loss(R: Relation, U: Relation, V: Relation) -> Relation:
 def initial(R: Relation, rank: int, seed: int = 0) -> dict[str, Relation]:
     """Random factors U [u, rank] and V [i, rank] to begin with, whose products are of size 1/√rank.
 
+    They are cut as R is, so that their product meets R tile by tile.
+
     Example:
         >>> initial(tra.from_array([[1.0, 2.0, 3.0]]), rank=2)
         {'U': [u:1, r:1] of 1×2 float64, 'V': [i:1, r:1] of 3×2 float64}
     """
-    named = enumerate(zip("UV", R.shape, ("u", "i"), strict=True))
-    return {
-        name: normal((extent, rank), R.dtype, (key, "r"), rank**-0.5, 2 * seed + place)
-        for place, (name, extent, key) in named
-    }
+    U, V = (
+        normal((extent, rank), R.dtype, (key, "r"), rank**-0.5, 2 * seed + axis, (R.tile_shape[axis], rank))
+        for axis, (extent, key) in enumerate(zip(R.shape, ("u", "i"), strict=True))
+    )
+    return {"U": U, "V": V}
 
 
 def train(R: Relation, rank: int, using: Any, seed: int = 0, **how: Any) -> Training:

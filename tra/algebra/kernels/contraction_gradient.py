@@ -28,17 +28,17 @@ def contraction_gradient(by: Kernel) -> Builder:
 
     def build(inputs: Sequence[Any], out: Tilewise, z: Tilewise) -> Sequence[Any]:
         if len(inputs) == 1:
-            return (_contracted(z, output, None, "", own[0]),)
+            return (_contracted(z, output, None, "", inputs[0], own[0]),)
         x, y = inputs
         return (
-            _contracted(z, output, conj(y), own[1], own[0]),
-            _contracted(z, output, conj(x), own[0], own[1]),
+            _contracted(z, output, conj(y), own[1], x, own[0]),
+            _contracted(z, output, conj(x), own[0], y, own[1]),
         )
 
     return build
 
 
-def _contracted(z: Tilewise, output: str, other: Any, others: str, own: str) -> Any:
+def _contracted(z: Tilewise, output: str, other: Any, others: str, mine: Any, own: str) -> Any:
     """Z times the other operand, with the axes of this one; an axis that neither has gets one element."""
     distinct = "".join(dict.fromkeys(own))
     found = "".join(c for c in distinct if c in output + others)
@@ -48,8 +48,21 @@ def _contracted(z: Tilewise, output: str, other: Any, others: str, own: str) -> 
         value = z * other
     else:
         value = einsum_kernel(f"{output},{others}->{found}")(z, other)
-    for place, label in enumerate(distinct):
-        if label not in found and not is_constant(value):
-            n = sum(c in found or distinct.index(c) < place for c in distinct) + 1
+    value = value if is_constant(value) else _with_axes(value, found, distinct)
+    return value if distinct == own else _on_diagonal(value, found, mine, own, distinct)
+
+
+def _with_axes(value: Any, found: str, wanted: str) -> Any:
+    """Axes of one element where labels are missing."""
+    for place, label in enumerate(wanted):
+        if label not in found:
+            n = sum(c in found or wanted.index(c) < place for c in wanted) + 1
             value = do("expand_dims", value, axis=place - n)
-    return value if distinct == own else do("embed", value, spec=f"{distinct}->{own}")
+    return value
+
+
+def _on_diagonal(value: Any, found: str, mine: Any, own: str, distinct: str) -> Any:
+    """Zeros off the diagonal of repeated labels; on it the value at full length, as long as the operand's."""
+    if any(own.count(label) > 1 and label not in found for label in distinct):
+        value = do("right", einsum_kernel(f"{own}->{distinct}")(mine), value)
+    return do("embed", value, spec=f"{distinct}->{own}")
