@@ -30,6 +30,7 @@ SECTIONS = {
     "planning": "Planning times",
     "exchanges": "Predicted and measured bytes",
     "alternatives": "Predicted and measured seconds",
+    "training": "Training, beside torch and over thousands of steps",
 }  # by module, in the order of the page
 HEAD = ["# Benchmarks", "", "Written by `make bench`. Compare within a table, not between machines."]
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PAGE = ROOT / "docs" / "workflows.md"
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-SECONDS = 30  # more than ten times what each file takes
+SECONDS = 60  # more than ten times what each file takes on an idle machine
 NAMES = ["ffnn", "logistic_regression", "kmeans", "matrix_factorisation", "nearest_neighbours"]
 
 

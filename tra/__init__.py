@@ -12,7 +12,7 @@ Example:
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from tra.algebra.optimizers import SGD, Adam, AdamW
 from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_tiles, where
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
+from tra.backends.record import Record, Training
 from tra.backends.session import Session
 from tra.backends.storage import open_source
 from tra.errors import near_name
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Adam", "AdamW", "Axis", "Relation", "Result", "SGD", "Session", "__version__", "concatenate",
-    "connect", "einsum", "errors", "from_array", "from_onnx", "from_tiles", "from_torch", "grad",
-    "kernel", "losses", "maximum", "minimum", "open", "schedules", "sql", "value_and_grad", "where",
+    "Adam", "AdamW", "Axis", "Record", "Relation", "Result", "SGD", "Session", "Training",
+    "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_onnx",
+    "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum", "open", "schedules",
+    "sql", "train", "value_and_grad", "where",
 ]  # fmt: skip
 
 
@@ -84,6 +86,33 @@ def sql(text: str, /, **relations: Any) -> Result:
 
     session: Any = _current.current()
     return run_statements(session, text, relations)
+
+
+def train(
+    loss: Callable[..., Relation], parameters: Mapping[str, Any], using: Any, **options: Any
+) -> Training:
+    """Minimises a loss in the current session; each step is one query, planned once.
+
+    Args:
+        loss: a function of the parameters by name and the relations of a batch that gives one number.
+        parameters: initial values by name.
+        using: the optimizer, such as ``tra.Adam(rate=0.01)``.
+        **options: ``data``, ``batch``, ``epochs``, ``seed``, ``metrics``, ``stop``, ``checkpoint``, ``every`` and
+            ``progress``, as `Session.train` says.
+
+    Example:
+        >>> x = from_array([1.0, 2.0, 3.0], name="x")
+        >>> trained = train(lambda p, x: losses.squared_error(x * p["w"], x * 2.0),
+        ...                 {"w": 0.0}, SGD(rate=0.1), data=[x], epochs=50)
+        >>> round(float(trained.parameters["w"].compute()), 6)
+        2.0
+
+    Raises:
+        NotFiniteError: a loss is infinite or no number; names the step and the operator.
+        SchemaError: the loss is no single number, or parameters and data do not fit it.
+    """
+    session: Any = _current.current()
+    return session.train(loss, parameters, using, **options)  # type: ignore[no-any-return]
 
 
 # It stands where the package of its name would: this is how `import tra.sql.parser as p` still finds that.

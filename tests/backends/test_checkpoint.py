@@ -71,7 +71,7 @@ def test_a_training_goes_on_with_the_same_bits(session, tmp_path, batch):
     resumed, rest = train(session, tmp_path, 7, batch=batch)
     same(resumed, whole)
     assert rest.losses == found.losses[-len(rest.losses) :]
-    assert [record.epoch for record in rest.history][0] == 4
+    assert rest.history[0].epoch == 4
     assert rest.history[-1].step == found.history[-1].step
 
 

@@ -187,7 +187,7 @@ def test_the_first_result_that_is_not_finite_is_named(session):
 def test_data_that_is_not_finite_is_named(local):
     bad = X.copy()
     bad[150, 3] = math.inf
-    with pytest.raises(NotFiniteError, match="loss of step 1, in epoch 1, is .* is the data x"):
+    with pytest.raises(NotFiniteError, match=r"loss of step 1, in epoch 1, is .* is the data x"):
         local.train(loss, START, SGD(rate=1.0), data=[tra.from_array(bad, name="x"), Y], epochs=2)
 
 

@@ -5,7 +5,14 @@ import pytest
 
 import tra
 from tra.sql.printer import to_text
-from tra.workflows import ffnn, matmul, nearest_neighbours
+from tra.workflows import (
+    ffnn,
+    kmeans,
+    logistic_regression,
+    matmul,
+    matrix_factorisation,
+    nearest_neighbours,
+)
 
 RNG = np.random.default_rng(11)
 
@@ -71,3 +78,32 @@ def test_nearest_neighbours(tile):
     for text in (nearest_neighbours.INDEX_FORM, nearest_neighbours.DISTANCES_SQL_FORM):
         check_equal(text, distances, "D", Q=Q, X=X, M=M)
     check_equal(nearest_neighbours.INDEX_FORM, nearest_neighbours.nearest(Q, X, M), "N", Q=Q, X=X, M=M)
+
+
+def check_close(text, python, name, **relations):
+    """The text computes what Python does, by kernels that need not be the same."""
+    found = tra.sql(text, **relations).relations[name]
+    np.testing.assert_allclose(found.compute(), python.compute())
+
+
+def test_logistic_regression():
+    X, w = tensor("X", {"n": 11, "d": 5}, (4, 2)), tensor("w", {"d": 5}, (2,))
+    y, b = (
+        tra.from_array(RNG.integers(0, 2, 11), keys=("n",), tile=3, name="y"),
+        tra.from_array(0.5, name="b"),
+    )
+    loss = logistic_regression.loss(X, y, w, b)
+    check_close(logistic_regression.INDEX_FORM, loss, "loss", X=X, y=y, w=w, b=b)
+
+
+def test_kmeans():
+    X, C = tensor("X", {"n": 11, "d": 5}, (4, 2)), tensor("C", {"k": 3, "d": 5}, (2, 2))
+    check_close(kmeans.INDEX_FORM, kmeans.nearest(X, C), "labels", X=X, C=C)
+
+
+def test_matrix_factorisation():
+    r = RNG.normal(size=(11, 7))
+    R = tra.from_array(np.where(r < 1, r, np.nan), keys=("u", "i"), tile=(4, 3), name="R")
+    U, V = tensor("U", {"u": 11, "r": 2}, (4, 2)), tensor("V", {"i": 7, "r": 2}, (3, 2))
+    loss = matrix_factorisation.loss(R, U, V)
+    check_close(matrix_factorisation.INDEX_FORM, loss, "loss", R=R, U=U, V=V)

@@ -180,6 +180,7 @@ def reduced(value: Expr, type_: RelType) -> Expr:
     names = [name for name in value.type.names if name in type_.names]
     if value.type.linked - set(names):  # the operand's own keys cut the same axes
         value = natural_join(_keys_of(type_), value, "right")
+        names = list(type_.names)
     return value if len(names) == len(value.type.names) else aggregate(value, names, "add")
 
 

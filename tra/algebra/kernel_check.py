@@ -1,4 +1,4 @@
-"""Testing what a kernel claims: its shape law, its laws, and that batches change nothing."""
+"""Testing what a kernel claims: its shape law, its laws, its gradient, and that batches change nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tra.algebra.gradient_check import check_gradient
 from tra.algebra.kernel import Kernel, kernel, result_dtype
 from tra.algebra.trial import Trial, agree, random_tile
 from tra.algebra.types import Tile
@@ -22,7 +23,9 @@ def check_kernel(
     seed: int = 0,
     **params: Any,
 ) -> None:
-    """Tests every law a kernel claims, its shape law, and its batches, on random tiles.
+    """Tests every law a kernel claims, its shape law, its batches and its gradient, on random tiles.
+
+    A gradient of your own is held to central differences, on 64-bit floats, where the kernel is smooth.
 
     Args:
         kernel_: a kernel, or the name of one.
@@ -83,6 +86,8 @@ def _checks(kernel_: Kernel) -> Iterator[Callable[[Trial], None]]:
         yield partial(_check_linear, position=position)
     for name in sorted(laws.distributes_over):
         yield partial(_check_distributes, name=name)
+    if kernel_.gradient is not None and kernel_.arity <= 2:
+        yield check_gradient
 
 
 def _check_shape(trial: Trial) -> None:

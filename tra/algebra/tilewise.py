@@ -57,6 +57,9 @@ class Tilewise:
     def __neg__(self) -> Tilewise:
         return kernel("neg")(self)  # type: ignore[no-any-return]
 
+    def __abs__(self) -> Tilewise:
+        return do("abs", self)
+
     def __add__(self, other: Any) -> Tilewise:
         return _arithmetic("add", self, other)
 

@@ -166,6 +166,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
     n_workers, per_worker = sites or 2, threads or 1
     settings = {
         "distributed.scheduler.work-stealing": False,
+        "distributed.worker.profile.enabled": False,  # it keeps stacks of each second, and memory grows
         "logging.distributed": "critical",
     }
     with dask.config.set(settings), warnings.catch_warnings(), _guarded():

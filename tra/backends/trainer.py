@@ -8,8 +8,9 @@ from typing import Any
 
 from tra.algebra.relation import Relation
 from tra.backends.recipe import checked_recipe
+from tra.backends.record import Record, Training, checked_wishes
 from tra.backends.state import Runner, State
-from tra.backends.training import Record, Training, checked_wishes, explain_training, train_with
+from tra.backends.training import explain_training, train_with
 from tra.optimizer.explain import Explanation
 
 

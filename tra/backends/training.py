@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tra.algebra.nodes import Source
@@ -20,92 +17,13 @@ from tra.backends.homes import placement
 from tra.backends.not_finite import first_not_finite
 from tra.backends.progress_line import ProgressLine
 from tra.backends.recipe import Recipe
+from tra.backends.record import Record, Training, Wishes
 from tra.backends.rehome import rehome
 from tra.backends.state import REHOMED_EVERY, Runner, StateSource
 from tra.backends.step_plans import StepPlan, StepPlans
 from tra.backends.step_query import LOSS
-from tra.errors import NotFiniteError, PlanError
+from tra.errors import NotFiniteError
 from tra.optimizer.explain import Explanation, explain_plan
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one step did.
-
-    Attributes:
-        epoch: the epoch, from 1.
-        step: how many steps were done, this one included.
-        loss: the loss of the batch before the update.
-        metrics: the metrics of the batch before the update, by name.
-        samples_per_second: the examples of the batch over the time of the step.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    metrics: Mapping[str, float]
-    samples_per_second: float
-
-
-@dataclass(frozen=True)
-class Training:
-    """What came out of a training.
-
-    Attributes:
-        parameters: the trained parameters by name, stored on the backend.
-        history: a record for each step that was run; a training that went on from a checkpoint has none of
-            the steps before it.
-        n_plans: how many plans were made: one for each shape of a batch.
-    """
-
-    parameters: Mapping[str, Relation]
-    history: tuple[Record, ...]
-    n_plans: int
-
-    @property
-    def losses(self) -> list[float]:
-        """The loss of each step."""
-        return [record.loss for record in self.history]
-
-    def __repr__(self) -> str:
-        last = f", loss {self.history[-1].loss:.6g}" if self.history else ""
-        return f"Training({', '.join(self.parameters)}: {len(self.history)} steps{last})"
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """How a training is watched and kept.
-
-    Attributes:
-        stop: ends the training after a step of which it is true.
-        checkpoint: the folder of checkpoints, or None.
-        every: epochs from checkpoint to checkpoint.
-        progress: shows a line; by default only in a terminal.
-    """
-
-    stop: Callable[[Record], bool] | None = None
-    checkpoint: Path | None = None
-    every: int = 1
-    progress: bool | None = None
-
-
-def checked_wishes(stop: Any, checkpoint: Any, every: Any, progress: Any) -> Wishes:
-    """Wishes whose parts are of their kinds.
-
-    Example:
-        >>> checked_wishes(None, None, 2, False)
-        Wishes(stop=None, checkpoint=None, every=2, progress=False)
-
-    Raises:
-        PlanError: an argument is none of its kind.
-    """
-    if stop is not None and not callable(stop):
-        raise PlanError(f"stop is a function of a record; got {stop!r}")
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise PlanError(f"every is a number of epochs; got {every!r}")
-    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
-        raise PlanError(f"checkpoint is a folder; got {checkpoint!r}")
-    return Wishes(stop, None if checkpoint is None else Path(checkpoint), every, progress)
 
 
 def train_with(runner: Runner, recipe: Recipe, wishes: Wishes) -> Training:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from tra.algebra.counted import counted
 from tra.backends.session import Session
-from tra.backends.training import Record
+from tra.backends.record import Record
 from tra.sql.train_form import Training
 
 

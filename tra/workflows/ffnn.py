@@ -15,7 +15,7 @@ from typing import Any
 import tra
 from tra.algebra import current
 from tra.algebra.relation import Relation
-from tra.backends.training import Training
+from tra.backends.record import Training
 from tra.workflows.parameters import uniform, zeros
 
 INDEX_FORM = """

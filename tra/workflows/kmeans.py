@@ -18,7 +18,7 @@ from tra.algebra.parameter_tiles import matched
 from tra.algebra.relation import Relation
 
 INDEX_FORM = """
-LET D[n, k] = SUM(C[k, d] ^ 2) - 2 * SUM(X[n, d] * C[k, d]);
+LET D[n, k] = SUM[d](C[k, d] ^ 2) - 2 * SUM[d](X[n, d] * C[k, d]);
 LET labels[n] = ARGMIN[k](D[n, k]);
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 import tra
 from tra.algebra import current
 from tra.algebra.relation import Relation
-from tra.backends.training import Training
+from tra.backends.record import Training
 
 INDEX_FORM = """
 LET s[n] = SUM(X[n, d] * w[d]) + b;

@@ -13,7 +13,7 @@ from typing import Any
 import tra
 from tra.algebra import current
 from tra.algebra.relation import Relation
-from tra.backends.training import Training
+from tra.backends.record import Training
 from tra.workflows.parameters import normal
 
 INDEX_FORM = """
@@ -71,8 +71,8 @@ def train(R: Relation, rank: int, using: Any, seed: int = 0, **how: Any) -> Trai
     Example:
         >>> R = tra.from_array([[1.0, 2.0], [2.0, 4.0], [3.0, float("nan")]], tile=2)
         >>> with tra.connect("local", sites=2, threads=1):
-        ...     found = train(R, 1, tra.Adam(0.1), epochs=300).parameters
-        ...     (found["U"] @ found["V"].T).compute().round(2)
+        ...     found = train(R, 1, tra.Adam(0.3), epochs=100).parameters
+        ...     (found["U"] @ found["V"].T).compute().round(1)
         array([[1., 2.],
                [2., 4.],
                [3., 6.]])

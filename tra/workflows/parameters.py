@@ -34,7 +34,7 @@ def normal(
 
     Example:
         >>> b = normal((1000,), "float64", ("d",), deviation=2.0, seed=7)
-        >>> 1.8 < b.compute().std() < 2.2
+        >>> bool(1.8 < b.compute().std() < 2.2)
         True
     """
     return _made(shape, dtype, keys, Random("normal", (0.0, deviation), seed), tile)

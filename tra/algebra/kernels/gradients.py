@@ -282,7 +282,7 @@ def takes_whole_axes(by: Kernel) -> bool:
     """
     dims = by.signature.inputs
     if by.gradient is not None or by.user:
-        return any(dims)
+        return any(dims) or bool(by.signature.output)
     repeats = any(len(set(own)) < len(own) for own in dims)
     is_product = by.laws.contraction and len(dims) > 1 and any(dims)
     return is_product or repeats or by.name in TAKES_WHOLE_AXES
