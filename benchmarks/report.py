@@ -30,7 +30,7 @@ SECTIONS = {
     "planning": "Planning times",
     "exchanges": "Predicted and measured bytes",
     "alternatives": "Predicted and measured seconds",
-    "training": "Training, beside torch and over thousands of steps",
+    "training": "Training steps: what they cost, and memory over thousands",
 }  # by module, in the order of the page
 HEAD = ["# Benchmarks", "", "Written by `make bench`. Compare within a table, not between machines."]
 

@@ -97,8 +97,8 @@ def train(
         loss: a function of the parameters by name and the relations of a batch that gives one number.
         parameters: initial values by name.
         using: the optimizer, such as ``tra.Adam(rate=0.01)``.
-        **options: ``data``, ``batch``, ``epochs``, ``seed``, ``metrics``, ``stop``, ``checkpoint``, ``every`` and
-            ``progress``, as `Session.train` says.
+        **options: ``data``, ``batch``, ``epochs``, ``seed``, ``metrics``, ``stop``, ``checkpoint``, ``every``
+            and ``progress``, as `Session.train` says.
 
     Example:
         >>> x = from_array([1.0, 2.0, 3.0], name="x")
