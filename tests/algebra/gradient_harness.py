@@ -121,9 +121,13 @@ def compositions(draw, max_steps=6):
         grown = grow(query, choose)
         if grown.relation.nbytes < 1 << 14 and grown.type.dtype.kind == "f" and is_listable(grown.type):
             query = grown
+    return query.relation, random_tiles(draw, query.relation)
+
+
+def random_tiles(draw, relation):
+    """Random numbers for the tiles of every source of a relation."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    tiles = {
+    return {
         id_: {key: random.standard_normal(tile.shape) for key, tile in by_key.items()}
-        for id_, by_key in tiles_of(query.relation).items()
+        for id_, by_key in tiles_of(relation).items()
     }
-    return query.relation, tiles

@@ -1,5 +1,7 @@
 """The gradient of each operator, alone, on relations of every kind, is the central difference."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -97,10 +99,10 @@ def test_operators(name, kind):
         assert kind in ("holed", "empty", "ragged", "one tile"), name
         return
     tiles = tiles_of(KINDS[kind]) | tiles_of(relation)
-    check_gradients(weighted(relation.expr), tiles, most=6)
-    check_gradients(total(relation.expr), tiles, most=3)  # an adjoint that is one number
+    check_gradients(weighted(relation.expr), tiles, most=4)
+    check_gradients(total(relation.expr), tiles, most=2)  # an adjoint that is one number
     (slope,) = gradients(weighted(relation.expr), sources_of(relation.expr)[:1]) or (relation.expr,)
-    check_gradients(weighted(slope, seed=9), tiles, most=3)
+    check_gradients(weighted(slope, seed=9), tiles, most=2)
 
 
 WINDOWS = {
@@ -126,7 +128,7 @@ def test_truncated_joins(how):
     holed = longer.filter(lambda i, j: i != 1)
     for left, right in [(longer, shorter), (shorter, longer), (holed, shorter)]:
         joined = left.join(right, on="i", kernel=how, truncate=True)
-        check_gradients(weighted(joined.expr), tiles_of(joined))
+        check_gradients(weighted(joined.expr), tiles_of(joined), most=8)
     crossed = longer.join(shorter.transform("reduce_sum"), on=[("j", "i")], kernel="mul", truncate=True)
     check_gradients(weighted(crossed.expr), tiles_of(crossed))
 

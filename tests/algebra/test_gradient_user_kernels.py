@@ -168,7 +168,8 @@ def test_what_formulas_are_made_of():
     tiles = Tilewise(x.expr)
     for made in (
         -tiles, tiles + 1, 1 + tiles, tiles - 1, 1 - tiles, 2 * tiles, tiles * 2, tiles / 2, 2 / tiles,
-        tiles**2, 2**tiles, abs(tiles), tra.maximum(tiles, 0.0), tra.minimum(0.0, tiles), tra.clip(tiles, 0, 1),
+        tiles**2, 2**tiles, abs(tiles), tra.maximum(tiles, 0.0), tra.clip(tiles, 0, 1),
+        tra.minimum(0.0, tiles),
         tra.softmax(tiles, axis=-1), tra.einsum("a->a", tiles), tra.add(tiles, tiles), tra.square(tiles),
     ):  # fmt: skip
         assert isinstance(made, Tilewise) and made.dtype == np.float64

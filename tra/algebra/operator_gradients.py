@@ -168,7 +168,7 @@ def _join(node: Join, z: Value) -> Iterator[tuple[Expr, Value]]:
     names = joined_names(node.left.type, node.right.type, node.on)
     right = reorder(node.right, node.right.type.names, names)
     operands, back = (node.left, right), {new: old for old, new in names.items()}
-    parts = truncated(node.left.type, right.type, [(mine, mine) for mine, _ in node.on])
+    parts = truncated(node.left.type, right.type, tuple((mine, mine) for mine, _ in node.on))
     for place, (operand, part) in enumerate(zip(operands, parts, strict=True)):
         found = _slopes(node.kernel, operands, node, _fitted(node, operand.type, z))[place]
         if found is None:
@@ -198,6 +198,7 @@ def _fitted(node: Join, operand: RelType, z: Value) -> Value:
 
 # -- folds --------------------------------------------------------------------------------------------
 
+FOLDS = ("add", "mul", "max", "min", "logaddexp", "arg_min", "arg_max")
 _EXTREMES = {"reduce_max": "max", "reduce_min": "min"}
 
 
@@ -219,9 +220,9 @@ def _aggregate(node: Aggregate, z: Value, stops: frozenset[str]) -> Iterator[tup
             mine = kernel("where")(kernel("eq")(place(x), place(out)), kernel("value_of")(adjoint), 0.0)
             yield node.child, kernel("pair")(mine, 0.0).value
         case _:
+            legal = f"{', '.join(FOLDS[:-1])} and {FOLDS[-1]}"
             raise KernelError(
-                f"an aggregation with {node.kernel} has no gradient; only those with "
-                "add, mul, max, min, logaddexp, arg_min and arg_max have"
+                f"an aggregation with {node.kernel} has no gradient; only those with {legal} have"
             )
 
 
@@ -267,4 +268,4 @@ def _spread(tiles: Tilewise, axes: Sequence[int]) -> Any:
     return tiles
 
 
-__all__ = ["hand_back"]
+__all__ = ["FOLDS", "hand_back"]

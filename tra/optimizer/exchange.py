@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from tra.algebra.live import ranges
 from tra.algebra.types import KeySet, RelType
-from tra.algebra.volume import n_elements, n_elements_each
+from tra.algebra.volume import n_bytes, n_elements, n_elements_each
 from tra.optimizer.boxes import Ranges, all_hold_parts, box_array, box_of, boxes_of, holds_part
 from tra.optimizer.meshes import n_sites, site_coordinates, site_number
+from tra.optimizer.part_type import asked_parts_box, held_parts_box, part_type
 from tra.optimizer.placement import Placement
 from tra.optimizer.roles import Parts, Replicated, Role, Scattered
 
@@ -34,6 +35,13 @@ class Piece:
     source: int
     target: int
     box: Ranges
+
+
+def _holds_any(type_: RelType, have: Placement) -> Callable[[int, Ranges], bool]:
+    """Claims that a site has a tile in a box that it holds, as far as that is known."""
+    parts = part_type(type_, have)
+    holds = _live_in(type_ if parts is None else parts)
+    return lambda site, box: holds((*(held_parts_box(have, site) if parts else ()), *box))
 
 
 def _live_in(type_: RelType) -> Callable[[Ranges], bool]:
@@ -57,14 +65,30 @@ def pieces(type_: RelType, have: Placement, need: Placement) -> tuple[Piece, ...
         >>> [(p.source, p.target, p.box) for p in pieces(t, rows, everywhere)]
         [(0, 0, ((0, 2),)), (1, 0, ((2, 4),)), (0, 1, ((0, 2),)), (1, 1, ((2, 4),))]
     """
-    result, holds_any = [], _live_in(type_)
+    result, holds_any = [], _holds_any(type_, have)
     for target in range(n_sites(need.mesh)):
         wanted = box_of(type_, need, target)
         for source in senders(have, need, target):
             box = _intersect(wanted, box_of(type_, have, source))
-            if holds_any(box):
+            if holds_any(source, box):
                 result.append(Piece(source, target, box))
     return tuple(result)
+
+
+def piece_bytes(type_: RelType, have: Placement, piece: Piece) -> int:
+    """Bytes of a piece; of scattered tiles, of all that may lie in its box.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.roles import Split
+        >>> t = tensor_type((4,), "f8", ("i",), 1)
+        >>> piece_bytes(t, Placement((2,), (Split("i"),)), Piece(0, 1, ((0, 2),)))
+        16
+    """
+    parts = part_type(type_, have)
+    if parts is None:
+        return n_bytes(type_, piece.box)
+    return n_bytes(parts, (*held_parts_box(have, piece.source), *piece.box))
 
 
 def senders(have: Placement, need: Placement, target: int) -> list[int]:
@@ -111,6 +135,9 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
         >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
         (16, 8)
     """
+    parts = part_type(type_, have)
+    if parts is not None:
+        return tuple(_received_parts(parts, type_, have, need))
     if n_sites(need.mesh) > _MANY and have.mesh == need.mesh and not have.is_scattered:
         return _received_by_many(type_, have, need)
     volume, plain = _volumes(type_), not have.parts and not have.is_scattered
@@ -123,6 +150,16 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
         total = (1 if plain else n_tellers(have, need, site)) * volume(wanted) - own
         totals.append(round(total / have.scatter) * type_.dtype.itemsize)
     return tuple(totals)
+
+
+def _received_parts(parts: RelType, type_: RelType, have: Placement, need: Placement) -> Iterator[int]:
+    """The same of parts that sites hold of some tiles only: those that a target asks for, less its own."""
+    held, volume = boxes_of(type_, have), _volumes(parts)
+    for site, wanted in enumerate(boxes_of(type_, need)):
+        total = volume((*asked_parts_box(have, need, site), *wanted))
+        if site < len(held):
+            total -= volume((*held_parts_box(have, site), *_intersect(wanted, held[site])))
+        yield total * type_.dtype.itemsize
 
 
 def _received_by_many(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...]:

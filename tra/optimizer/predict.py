@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tra.algebra.volume import n_bytes
 from tra.optimizer.boxes import box_of
-from tra.optimizer.exchange import exchange_bytes, paper_elements, pieces
+from tra.optimizer.exchange import exchange_bytes, paper_elements, piece_bytes, pieces
 from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
 from tra.optimizer.repartition import repartition_received
 from tra.optimizer.search import Assignment
@@ -112,7 +112,9 @@ def _held(node: Plan, site: int) -> int:
     match node:
         case Broadcast(child=child) | Shuffle(child=child):
             arriving = pieces(child.type, child.placement, node.placement)
-            total = sum(n_bytes(child.type, piece.box) for piece in arriving if piece.target == site)
+            total = sum(
+                piece_bytes(child.type, child.placement, piece) for piece in arriving if piece.target == site
+            )
             return total // child.placement.scatter
         case _:
             return n_bytes(node.type, box_of(node.type, node.placement, site))

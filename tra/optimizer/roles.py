@@ -8,6 +8,7 @@ from typing import TypeAlias
 from tra.algebra.kernel import Kernel
 from tra.algebra.live import ranges
 from tra.algebra.types import RelType
+from tra.optimizer.folded import Folded, folded_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,21 @@ class Parts:
         key: the key that was split and is folded away, or None when it was no plain key.
         domain: the domain of that key.
         live: the range of its live values; a site that has none of them holds no part.
+        folded: the live keys of what was folded, where it has holes; None where they fill a box.
     """
 
     kernel: Kernel
     key: str | None = None
     domain: int = 0
     live: tuple[int, int] = (0, 0)
+    folded: Folded | None = None
 
     def __str__(self) -> str:
         return f"parts({self.kernel.name})"
 
     def __repr__(self) -> str:
-        return f"Parts({self.kernel.identity_key}, {self.key!r}, {self.domain}, {self.live})"
+        known = (self.key, self.domain, self.live, self.folded)
+        return f"Parts({self.kernel.identity_key}, {', '.join(map(repr, known))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,17 @@ class Scattered:
         return "scattered"
 
 
-def parts_over(kernel: Kernel, type_: RelType, key: str) -> Parts:
-    """The parts that come of folding away a key of a relation that is split by it.
+def parts_over(kernel: Kernel, type_: RelType, key: str, by: tuple[str, ...]) -> Parts:
+    """The parts that come of folding a relation to the keys `by` where it is split by a key that ends.
 
     Example:
         >>> from tra.algebra.kernels.elementwise import ADD
         >>> from tra.algebra.sources import tensor_type
-        >>> parts_over(ADD, tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), "i").live
+        >>> parts_over(ADD, tensor_type((6, 4), "f8", ("i", "j"), (2, 2)), "i", ("j",)).live
         (0, 3)
     """
-    return Parts(kernel, key, type_.domain(key), ranges(type_)[type_.names.index(key)])
+    live = ranges(type_)[type_.names.index(key)]
+    return Parts(kernel, key, type_.domain(key), live, folded_keys(type_, by))
 
 
 Role: TypeAlias = Split | Replicated | Parts | Scattered

@@ -9,7 +9,7 @@ mixtures over two dimensions are vectors, and each is recorded under its name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import TypeAlias
@@ -30,6 +30,7 @@ from tra.algebra.nodes import (
     Transform,
 )
 from tra.optimizer.boxes import cut
+from tra.optimizer.folded import passed_on
 from tra.optimizer.meshes import Mesh
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import Placement
@@ -125,7 +126,7 @@ def _output_role(operator: Operator, label: str | None) -> Role:
     if name is not None:
         return Split(name)
     if isinstance(operator.expr, Aggregate):
-        return parts_over(operator.expr.kernel, operator.labelled, label)
+        return parts_over(operator.expr.kernel, operator.labelled, label, operator.expr.by)
     return SCATTERED
 
 
@@ -141,13 +142,27 @@ def held_parts(expr: Expr) -> list[Parts]:
     match expr:
         case Aggregate(child=child, by=by, kernel=kernel):
             names = zip(child.type.names, frontier(child.type), strict=True)
-            return [parts_over(kernel, child.type, name) for name, f in names if f > 1 and name not in by]
-        case Filter(child=child) | ReKey(child=child):
-            return held_parts(child)
-        case Transform(child=child):
-            return [role for role in held_parts(child) if role.kernel == ADD and _is_linear(expr)]
+            return [parts_over(kernel, child.type, name, by) for name, f in names if f > 1 and name not in by]
+        case Filter() | ReKey() | Transform():
+            return [given for _, given in _passing(expr)]
         case _:
             return []
+
+
+def _passing(expr: Expr) -> list[tuple[Parts, Parts]]:
+    """The parts that pass through a node: as its operand may have them, and as its result then has them."""
+    match expr:
+        case Filter(child=child) | ReKey(child=child):
+            needed = held_parts(child)
+        case Transform(child=child):
+            needed = [role for role in held_parts(child) if role.kernel == ADD and _is_linear(expr)]
+        case _:
+            needed = []
+    return [(role, _after(role, expr)) for role in needed]
+
+
+def _after(role: Parts, expr: Expr) -> Parts:
+    return role if role.folded is None else replace(role, folded=passed_on(role.folded, expr))
 
 
 def _is_linear(node: Transform) -> bool:
@@ -158,23 +173,19 @@ def _is_linear(node: Transform) -> bool:
 
 def _parts_through(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
     """Parts of a sum pass through σ, ReKey and λ linear for it, and need not be folded first."""
-    if isinstance(operator.expr, Aggregate):
+    passing = dict(_passing(operator.expr))
+    if not passing:
         return
-    parts = held_parts(operator.expr)
-    for vector in product([*split_labels(operator), None, *parts], repeat=len(mesh)):
+    for vector in product([*split_labels(operator), None, *passing], repeat=len(mesh)):
         plain = tuple(label if isinstance(label, str) else None for label in vector)
-        kept = [role for role in vector if isinstance(role, Parts)]
-        if not kept:
+        if not any(isinstance(role, Parts) for role in vector):
             continue
         inputs = _input_roles(plain, operator.input_keys[0])
-        outputs = tuple(_output_role(operator, label) for label in plain)
-        needs, gives = (
-            Placement(
-                mesh, tuple(v if isinstance(v, Parts) else r for v, r in zip(vector, roles, strict=True))
-            )
-            for roles in (inputs, outputs)
-        )
-        yield _choice(operator, plain, (needs,), gives, "keep parts")
+        outputs = (_output_role(operator, label) for label in plain)
+        needs = (v if isinstance(v, Parts) else role for v, role in zip(vector, inputs, strict=True))
+        gives = (passing[v] if isinstance(v, Parts) else r for v, r in zip(vector, outputs, strict=True))
+        have, made = Placement(mesh, tuple(needs)), Placement(mesh, tuple(gives))
+        yield _choice(operator, plain, (have,), made, "keep parts")
 
 
 def _choice(

@@ -117,7 +117,7 @@ def _partial(role: Role, type_: RelType, by: tuple[str, ...], kernel: Kernel) ->
         case Split(key=key, is_minor=True) if key not in by:
             return Parts(kernel)
         case Split(key=key) if key not in by:
-            return parts_over(kernel, type_, key)
+            return parts_over(kernel, type_, key, by)
         case Scattered():
             return Parts(kernel)
         case _:
