@@ -1,5 +1,5 @@
 # make test    lint, types and every test, in a virtual environment made on first use
-# make demo    the digits example on threads, then on a Dask cluster
+# make demo    the digits examples, classified and trained, on threads and then on a Dask cluster
 # make bench   every benchmark, in about ten minutes; writes docs/benchmarks.md and docs/plots
 # make fmt     format and tidy the code
 # make clean   remove what builds and tests leave behind (and not the virtual environment)
@@ -24,6 +24,8 @@ test: $(VENV)/.test
 demo: $(VENV)/.demo
 	$(BIN)/tra run examples/digits.tra
 	$(BIN)/tra run examples/digits.tra --backend dask
+	$(BIN)/tra run examples/digits_train.tra
+	$(BIN)/tra run examples/digits_train.tra --backend dask
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/report.py

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tra.algebra.gradient import gradients
-from tra.errors import TraError
+from tra.errors import KernelError, TraError
 from tra.testing import relations
 
 from .gradient_harness import check_gradients, compositions, random_tiles, sources_of, total, weighted
@@ -50,5 +50,8 @@ def joins(draw):
 def test_joins_of_two_relations(drawn):
     assume(drawn is not None)
     relation, tiles = drawn
-    check_gradients(weighted(relation.expr), tiles, most=4)
-    check_gradients(total(relation.expr), tiles, most=2)
+    try:
+        check_gradients(weighted(relation.expr), tiles, most=4)
+        check_gradients(total(relation.expr), tiles, most=2)
+    except KernelError as error:  # what was cut off lies in no one place
+        assert "a truncated join has no gradient for" in str(error)

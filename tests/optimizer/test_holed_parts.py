@@ -1,4 +1,4 @@
-"""Parts of sums of relations with holes: what is predicted is what is sent, and sites without parts send nothing."""
+"""Parts of sums of relations with holes: what is predicted is sent, and sites without parts send nothing."""
 
 import itertools
 

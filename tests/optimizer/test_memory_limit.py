@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 import tra
 from tra.errors import MemoryLimitError
 from tra.optimizer.context import Context
+from tra.optimizer.operators import operator_graph
 from tra.optimizer.planner import plan_query
+from tra.optimizer.pricing import working_set
+from tra.optimizer.strategies import choices
 from tra.testing import queries
 
 FEW = settings(
@@ -82,6 +85,17 @@ def test_an_operand_that_is_used_twice_is_held_once():
     assert peak == 2 * 240 * 240 * 8
     assert planned(roots, 1, peak).assignment.is_optimal
     assert named(roots, 1, peak - 1) == peak
+    (operator,) = [op for op in operator_graph(*roots).values() if op.children]
+    assert [working_set(operator, choice) for choice in choices(operator, ())] == [peak]
+
+
+def test_a_plan_is_found_that_fits_because_an_operand_is_held_once():
+    """Its product with itself was said to hold the tensor twice, so that no smaller plan was offered."""
+    A = tra.from_array(np.broadcast_to(1.0, (400, 8000)), keys=("i", "j"), tile=40, name="A")
+    roots = ((A * A).aggregate(by="i").expr,)
+    found = planned(roots, 4, planned(roots, 4).prediction.peak_bytes_per_site - 1)
+    assert found.prediction.peak_bytes_per_site == 6_464_000
+    assert found.assignment.is_optimal
 
 
 @FEW

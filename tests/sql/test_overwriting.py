@@ -36,8 +36,8 @@ def test_what_is_loaded_is_not_overwritten(tmp_path, loaded, saved):
         text = TEXT.format(loaded, saved.format(folder=tmp_path))
         session.sql(text, base=tmp_path, echo=heard.append)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "<query>:3:11: this text loads A from the same file"
-    assert lines[2].startswith("            ^~") and "save to another path" in lines[3]
+    assert lines[0] == "<query>:3:11: this text loads A from the same place"
+    assert lines[2].startswith("            ^~") and "write to another path" in lines[3]
     assert heard == [] and sorted(tmp_path.rglob("*")) == before
     np.testing.assert_array_equal(np.load(tmp_path / "A.npy"), values)
 

@@ -307,7 +307,7 @@ SOFT += [
     "nan",
     "true",
     "analyze",
-    "train",
+    *"initialize train minimize using for epochs batch checkpoint every report grad".split(),
 ]
 
 

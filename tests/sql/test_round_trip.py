@@ -61,6 +61,7 @@ SOFT = [
     "nan",
     "true",
     "false",
+    *"initialize train minimize using for epochs batch checkpoint every report Grad GRAD".split(),
 ]
 RESERVED = [
     "select",
@@ -107,7 +108,7 @@ def tuples(of, least=0, most=3):
 amounts = st.builds(s.Literal, st.integers(0, 10**20) | sizes | imaginary)
 indices = st.none() | tuples(names, 1)
 exprs = st.recursive(
-    amounts | st.builds(s.Tensor, names, indices),
+    amounts | st.builds(s.Tensor, names, indices) | st.builds(s.Gradient, names, names, indices),
     lambda inner: st.one_of(
         st.builds(s.Negate, inner),
         st.builds(s.Binary, st.sampled_from("+-*/^"), inner, inner),
@@ -183,6 +184,38 @@ def _queries(inner):
     )
 
 
+
+def _recipes(values):
+    """Optimizers or schedules: settings without names come first, and no name comes twice."""
+    bare = tuples(st.builds(s.Setting, st.none(), values), most=2)
+    named = st.lists(st.builds(s.Setting, names, values), max_size=2, unique_by=lambda each: each.name)
+    return st.builds(s.Recipe, functions, st.builds(lambda one, other: (*one, *other), bare, named))
+
+
+recipes = _recipes(st.recursive(literals, _recipes, max_leaves=2))
+drawn = st.builds(s.Drawn, functions, tuples(literals, most=2))
+seeds = st.none() | integers
+initializations = st.builds(
+    s.Initialize,
+    names,
+    tuples(st.builds(s.Domain, names, naturals)),
+    drawn,
+    seeds,
+    st.none() | names,
+    st.none() | tuples(naturals),
+)
+trainings = st.builds(
+    s.Train,
+    tuples(names, 1),
+    names,
+    recipes,
+    naturals,
+    st.none() | st.builds(s.Batch, names, naturals),
+    seeds,
+    st.none() | st.builds(s.Checkpoint, strings, st.none() | naturals),
+    tuples(names),
+)
+
 queries = st.recursive(tables | generated, _queries, max_leaves=5)
 statements = st.one_of(
     st.builds(s.Load, names, st.none() | tuples(names), strings, st.none() | tuples(naturals)),
@@ -190,7 +223,9 @@ statements = st.one_of(
     st.builds(s.View, names, queries),
     st.builds(s.Hint, names, strings, st.none() | tuples(st.none() | names, 1)),
     st.builds(s.Hint, names, st.none(), tuples(st.none() | names, 1)),
-    st.builds(s.Explain, queries, st.booleans()),
+    initializations,
+    trainings,
+    st.builds(s.Explain, queries | trainings, st.booleans()),
     st.builds(s.Show, queries),
     st.builds(s.Save, names, strings),
     st.builds(s.Run, queries),

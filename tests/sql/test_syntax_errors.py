@@ -44,7 +44,7 @@ def test_the_grammar_has_no_conflicts(caplog):
 
 # --- errors ----------------------------------------------------------------------------------------
 
-STATEMENTS = "LOAD, LET, CREATE VIEW, HINT, EXPLAIN, SHOW, SAVE or a query"
+STATEMENTS = "LOAD, INITIALIZE, LET, CREATE VIEW, HINT, TRAIN, EXPLAIN, SHOW, SAVE or a query"
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,22 @@ STATEMENTS = "LOAD, LET, CREATE VIEW, HINT, EXPLAIN, SHOW, SAVE or a query"
             "1:5: expected a name, found 'group'|group = 3|^~~~~|"
             'GROUP is a reserved word: as a name it is written "group"',
         ),
-        ("TRAIN W1, b MINIMIZE loss", "1:1: TRAIN is not supported in this version|TRAIN|^~~~~"),
-        ("initialize W;", "1:1: INITIALIZE is not supported in this version|initialize|^~~~~~~~~~"),
+        ("TRAIN W1, b MINIMIZE loss", "1:26: expected USING, found the end of the text||^"),
+        ("TRAIN W MINIMISE loss", "1:9: expected MINIMIZE or ',', found 'MINIMISE'|MINIMISE|^~~~~~~~|did you mean MINIMIZE?"),
+        ("TRAINN W MINIMIZE loss", "1:1: 'TRAINN' begins no statement|TRAINN|^~~~~~|did you mean TRAIN?"),
+        ("initialize W;", "1:13: expected '(', found ';'|;|^"),
+        (
+            "TRAIN W MINIMIZE l USING ADAM(rate => 1)",
+            "1:36: expected '=' or '(', found '=>'|=> 1|^~|a setting is given with =, such as rate = 0.1",
+        ),
+        (
+            "TRAIN W MINIMIZE l USING ADAM(rate = 1, 2) FOR 3 EPOCHS",
+            "1:41: a setting without a name after one with a name|2)|^",
+        ),
+        (
+            "LET g = GRAD(SUM(A[i]), W)",
+            "1:17: expected ',', found '('|(A|^|the loss and what it is taken by have names: GRAD(loss, W)",
+        ),
         ("foo bar", f"1:1: 'foo' begins no statement|foo|^~~|a statement is {STATEMENTS}"),
         (";", f"1:1: expected a statement ({STATEMENTS}), found ';'|;|^"),
         (

@@ -18,7 +18,7 @@ from tra.algebra.kernel import kernel
 from tra.algebra.kernels.contraction import einsum_kernel
 from tra.algebra.key_function import Opaque
 from tra.algebra.labels import LETTERS
-from tra.algebra.live import is_dense
+from tra.algebra.live import is_dense, is_uniform
 from tra.algebra.nodes import Constant, Expr
 from tra.algebra.operators import aggregate, generated, rekey, stack, transform
 from tra.algebra.tilewise import Value, is_number, natural_join
@@ -57,7 +57,7 @@ def _is_lifted(found: RelType, wanted: RelType) -> bool:
     return same or is_dense(wanted)
 
 
-def expand(value: Value, type_: RelType) -> Expr:
+def expand(value: Value, type_: RelType) -> Value:
     """The adjoint with its axes at full length, and the keys that cut them.
 
     Example:
@@ -71,6 +71,23 @@ def expand(value: Value, type_: RelType) -> Expr:
     has = () if is_number(value) else value.type.names
     names = [name for name in type_.names if name in has or name in type_.linked]
     return lift(value, aggregate_type(type_, names, kernel("add")))
+
+
+def lost_its_keys(value: Value, type_: RelType, operands: Sequence[RelType]) -> bool:
+    """Claims that the adjoint meets ragged tiles, but lacks the keys that say how long each of them is.
+
+    Example:
+        >>> import tra
+        >>> A, B = (tra.from_array([1.0] * n, "i", tile=2).expr.type for n in (3, 2))
+        >>> z = tra.from_array([1.0] * 2, ()).expr
+        >>> lost_its_keys(z, B, [A, B]), lost_its_keys(1.0, B, [A, B])
+        (True, False)
+    """
+    if is_number(value):
+        return False
+    pairs = zip(reversed(value.type.axes), reversed(type_.axes), strict=False)
+    differs = any(mine != axis and mine.size != 1 for mine, axis in pairs)
+    return differs and any(not is_uniform(axis, t) for t in operands for axis in t.axes if axis.link)
 
 
 def fill(value: Expr, type_: RelType) -> Expr:
@@ -188,7 +205,8 @@ def _without_ones(value: Expr, type_: RelType) -> Expr:
     """Σ over axes before those of the type, and over axes that have one element there."""
     value = ranked(value, type_)
     rank, extra = len(type_.axes), len(value.type.axes) - len(type_.axes)
-    ones = [p for p, a in enumerate(type_.axes) if is_one(a) and not is_one(value.type.axes[p + extra])]
+    own = value.type.axes[extra:]
+    ones = [p for p, a in enumerate(type_.axes) if a.size == 1 and own[p] not in (a, Axis(1, (), 1))]
     if extra > 0 or ones:
         letters = LETTERS[: rank + extra]
         kept = "".join(c for p, c in enumerate(letters) if p >= extra and p - extra not in ones)
@@ -196,13 +214,3 @@ def _without_ones(value: Expr, type_: RelType) -> Expr:
     for n, place in enumerate(ones, start=rank - len(ones) + 1):
         value = transform(value, "expand_dims", axis=place - n)
     return value
-
-
-def is_one(axis: Axis) -> bool:
-    """Claims that an axis has one element in all, so that it broadcasts.
-
-    Example:
-        >>> is_one(Axis(1, (), 1)), is_one(Axis(1, (("i", 1),), 4))
-        (True, False)
-    """
-    return axis.size == 1 and axis.extent == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
-from tra.algebra.adjoint import expand, fill, lift, reduced
+from tra.algebra.adjoint import expand, fill, lift, lost_its_keys, reduced
 from tra.algebra.inverse_rekey import is_permutation, undo_rekey
 from tra.algebra.join_type import joined_names, truncated
 from tra.algebra.kernel import Kernel, kernel
@@ -47,6 +47,7 @@ def hand_back(node: Expr, z: Value, stops: frozenset[str] = frozenset()) -> Iter
 
     Example:
         >>> import tra
+        >>> from tra.algebra.operators import transform
         >>> A = tra.from_array([1.0, 2.0, 3.0], tile=2).expr
         >>> [(operand is A, value) for operand, value in hand_back(transform(A, "neg"), 1.0)]
         [(True, -1.0)]
@@ -145,10 +146,10 @@ def _fitting(by: Kernel, value: Value, operand: RelType) -> Value:
     Raises:
         KernelError: it has not; a user's gradient is wrong.
     """
-    if not is_number(value):
-        found, wanted = ([axis.size for axis in type_.axes] for type_ in (value.type, operand))
-        pairs = zip(reversed(found), reversed(wanted), strict=False)
-        if len(found) > len(wanted) or any(size not in (1, own) for size, own in pairs):
+    if by.user and not is_number(value):
+        own, found = operand.axes, value.type.axes
+        pairs = zip(reversed(found), reversed(own), strict=False)
+        if len(found) > len(own) or any(f.extent not in (1, o.extent, o.size) for f, o in pairs):
             raise KernelError(f"the gradient of {by} gives {value.type} for an operand {operand}")
     return value
 
@@ -157,7 +158,7 @@ def _transform(node: Transform, z: Value, stops: frozenset[str]) -> Iterator[tup
     if node.kernel.name in _EXTREMES and node.digest not in stops:
         yield from _extreme(node, z, _EXTREMES[node.kernel.name], stops)
         return
-    if takes_whole_axes(node.kernel):
+    if takes_whole_axes(node.kernel) or lost_its_keys(z, node.type, [node.child.type]):
         z = expand(z, node.type)
     (value,) = _slopes(node.kernel, [node.child], node, z)
     if value is not None:
@@ -188,7 +189,8 @@ def _fitted(node: Join, operand: RelType, z: Value) -> Value:
     A bilinear kernel multiplies by the other operand, which has whatever the operand lacks. Others may need
     the adjoint once for each key and element that an element of the operand is paired with.
     """
-    if takes_whole_axes(node.kernel):
+    operands = [node.left.type, node.right.type]
+    if takes_whole_axes(node.kernel) or lost_its_keys(z, node.type, operands):
         z = expand(z, node.type)
     if len(node.kernel.laws.linear) == 2:
         return z

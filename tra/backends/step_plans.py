@@ -20,7 +20,6 @@ from tra.backends.state import Runner
 from tra.backends.step_query import (
     STEP,
     StepQuery,
-    cut_for_sites,
     is_open,
     open_relation,
     recut,
@@ -30,6 +29,7 @@ from tra.backends.step_query import (
 from tra.errors import PlanError
 from tra.optimizer.context import Context
 from tra.optimizer.planner import Planned
+from tra.optimizer.tile_choice import cut_for_sites
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,16 @@ class StepPlans:
         return {**parameters, **state, STEP: Relation(generated(step_type(), Constant(0.0)), {})}
 
     def _cut(self, relation: Relation) -> Relation:
-        """A tensor in tiles for the sites, where nobody said how it is cut."""
+        """A tensor in tiles for the sites, where nobody said how it is cut, nor how what it may meet is."""
         if not is_open(relation):
             return relation
-        return recut(relation, cut_for_sites(relation.expr.type, self.n_sites))
+        return recut(relation, cut_for_sites(relation.expr.type, self.n_sites, self._fixed))
+
+    @cached_property
+    def _fixed(self) -> list[RelType]:
+        """The types of the tensors whose tiles somebody chose."""
+        every = (*self.recipe.parameters.values(), *self.recipe.data)
+        return [relation.expr.type for relation in every if not is_open(relation)]
 
     @property
     def n_plans(self) -> int:
@@ -99,11 +105,13 @@ class StepPlans:
     def _types(self, n_rows: int) -> list[RelType]:
         if self.recipe.batch is None:
             return [relation.expr.type for relation in self.data]
-        found = []
-        for relation in self.recipe.data:
-            type_ = batch_type(whole_form(relation.expr).type, n_rows)
-            found.append(cut_for_sites(type_, self.n_sites) if is_open(relation) else type_)
-        return found
+        types = [batch_type(whole_form(relation.expr).type, n_rows) for relation in self.recipe.data]
+        open_ = [is_open(relation) for relation in self.recipe.data]
+        fixed = [*self._fixed, *(type_ for type_, free in zip(types, open_, strict=True) if not free)]
+        return [
+            cut_for_sites(type_, self.n_sites, fixed) if free else type_
+            for type_, free in zip(types, open_, strict=True)
+        ]
 
     def query(self, n_rows: int) -> StepQuery:
         """A step over so many examples."""

@@ -15,7 +15,6 @@ from tra.algebra.sources import FixedTiles, source_id
 from tra.algebra.tensor_type import tensor_type
 from tra.algebra.types import RelType, Tile, TileKey, scalar_type
 from tra.errors import PlanError, SchemaError
-from tra.optimizer.tile_choice import with_chosen_tiles
 
 Function: TypeAlias = Callable[..., Relation]  # of the parameters by name, and of the relations of a batch
 STEP = "(step)"  # how many steps were done, among what is carried from step to step
@@ -80,17 +79,6 @@ def is_open(relation: Relation) -> bool:
             )
         case _:
             return False
-
-
-def cut_for_sites(type_: RelType, n_sites: int) -> RelType:
-    """The type of a tensor cut so that all sites have as much of it, where tiles stay large enough.
-
-    Example:
-        >>> str(cut_for_sites(tensor_type((1000,), "f4", ("h",)), 4))
-        '[h:4] of 250/1000 float32'
-    """
-    node = Source(type_, "cut", "0", "cut")
-    return with_chosen_tiles((node,), {node.id}, n_sites)[0].type
 
 
 def recut(relation: Relation, type_: RelType) -> Relation:

@@ -44,6 +44,8 @@ def settled(type_: RelType, placement: Placement) -> Placement:
 def working_set(operator: Operator, choice: Choice) -> int:
     """Bytes that the fullest site holds while the operator runs: its operands as needed, and its result.
 
+    An operand that is used twice in one placement is held once.
+
     Example:
         >>> from tra.optimizer.operators import operator_graph
         >>> from tra.optimizer.rules.examples import product
@@ -52,8 +54,8 @@ def working_set(operator: Operator, choice: Choice) -> int:
         >>> [working_set(operator, choice) for choice in choices(operator, (2,))]
         [64, 64, 64, 96]
     """
-    held = [(operator.type, choice.output)]
-    held += [(c.type, n) for c, n in zip(operator.children, choice.inputs, strict=False) if n is not None]
+    operands = dict.fromkeys(zip(operator.children, choice.inputs, strict=False))
+    held = [(operator.type, choice.output), *((o.type, need) for o, need in operands if need is not None)]
     sites = range(n_sites(choice.output.mesh))
     return max(sum(n_bytes(t, box_of(t, p, site)) for t, p in held) for site in sites)
 

@@ -60,13 +60,35 @@ def with_chosen_tiles(roots: tuple[Expr, ...], open_: Collection[str], n_sites: 
 
 
 def _cut(source: Source, n_sites: int) -> Source:
-    """The source with every key's frontier a multiple of the number of sites, if tiles stay large enough."""
-    type_ = source.type
-    sizes = {axis.link[0][0]: _size(axis, n_sites) for axis in type_.axes if axis.link}
-    axes = tuple(replace(axis, size=sizes[axis.link[0][0]]) if axis.link else axis for axis in type_.axes)
+    return replace(source, type=cut_for_sites(source.type, n_sites))
+
+
+def cut_for_sites(type_: RelType, n_sites: int, fixed: Collection[RelType] = ()) -> RelType:
+    """The type of a tensor cut so that all sites have as much of it, where tiles stay large enough.
+
+    Args:
+        type_: the tensor, as its tiles were before: one key cuts an axis.
+        n_sites: how many sites there are; every key's frontier becomes a multiple of them.
+        fixed: tensors whose tiles are what they are. An axis that is as long as one of theirs, and cut alike,
+            stays: where the two meet, other tiles would have to be cut anew.
+
+    Example:
+        >>> from tra.algebra.tensor_type import tensor_type
+        >>> h, W = tensor_type((1000,), "f4", ("h",)), tensor_type((300, 1000), "f4", ("d", "h"))
+        >>> str(cut_for_sites(h, 4)), str(cut_for_sites(h, 4, fixed=[W]))
+        ('[h:4] of 250/1000 float32', '[h:1] of 1000 float32')
+    """
+    if n_sites == 1:
+        return type_
+    met = {(axis.extent, axis.size) for other in fixed for axis in other.axes}
+    open_ = [bool(axis.link) and (axis.extent, axis.size) not in met for axis in type_.axes]
+    axes = tuple(
+        replace(axis, size=_size(axis, n_sites)) if is_open else axis
+        for axis, is_open in zip(type_.axes, open_, strict=True)
+    )
     domains = {axis.link[0][0]: axis.n_tiles for axis in axes if axis.link}
     keys = tuple(Key(key.name, domains.get(key.name, key.domain)) for key in type_.keys)
-    return replace(source, type=required(RelType(keys, axes, type_.dtype, Box(()))))
+    return required(RelType(keys, axes, type_.dtype, Box(())))
 
 
 def _size(axis: Axis, n_sites: int) -> int:

@@ -64,8 +64,10 @@ class Definitions:
         """Binds a statement that gives a name; see `tra.sql.binder.define`."""
         define(statement, self.scope, base)
         name = statement.name.text
-        is_derived = isinstance(statement, Derived)
-        self._entries.append(Entry(name, None, statement) if is_derived else self._own(name))
+        if isinstance(statement, s.Let | s.View):
+            self._entries.append(Entry(name, None, statement))
+        else:
+            self._entries.append(self._own(name))
 
     def _own(self, name: str) -> Entry:
         value = self.scope.numbers[name] if name in self.scope.numbers else self.scope.relations[name]

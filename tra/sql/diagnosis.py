@@ -152,9 +152,13 @@ def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
     last = situation.last.type if situation.last else ""
     if (last, kind) in _PAIRS:
         return _PAIRS[last, kind]
+    if kind == "ARROW" and "EQUAL" in accepts:
+        return "a setting is given with =, such as rate = 0.1"
     known = _tile_hint(kind, last, accepts) or _habit_hint(token, accepts, situation)
     if known:
         return known
+    if accepts == {"COMMA"}:
+        return "the loss and what it is taken by have names: GRAD(loss, W)"
     if kind in STATEMENT_STARTS and "SEMICOLON" in accepts:
         return "statements end with ;"
     if last == "COMMA" and kind in RESERVED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tra.algebra.nodes import Constant, Maker, Random
+from tra.algebra.nodes import Constant, Maker
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.algebra.tensor_type import tensor_type

@@ -40,12 +40,12 @@ def overlap(one: Path, other: Path) -> bool:
 
 
 def check_saves(statements: Sequence[s.Statement], base: Path | None) -> None:
-    """Makes sure that no SAVE writes over a file that a LOAD before it reads.
+    """Makes sure that no SAVE or checkpoint writes over a file that a LOAD before it reads.
 
     A LOAD after it is another matter: it reads what was saved.
 
     Raises:
-        Problem: at the path of the SAVE.
+        Problem: at the path of the SAVE or the checkpoint.
 
     Example:
         >>> from tra.sql.parser import parse_text
@@ -53,22 +53,27 @@ def check_saves(statements: Sequence[s.Statement], base: Path | None) -> None:
         ...     check_saves(parse_text("LOAD A FROM 'A.npy'; SAVE A TO './A.npy'"), None)
         ... except Problem as problem:
         ...     print(problem.message)
-        this text loads A from the same file
+        this text loads A from the same place
     """
     loaded: list[tuple[Path, str]] = []
     for statement in statements:
-        if not isinstance(statement, s.Load | s.Save):
-            continue
-        place = place_of(statement.path.value, base)
-        if place is None:
-            continue
-        if isinstance(statement, s.Load):
-            loaded.append((place, statement.name.text))
-            continue
-        name = next((name for there, name in loaded if overlap(there, place)), None)
-        if name is not None:
-            raise Problem(
-                statement.path.span,
-                f"this text loads {name} from the same file",
-                "its tiles are read while the text runs: save to another path",
-            )
+        match statement:
+            case s.Load(s.Name(name), path=path):
+                place = place_of(path.value, base)
+                loaded += [] if place is None else [(place, name)]
+            case s.Save(path=path) | s.Train(checkpoint=s.Checkpoint(folder=path)):
+                is_folder = isinstance(statement, s.Train)
+                place = ((base or Path()) / path.value).resolve() if is_folder else place_of(path.value, base)
+                if place is not None:
+                    _check_written(path, place, loaded)
+
+
+def _check_written(path: s.Text, place: Path, loaded: Sequence[tuple[Path, str]]) -> None:
+    """Checks that nothing is loaded from a place that is written to."""
+    name = next((name for there, name in loaded if overlap(there, place)), None)
+    if name is not None:
+        raise Problem(
+            path.span,
+            f"this text loads {name} from the same place",
+            "its tiles are read while the text runs: write to another path",
+        )

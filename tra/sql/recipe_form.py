@@ -49,9 +49,7 @@ def _made(recipe: s.Recipe, kinds: Mapping[str, type[Any]], what: str) -> Any:
         raise Problem(recipe.name.span, f"no {what} {name.upper()}{near}", f"there is {', '.join(names)}")
     kind = kinds[name]
     given = _settings(recipe, kind)
-    missing = [
-        field.name for field in fields(kind) if field.default is MISSING and field.name not in given
-    ]
+    missing = [field.name for field in fields(kind) if field.default is MISSING and field.name not in given]
     if missing:
         raise Problem(recipe.span, f"{name.upper()} needs {' and '.join(missing)}", _legal(recipe, kind))
     values = {key: _value(setting) for key, setting in given.items()}
@@ -61,15 +59,15 @@ def _made(recipe: s.Recipe, kinds: Mapping[str, type[Any]], what: str) -> Any:
 
 def _settings(recipe: s.Recipe, kind: type[Any]) -> dict[str, s.Setting]:
     """The settings by name; those without one are in the order of the class."""
+    owner = recipe.name.text.upper()
     names = [field.name for field in fields(kind)]
     given: dict[str, s.Setting] = {}
     for place, setting in enumerate(recipe.settings):
         if setting.name is None and place >= len(names):
-            raise Problem(setting.span, f"{recipe.name.text.upper()} has no more settings", _legal(recipe, kind))
+            raise Problem(setting.span, f"{owner} has no more settings", _legal(recipe, kind))
         name = names[place] if setting.name is None else setting.name.text
         if name not in names:
-            near = near_name(name, names)
-            message = f"{recipe.name.text.upper()} has no setting {name}{near}"
+            message = f"{owner} has no setting {name}{near_name(name, names)}"
             raise Problem(setting.span, message, _legal(recipe, kind))
         if name in given:
             raise Problem(setting.span, f"{name} is given twice")

@@ -16,7 +16,7 @@ class Result:
     Attributes:
         relation: the relation of the last LET, view, query, SHOW or EXPLAIN; None where there is none.
         relations: every relation that has a name at the end, by name.
-        outputs: the texts of SHOW and EXPLAIN, in order.
+        outputs: the texts of SHOW, EXPLAIN and TRAIN, in order.
         hints: those in force at the end of the text, for `Session.hinted`.
 
     Example:

@@ -14,6 +14,7 @@ from tra.errors import near_name
 from tra.sql import syntax as s
 from tra.sql.definitions import Definitions
 from tra.sql.gradient_form import check_loss
+from tra.sql.kept_tiles import kept, speaks_of_tiles
 from tra.sql.problems import Problem
 from tra.sql.recipe_form import bind_optimizer
 from tra.sql.scope import at
@@ -58,14 +59,13 @@ class Training:
         Raises:
             Problem: parts do not fit together.
         """
-        train, values = self.written, self.definitions
-        batch = train.batch
+        train, batch = self.written, self.written.batch
         with at(train.span if batch is None else batch.span):
             return checked_recipe(
                 self.function(self.loss),
-                {name: values[place].value for name, place in self.parameters.items()},
+                {name: self._value(place) for name, place in self.parameters.items()},
                 bind_optimizer(train.using),
-                [values[place].value for place in self.data],
+                [self._value(place) for place in self.data],
                 None if batch is None else batch.size.value,
                 train.epochs.value,
                 0 if train.seed is None else train.seed.value,
@@ -73,12 +73,18 @@ class Training:
             )
 
 
+    def _value(self, place: int) -> Relation:
+        value: Relation = self.definitions[place].value
+        used = [self.loss, *self.report.values()]
+        return kept(value) if speaks_of_tiles(self.definitions, used) else value
+
+
 def bind_train(train: s.Train, definitions: Definitions, base: Path | None) -> Training:
     """A TRAIN with its names looked up, and a step of it written once, so that mistakes show.
 
     Raises:
-        Problem: a parameter is none, the loss is no number or does not depend on it, there is no such optimizer
-            or setting, or what is batched does not fit.
+        Problem: a parameter is none, the loss is no number or does not depend on it, there is no such
+            optimizer or setting, or what is batched does not fit.
 
     Example:
         >>> from tra.sql.parser import parse_text
@@ -127,6 +133,7 @@ def _derived(name: s.Name, definitions: Definitions, word: str) -> int:
         raise Problem(
             name.span,
             f"{name.text} is given as it is, and {word} takes what a LET makes of parameters and data",
+            f"write LET {name.text} = ... in the same text",
         )
     return place
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tra.algebra.counted import counted
-from tra.backends.session import Session
 from tra.backends.record import Record
+from tra.backends.session import Session
 from tra.sql.train_form import Training
 
 
@@ -18,18 +18,19 @@ def run_training(session: Session, training: Training) -> str:
         >>> import tra
         >>> text = "INITIALIZE w() ZEROS; LET loss = MEAN((x[n] * w - 2 * x[n]) ^ 2);"
         >>> with tra.connect("local", threads=1) as session:
-        ...     train = "TRAIN w MINIMIZE loss USING SGD(0.1) FOR 2 EPOCHS BATCH n BY 2;"
+        ...     train = "TRAIN w MINIMIZE loss USING SGD(0.01) FOR 2 EPOCHS BATCH n BY 2;"
         ...     print(session.sql(text + train, x=[1.0, 2.0, 3.0]))
         w: 2 epochs of 2 steps
         epoch  loss
-            1 13.38
-            2 ...
+            1 17.65
+            2  12.1
     """
     recipe, checkpoint = training.recipe(), training.written.checkpoint
     every = 1 if checkpoint is None or checkpoint.every is None else checkpoint.every.value
     trained = session.train(
         recipe.loss, recipe.parameters, recipe.using, data=recipe.data, batch=recipe.batch,
-        epochs=recipe.epochs, seed=recipe.seed, metrics=recipe.metrics, checkpoint=training.folder, every=every,
+        epochs=recipe.epochs, seed=recipe.seed, metrics=recipe.metrics, checkpoint=training.folder,
+        every=every,
     )  # fmt: skip
     places = training.parameters
     training.definitions.replace({places[name]: value for name, value in trained.parameters.items()})

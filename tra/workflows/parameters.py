@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tra.algebra.key_function import Var
 from tra.algebra.makers import Constant, Maker, Random
-from tra.algebra.operators import generated
+from tra.algebra.operators import generated, rekey
 from tra.algebra.relation import Relation
 from tra.algebra.tensor_type import tensor_type
 
@@ -53,4 +54,8 @@ def zeros(shape: Sequence[int], dtype: Any, keys: Sequence[str]) -> Relation:
 def _made(
     shape: Sequence[int], dtype: Any, keys: Sequence[str], maker: Maker, tile: Sequence[int] | None = None
 ) -> Relation:
-    return Relation(generated(tensor_type(shape, dtype, keys, tile), maker), {})
+    made = generated(tensor_type(shape, dtype, keys, tile), maker)
+    if tile is None:
+        return Relation(made, {})
+    fixed = rekey(made, tuple(Var(key) for key in keys), keys)  # what is made by an operator is not cut anew
+    return Relation(fixed, {})

@@ -27,7 +27,7 @@ def _only_where(condition: Any, x: Any) -> Any:
 
 
 def _as_number(condition: Tilewise, like: Tilewise) -> Tilewise:
-    return do("cast", condition, dtype=str(like.dtype))  # type: ignore[no-any-return]
+    return do("cast", condition, dtype=str(like.dtype))
 
 
 # -- functions of one variable ------------------------------------------------------------------------
