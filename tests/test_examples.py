@@ -41,3 +41,15 @@ def test_query_files_explain_and_are_formatted(path, capsys):
     capsys.readouterr()
     assert main(["fmt", str(path)]) == 0
     assert capsys.readouterr().out == path.read_text()
+
+
+@pytest.mark.xdist_group("dask")
+@pytest.mark.parametrize("backend", [{"backend": "local"}, {"backend": "dask", "sites": 2, "threads": 1}])
+def test_digits_are_learned_from_text_alone(backend):
+    text = (ROOT / "examples" / "digits_train.tra").read_text()
+    with tra.connect(**backend, progress=False) as session:
+        result = session.sql(text, base=ROOT / "examples")
+    trained, shown = result.outputs
+    losses = [float(line.split()[1]) for line in trained.splitlines()[2:]]
+    assert len(losses) == 20 and losses[-1] < losses[0] / 100
+    assert float(shown.splitlines()[1]) >= 0.97

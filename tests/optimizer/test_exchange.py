@@ -14,7 +14,7 @@ from tra.algebra.sources import tensor_type
 from tra.algebra.types import KeySet
 from tra.algebra.volume import n_bytes, n_elements
 from tra.optimizer.boxes import box_of, holds_part
-from tra.optimizer.cost import route
+from tra.optimizer.cost import CostModel, route
 from tra.optimizer.exchange import exchange_bytes, paper_elements, pieces, received
 from tra.optimizer.meshes import coordinates, n_sites
 from tra.optimizer.placement import Placement, replicated
@@ -158,3 +158,12 @@ def test_the_papers_count():
         assert paper_elements(type_, rows, all_) == g * n
         assert paper_elements(type_, rows, columns) == n
         assert paper_elements(type_, rows, rows) == 0
+
+
+def test_an_exchange_that_sends_nothing_takes_its_latency():
+    """It ends a stage all the same, and each site has one task more to run."""
+    type_, model = tensor_type((60, 60), "f8", ("i", "j"), (1, 1)), CostModel(latency=0.5)
+    rows, everywhere = Placement((4,), (Split("i"),)), replicated((4,))
+    assert exchange_bytes(type_, everywhere, rows) == 0
+    assert model.transfer(type_, everywhere, rows) == 0.5
+    assert model.transfer(type_, rows, rows) == 0.0

@@ -307,7 +307,19 @@ SOFT += [
     "nan",
     "true",
     "analyze",
-    *"initialize train minimize using for epochs batch checkpoint every report grad".split(),
+    *[
+        "initialize",
+        "train",
+        "minimize",
+        "using",
+        "for",
+        "epochs",
+        "batch",
+        "checkpoint",
+        "every",
+        "report",
+        "grad",
+    ],
 ]
 
 

@@ -61,7 +61,20 @@ SOFT = [
     "nan",
     "true",
     "false",
-    *"initialize train minimize using for epochs batch checkpoint every report Grad GRAD".split(),
+    *[
+        "initialize",
+        "train",
+        "minimize",
+        "using",
+        "for",
+        "epochs",
+        "batch",
+        "checkpoint",
+        "every",
+        "report",
+        "Grad",
+        "GRAD",
+    ],
 ]
 RESERVED = [
     "select",
@@ -182,7 +195,6 @@ def _queries(inner):
         st.builds(s.ReKey, inner, tuples(key_items)),
         st.builds(s.Retile, tuples(st.builds(s.Windowed, inner, windows), 1), tuples(cuts), integers),
     )
-
 
 
 def _recipes(values):

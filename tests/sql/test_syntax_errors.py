@@ -79,7 +79,10 @@ STATEMENTS = "LOAD, INITIALIZE, LET, CREATE VIEW, HINT, TRAIN, EXPLAIN, SHOW, SA
             'GROUP is a reserved word: as a name it is written "group"',
         ),
         ("TRAIN W1, b MINIMIZE loss", "1:26: expected USING, found the end of the text||^"),
-        ("TRAIN W MINIMISE loss", "1:9: expected MINIMIZE or ',', found 'MINIMISE'|MINIMISE|^~~~~~~~|did you mean MINIMIZE?"),
+        (
+            "TRAIN W MINIMISE loss",
+            "1:9: expected MINIMIZE or ',', found 'MINIMISE'|MINIMISE|^~~~~~~~|did you mean MINIMIZE?",
+        ),
         ("TRAINN W MINIMIZE loss", "1:1: 'TRAINN' begins no statement|TRAINN|^~~~~~|did you mean TRAIN?"),
         ("initialize W;", "1:13: expected '(', found ';'|;|^"),
         (

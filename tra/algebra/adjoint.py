@@ -96,7 +96,8 @@ def fill(value: Expr, type_: RelType) -> Expr:
     Example:
         >>> import tra
         >>> A = tra.from_tiles({0: [1.0], 2: [3.0]}, "i").expr
-        >>> first = tra.algebra.operators.filter_keys(A, lambda i: i == 0)
+        >>> from tra.algebra.operators import filter_keys
+        >>> first = filter_keys(A, lambda i: i == 0)
         >>> fill(first, A.type).type.live == A.type.live
         True
     """

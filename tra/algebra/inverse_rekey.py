@@ -49,8 +49,9 @@ def undo_rekey(node: ReKey, z: Expr) -> Expr:
         >>> import tra
         >>> A = tra.from_array([1.0, 2.0, 3.0], tile=1)
         >>> turned = A.rekey(lambda i: 2 - i, ("n",))
-        >>> [tile.item() for tile in tra.algebra.relation.Relation(undo_rekey(turned.expr, turned.expr),
-        ...                                                       A.sources).tiles().values()]
+        >>> from tra.algebra.relation import Relation
+        >>> undone = Relation(undo_rekey(turned.expr, turned.expr), A.sources)
+        >>> [tile.item() for tile in undone.tiles().values()]
         [1.0, 2.0, 3.0]
 
     Raises:

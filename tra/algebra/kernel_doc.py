@@ -16,6 +16,7 @@ from tra.errors import TraError
 
 _PAIR = np.dtype([("value", np.float64), ("index", np.int64)])
 _PARAMETERS = {"by": 10, "dtype": "float32", "high": 1, "low": 0, "size": 3}
+_OWN_PARAMETERS: dict[str, dict[str, Any]] = {"embed": {"spec": "a->aa"}}
 _OPERANDS: dict[int, tuple[tuple[Tile, ...], ...]] = {  # the first that the kernel takes makes the example
     1: (
         (np.array([-1.0, 2.0]),),
@@ -50,15 +51,16 @@ def kernel_doc(name: str, call: Signature, n_operands: int) -> str:
         ['array([2.,', '4.])']
     """
     required = [p.name for p in [*call.parameters.values()][n_operands:] if p.default is Parameter.empty]
+    samples = {**_PARAMETERS, **_OWN_PARAMETERS.get(name, {})}
     lines = [f"Call: ``tra.{name}{call.replace(return_annotation=Signature.empty)}``"]
     try:
-        made = kernel(name, **{param: _PARAMETERS[param] for param in required})
+        made = kernel(name, **{param: samples[param] for param in required})
     except (KeyError, TraError):  # parameters that only its user knows
         return "\n".join([f"The kernel {name} on whole tensors.", "", *lines, ""])
     lines += [f"Tiles: ``{made.signature}``; {_shapes(made)}"]
     if laws := law_text(made.laws):
         lines += [f"Laws: {laws}" + (", with the parameters below" if required else "")]
-    example = [] if made.user else _example(name, made, [_PARAMETERS[param] for param in required])
+    example = [] if made.user else _example(name, made, [samples[param] for param in required])
     return "\n".join([_summary(name, made), "", *lines, *example, ""])
 
 

@@ -24,7 +24,8 @@ def undo_retile(node: Retile, z: Value) -> Iterator[tuple[Expr, Value]]:
         >>> import tra
         >>> A = tra.from_array([1.0, 2.0, 3.0], tile=2)
         >>> (operand, value), = undo_retile(A[1:].expr, A[1:].expr)
-        >>> tra.algebra.relation.Relation(value, A.sources).compute()
+        >>> from tra.algebra.relation import Relation
+        >>> Relation(value, A.sources).compute()
         array([0., 2., 3.])
     """
     starts = offsets_along(node.windows, node.along)

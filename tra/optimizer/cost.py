@@ -62,8 +62,8 @@ class CostModel:
         return elements + self.tie_break * seconds
 
     def _sent_seconds(self, received_bytes: tuple[int, ...]) -> float:
-        most = max(received_bytes, default=0)
-        return most / self.bandwidth + (self.latency if most else 0.0)
+        """What the busiest site receives, and the latency: an exchange ends a stage, whatever it sends."""
+        return max(received_bytes, default=0) / self.bandwidth + self.latency
 
     def repartition(self, expr: Retile, have: tuple[Placement, ...], need: Placement) -> float:
         """Seconds to cut tensors anew; in the paper's count a shuffle."""

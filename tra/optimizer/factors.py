@@ -31,7 +31,7 @@ Needs = tuple[Placement, ...]
 
 @dataclass(frozen=True)
 class Factors:
-    """All tables of a query on one mesh.
+    """Tables of a query, or of one of its operators, on one mesh.
 
     Attributes:
         tables: the factors, whose variables are operators by digest, and how users need their results.
@@ -62,28 +62,36 @@ def price_factors(prices: Pricing, options: Options) -> Factors:
     tables: list[Factor] = []
     exact = True
     sizes = {digest: len(found) for digest, found in options.items()}
-    most = MAX_LINKED if len(options) <= _SMALL else MAX_LINKED >> 4
     for digest, found in options.items():
         tables.append(Factor((digest,), np.array([prices.own_price(digest, choice) for choice in found])))
-        users = list(dict.fromkeys(user for user, _ in prices.users[digest]))
-        every = {user: [_needs(prices, digest, user, choice) for choice in options[user]] for user in users}
-        wanted = {user: needs for user, needs in every.items() if len(needs) > 1}
-        always = tuple(need for needs in every.values() if len(needs) == 1 for need in needs[0])
-        if len(wanted) < _MAX_AXES and prod((len(found), *map(len, wanted.values()))) <= MAX_TABLE:
-            tables.append(_conversions(prices, options, digest, wanted, True, always))
-        elif len(wanted) < _MAX_AXES and prod((len(found), *(len(set(w)) for w in wanted.values()))) <= most:
-            by_need = {_link(digest, user): list(dict.fromkeys(w)) for user, w in wanted.items()}
-            sizes |= {name: len(needs) for name, needs in by_need.items()}
-            tables.append(_conversions(prices, options, digest, by_need, True, always))
-            tables += [_linked(digest, user, w) for user, w in wanted.items()]
-        else:
-            exact = False
-            tables.append(_conversions(prices, options, digest, {}, True, always))
-            tables += [_conversions(prices, options, digest, {u: w}, False) for u, w in wanted.items()]
-        repartition, whole = _repartition(prices, options, digest)
-        tables += repartition
-        exact = exact and whole
+        for made in (_results(prices, options, digest), _repartition(prices, options, digest)):
+            tables += made.tables
+            sizes |= made.sizes
+            exact = exact and made.is_exact
     return Factors(tuple(tables), sizes, exact)
+
+
+def _results(prices: Pricing, options: Options, digest: str) -> Factors:
+    """The tables of what becomes of a result: one, or where that is too large one for each user."""
+    users = dict.fromkeys(user for user, _ in prices.users[digest])
+    every = {user: [_needs(prices, digest, user, choice) for choice in options[user]] for user in users}
+    wanted = {user: needs for user, needs in every.items() if len(needs) > 1}
+    always = tuple(need for needs in every.values() if len(needs) == 1 for need in needs[0])
+    if _is_small(options[digest], wanted, MAX_TABLE):
+        return Factors((_conversions(prices, options, digest, wanted, True, always),), {}, True)
+    by_need = {_link(digest, user): list(dict.fromkeys(needs)) for user, needs in wanted.items()}
+    most = MAX_LINKED if len(options) <= _SMALL else MAX_LINKED >> 4
+    if _is_small(options[digest], by_need, most):
+        links = [_linked(digest, user, needs) for user, needs in wanted.items()]
+        tables = (_conversions(prices, options, digest, by_need, True, always), *links)
+        return Factors(tables, {name: len(needs) for name, needs in by_need.items()}, True)
+    alone = [_conversions(prices, options, digest, {user: needs}, False) for user, needs in wanted.items()]
+    return Factors((_conversions(prices, options, digest, {}, True, always), *alone), {}, False)
+
+
+def _is_small(own: Sequence[Choice], users: Mapping[str, Sequence[Needs]], most: int) -> bool:
+    """Claims that a table over the choices for a result and what its users need is not too large."""
+    return len(users) < _MAX_AXES and prod((len(own), *map(len, users.values()))) <= most
 
 
 def _link(digest: str, user: str) -> str:
@@ -130,23 +138,23 @@ def _needs(prices: Pricing, digest: str, user: str, choice: Choice) -> Needs:
     return tuple(need for need in found if need is not None)
 
 
-def _repartition(prices: Pricing, options: Options, digest: str) -> tuple[list[Factor], bool]:
-    """The tables of a Retile, and whether they are exact."""
+def _repartition(prices: Pricing, options: Options, digest: str) -> Factors:
+    """The tables of a Retile; none of other operators."""
     expr = prices.graph[digest].expr
     if not isinstance(expr, Retile):
-        return [], True
+        return Factors((), {}, True)
     operands = list(dict.fromkeys(operand.digest for operand in expr.operands))
     outputs = {name: [choice.output for choice in options[name]] for name in (*operands, digest)}
     if prod(len(set(found)) for found in outputs.values()) <= MAX_TABLE >> 4:
-        return [_retile(prices, (*operands, digest), outputs)], True
+        return Factors((_retile(prices, (*operands, digest), outputs),), {}, True)
     fixed = {name: found[:1] for name, found in outputs.items()}
     alone = [{**fixed, name: outputs[name], digest: outputs[digest]} for name in operands]
     tables = [_retile(prices, (*operands, digest), found) for found in alone]
-    scopes = [(name, digest) for name in operands]
-    return [
-        Factor(scope, f.table.reshape(len(outputs[scope[0]]), -1))
-        for scope, f in zip(scopes, tables, strict=True)
-    ], False
+    pairs = tuple(
+        Factor((name, digest), f.table.reshape(len(outputs[name]), -1))
+        for name, f in zip(operands, tables, strict=True)
+    )
+    return Factors(pairs, {}, False)
 
 
 def _retile(prices: Pricing, scope: Sequence[str], outputs: Mapping[str, Sequence[Placement]]) -> Factor:

@@ -79,7 +79,9 @@ def _unknown(function: s.Name, there: Set[str]) -> Problem:
     if meant in there:
         return Problem(function.span, f"no function {name}; did you mean {meant.upper()!r}?")
     if function.text == "grad":
-        return Problem(function.span, "no function GRAD of tiles", "a LET has it: LET G[i] = GRAD(loss, W)[i]")
+        return Problem(
+            function.span, "no function GRAD of tiles", "a LET has it: LET G[i] = GRAD(loss, W)[i]"
+        )
     if function.text == "count":
         return Problem(function.span, "no function COUNT", "the sum of a condition counts: SUM[i](A[i] > 0)")
     if meant in _OF_INDICES:

@@ -72,7 +72,6 @@ class Training:
                 {name: self.function(place) for name, place in self.report.items()},
             )
 
-
     def _value(self, place: int) -> Relation:
         value: Relation = self.definitions[place].value
         used = [self.loss, *self.report.values()]
