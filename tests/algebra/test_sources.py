@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tra
 from tra.algebra import live, reference
-from tra.algebra.generate import philox, generate_tile
+from tra.algebra.generate import generate_tile, philox
 from tra.algebra.nodes import Constant, Iota, Random
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
