@@ -13,6 +13,7 @@ from tra.algebra.operators import stack
 from tra.algebra.relation import Relation
 from tra.algebra.types import AtMost
 from tra.errors import KernelError, SchemaError, TraError
+from tra.workflows.parameters import zeros
 
 from .gradient_harness import check_gradients, number, sources_of, tiles_of, total, value, weighted
 
@@ -263,3 +264,10 @@ def test_more_keys_than_are_listed(name, monkeypatch):
             moved[place] += step
             ends.append(number(expr, {id_: {**tiles[id_], key: moved}}))
         assert abs(found[key][place] - (ends[0] - ends[1]) / 2e-5) < 1e-5
+
+
+def test_parameters_generated_alike_cannot_be_told_apart():
+    a, b = (zeros((2,), "float64", ("i",)) for _ in range(2))
+    with pytest.raises(SchemaError, match="relations 0 and 1 are generated alike"):
+        tra.grad((a * 3 + b * 5).sum(), [a, b])
+    assert tra.grad((a * 3).sum(), [a])[0].compute().tolist() == [3.0, 3.0]

@@ -18,7 +18,7 @@ import numpy as np
 
 from tra.algebra.adjoint import fill, lift, merge, ranked
 from tra.algebra.live import is_empty
-from tra.algebra.nodes import Expr, Join, Transform, name_of, postorder
+from tra.algebra.nodes import Expr, Generated, Join, Transform, name_of, postorder
 from tra.algebra.operator_gradients import hand_back
 from tra.algebra.operators import transform
 from tra.algebra.relation import Relation
@@ -99,8 +99,12 @@ def _check(loss: Expr, wrt: Sequence[Expr]) -> None:
         raise SchemaError(f"a gradient is of a real loss; this one is {type_.dtype}")
     for place, expr in enumerate(wrt):
         if expr.type.dtype.kind not in "fc":
+            named = name_of(expr) or f"relation {place}"
+            raise SchemaError(f"a gradient is with respect to floats; {named} is {expr.type}")
+        if isinstance(expr, Generated) and expr in wrt[:place]:
             raise SchemaError(
-                f"a gradient is with respect to floats; {name_of(expr) or f'relation {place}'} is {expr.type}"
+                f"relations {wrt.index(expr)} and {place} are generated alike, so that a gradient cannot "
+                f"tell them apart: {expr.type}\n  hint: .persist() one, or give it another seed or key name"
             )
 
 

@@ -52,6 +52,15 @@ def cluster_model(client: Client, workers: Sequence[str], threads: int, fixed: C
     return _known[key]
 
 
+def forget() -> None:
+    """Forgets what was measured, so that the next plan measures anew.
+
+    Example:
+        >>> forget()
+    """
+    _known.clear()
+
+
 class _Cluster:
     """A cluster while it is measured."""
 

@@ -77,7 +77,7 @@ class DaskBackend:
         limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
         self.memory_limit = memory_limit or (min(limits) if limits else None)
         fixed = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
-        self.constants = Constants(fixed, lambda: self._model(fixed), calibrate_cluster._known.clear)
+        self.constants = Constants(fixed, lambda: self._model(fixed), calibrate_cluster.forget)
         self._seen_paths: set[str] = set()
         self._announced = False
         self._packer = Packer()

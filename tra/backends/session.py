@@ -163,10 +163,8 @@ class Session(Trainer):
             type_ = relation.expr.type
             shared = (name for name in chosen if name in type_.names and widest_key(type_, [name]))
             name = next(shared, None) or widest_key(type_)
-            role: Role = ALL
-            if name is not None:
-                role = Split(name)
-                chosen.append(name)
+            role: Role = ALL if name is None else Split(name)
+            chosen += [name] if name is not None else []
             targets[relation.expr.digest] = Placement(mesh, (role,) * len(mesh))
         return targets
 
