@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tra
+from tra.errors import SchemaError
 from tra.workflows import (
     benchmark,
     ffnn,
@@ -280,3 +281,18 @@ def test_votes_of_the_nearest_neighbours(session, neighbours, k):
         np.testing.assert_array_equal(got, votes)
         got = nearest_neighbours.classify(Q, X, labels, 3, k, given).compute()
         np.testing.assert_array_equal(got, votes.argmax(axis=1))
+
+
+def test_k_means_of_integers_and_arrays_is_that_of_floats(session):
+    points = (np.random.default_rng(4).normal(size=(60, 3)) * 5).astype(int)
+    whole, real = (kmeans.cluster(p, p[:3]) for p in (points, points.astype(float)))
+    np.testing.assert_allclose(whole.centres.compute(), real.centres.compute())
+    with pytest.raises(SchemaError, match="finite points"):
+        kmeans.cluster(np.array([[1.0], [np.nan], [2.0]]), np.array([[1.0], [2.0]]))
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_neighbours_that_vote_are_there(k):
+    x = tra.from_array(np.eye(3))
+    with pytest.raises(SchemaError, match="k is from 1 to 3"):
+        nearest_neighbours.classify(x, x, tra.from_array([0, 1, 0]), classes=2, k=k)

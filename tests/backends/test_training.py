@@ -10,7 +10,7 @@ import tra
 from tra.algebra.losses import softmax_cross_entropy, squared_error
 from tra.algebra.optimizers import SGD, Adam
 from tra.backends import homes, state
-from tra.errors import NotFiniteError, PlanError, SchemaError
+from tra.errors import MemoryLimitError, NotFiniteError, PlanError, SchemaError
 
 rng = np.random.default_rng(11)
 X = rng.normal(size=(200, 6))
@@ -335,3 +335,90 @@ def test_workers_read_the_rows_of_files(client, tmp_path):
             for kind, x in {"array": X, "file": tra.open(tmp_path / "x.npy")}.items()
         }
     assert found["array"] == found["file"]
+
+
+def two_layers(p, x, y):
+    return squared_error(tra.tanh(x @ p["W1"]) @ p["W2"], y)
+
+
+def test_homes_hold_when_a_step_is_planned_on_a_grid_of_sites():
+    draw = np.random.default_rng(3)
+    data = [draw.normal(size=(400, 200)), draw.normal(size=(400, 50))]
+    start = {"W1": draw.normal(size=(200, 300)) / 20, "W2": draw.normal(size=(300, 50)) / 20}
+    given = {"backend": "local", "threads": 1, "cost_model": "fixed", "progress": False}
+    found = []
+    for limited in ({"sites": 4, "memory_limit": 1_900_000}, {"sites": 1}):
+        with tra.connect(**given, **limited) as opened:
+            if limited["sites"] == 4:
+                explained = opened.explain_train(two_layers, start, Adam(rate=0.01), data=data)
+                assert {root.placement.mesh for root in explained.planned.program.roots} == {(2, 2)}
+            made = opened.train(two_layers, start, Adam(rate=0.01), data=data, epochs=3)
+            found.append((made.losses, {name: r.compute() for name, r in made.parameters.items()}))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-9)
+    for name in start:
+        np.testing.assert_allclose(found[0][1][name], found[1][1][name], rtol=1e-6)
+
+
+def test_a_step_that_moves_what_it_carries_is_refused(local, monkeypatch):
+    monkeypatch.setattr("tra.backends.training.lies_alike", lambda *given: False)
+    with pytest.raises(PlanError, match="a step leaves w at .* on 2, and the next one reads it at .* on 2"):
+        local.train(loss, START, SGD(rate=0.05), data=[X, Y])
+
+
+@pytest.mark.xdist_group("dask")
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("tile", [None, 1])
+def test_what_the_last_update_makes_is_finite_or_refused(session, tmp_path, tile):
+    start = {"v": np.ones(2), "w": tra.from_array(np.zeros(2), tile=tile)}
+    rest = [lambda p: (p["w"] * np.array([1.0, 0.0])).sum() + p["v"].sum() * 0.0, start, SGD(rate=1e308)]
+    message = r"w has values that are not finite after the update of step 2, whose loss was -1e\+308, in epoch 2"
+    with pytest.raises(NotFiniteError, match=message):
+        session.train(*rest, epochs=2, checkpoint=tmp_path)
+    with pytest.raises(NotFiniteError, match=message):
+        session.train(*rest, epochs=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00000001"]
+    kept = session.train(*rest, epochs=1, checkpoint=tmp_path)
+    assert kept.losses == [] and kept.parameters["w"].compute().tolist() == [-1e308, 0.0]
+
+
+def test_a_loss_without_tiles_is_refused(local):
+    nothing = tra.from_array(X, tile=(50, 6)).filter(lambda i, j: i > 7).sum()
+    with pytest.raises(SchemaError, match="loss has no tile"):
+        local.train(lambda p: nothing * p["w"], {"w": 1.0}, SGD(rate=0.1))
+    with pytest.raises(SchemaError, match="most has no tile"):
+        local.train(loss, START, SGD(rate=0.1), data=[X, Y], metrics={"most": lambda p, x, y: nothing})
+
+
+def test_homes_are_moved_though_none_of_the_first_fits(monkeypatch):
+    real, tried = homes.plan_step, []
+
+    def tight(query, placed, context):
+        tried.append(dict(placed))
+        if len(tried) < 4:
+            raise MemoryLimitError(f"no plan fits; memory_limit={len(tried)} would do")
+        return real(query, placed, context)
+
+    def too_large(*given):
+        raise MemoryLimitError("no plan fits; memory_limit=0 would do")
+
+    data = [tra.from_array(np.ones(shape), tile=5) for shape in ((40, 20), (40, 5))]
+    start = {"W1": tra.from_array(np.ones((20, 30)), tile=5), "W2": tra.from_array(np.ones((30, 5)), tile=5)}
+    with tra.connect("local", sites=2, threads=1, cost_model="fixed", progress=False) as opened:
+        with monkeypatch.context() as patched:
+            patched.setattr(homes, "plan_step", tight)
+            opened.train(two_layers, start, SGD(rate=0.01), data=data)
+        assert len(tried) >= 4 and all(placed.keys() == tried[0].keys() for placed in tried)
+        monkeypatch.setattr(homes, "plan_query", too_large)
+        with pytest.raises(MemoryLimitError, match="memory_limit=0 "):
+            opened.train(two_layers, start, SGD(rate=0.01), data=data)
+
+
+def test_of_limits_that_would_do_the_smallest_is_named(local, monkeypatch):
+    limits = iter([700, 300, 500, *range(900, 990)])
+
+    def failing(*given):
+        raise MemoryLimitError(f"no plan fits; memory_limit={next(limits)} would do")
+
+    monkeypatch.setattr(homes, "plan_step", failing)
+    with pytest.raises(MemoryLimitError, match="memory_limit=300 "):
+        local.explain_train(loss, START, SGD(rate=0.05), data=[X, Y])

@@ -2,14 +2,18 @@
 
 A checkpoint is a folder of relations and a manifest. It is written beside its place, brought to the disk, and
 then renamed: a writer that is killed leaves the checkpoint before, and a folder that the next writer removes.
+A training keeps others out of its folder by a lock, a file that names its process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +28,11 @@ from tra.backends.storage import open_source, save
 from tra.errors import CatalogError
 
 Tiles = Iterable[tuple[TileKey, Tile]]
-FORMAT = 1
-_MANIFEST, _PREFIX, _BESIDE = "manifest.json", "epoch-", ".writing-"
+FORMAT = 2
+_MANIFEST, _LOCK = "manifest.json", ".lock"
+_EPOCH = re.compile(r"epoch-[0-9]{8}")
+_BESIDE = re.compile(r"\.writing-(?P<pid>[0-9]+)-[0-9a-f]{12}-(?P<host>.+)")
+_own: set[str] = set()  # paths that this process is writing, and its locks: others of its number are older
 
 
 @dataclass(frozen=True)
@@ -85,30 +92,141 @@ def write_checkpoint(
     Raises:
         CatalogError: it cannot be written.
     """
+    beside = folder / _beside_name()
+    _own.add(str(beside))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove(folder.glob(f"{_BESIDE}*"))
-        beside = folder / f"{_BESIDE}{uuid4().hex[:12]}"
-        beside.mkdir()
+        beside.mkdir(parents=True)
         for place, (type_, tiles) in enumerate(values.values()):
             save(beside / f"{place}.tra", type_, tiles())
         manifest = {"format": FORMAT, **about, "relations": list(values)}
         (beside / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        _put_in_place(beside, folder / f"{_PREFIX}{about['epoch']:08d}")
+        _put_in_place(beside, folder / f"epoch-{about['epoch']:08d}")
     except OSError as error:
         raise CatalogError(f"cannot write a checkpoint to {folder}: {error}") from error
+    finally:
+        _remove([beside])
+        _own.discard(str(beside))
+
+
+def _beside_name() -> str:
+    return f".writing-{os.getpid()}-{uuid4().hex[:12]}-{socket.gethostname()}"
 
 
 def _put_in_place(beside: Path, target: Path) -> None:
-    """Brings a folder to the disk and renames it; a crash leaves either it or what was there before."""
+    """Brings a folder to the disk and renames it; at each moment it or what was there before is there."""
     for path in [*beside.rglob("*"), beside]:
         _sync(path)
-    before = [path for path in target.parent.glob(f"{_PREFIX}*") if path != target]
-    if target.exists():  # of a training that went on from an earlier one
-        target.rename(target.with_name(f"{_BESIDE}{uuid4().hex[:12]}"))
+    if target.exists():
+        _put_aside(target)
     beside.rename(target)
     _sync(target.parent)
-    _remove([*before, *target.parent.glob(f"{_BESIDE}*")])
+    _remove(path for path in _checkpoints(target.parent) if path != target)
+    _remove(path for path in target.parent.iterdir() if _is_abandoned(path))
+
+
+def _put_aside(target: Path) -> None:
+    """Frees a name; what had it is found under the one before, unless another checkpoint is there."""
+    before = target.with_name(f"epoch-{int(target.name[-8:]) - 1:08d}")
+    if before.exists():
+        _remove([target])
+    else:
+        target.rename(before)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, in order; nothing else that is kept there."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _EPOCH.fullmatch(path.name) and path.is_dir())
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Claims that a process that runs no more was writing this."""
+    found = _BESIDE.fullmatch(path.name)
+    return found is not None and _is_dead(int(found["pid"]), found["host"], path)
+
+
+def _is_dead(pid: int, host: str, path: Path) -> bool:
+    """Claims that the process that made a path is one of this host, and runs no more."""
+    if host != socket.gethostname():
+        return False
+    if pid == os.getpid():
+        return str(path) not in _own
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+@contextmanager
+def only_training(folder: Path | None) -> Iterator[None]:
+    """Keeps other trainings out of a folder of checkpoints, as long as this one runs.
+
+    Raises:
+        CatalogError: another training is running there; or the folder cannot be written.
+    """
+    if folder is None:
+        yield
+        return
+    lock = folder.resolve() / _LOCK
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        _take_over(lock)
+        _lock(lock)
+    except OSError as error:
+        raise CatalogError(f"cannot write checkpoints to {folder}: {error}") from error
+    try:
+        yield
+    finally:
+        _own.discard(str(lock))
+        with suppress(OSError):
+            lock.unlink()
+
+
+def _lock(lock: Path) -> None:
+    try:
+        number = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        raise CatalogError(
+            f"another training keeps its checkpoints in {lock.parent}: {_holder(lock)}\n"
+            f"  hint: give another folder; if none is running, remove {lock}"
+        ) from None
+    _own.add(str(lock))
+    with os.fdopen(number, "w") as file:
+        file.write(f"{os.getpid()} {socket.gethostname()}")
+
+
+def _take_over(lock: Path) -> None:
+    """Removes the lock of a process that runs no more; one that was made in between is put back."""
+    written = _read(lock)
+    if not _is_stale(written, lock):
+        return
+    aside = lock.with_name(f"{_LOCK}-{uuid4().hex[:12]}")
+    with suppress(FileNotFoundError):
+        lock.rename(aside)
+        if _read(aside) != written:
+            os.link(aside, lock)
+        aside.unlink()
+
+
+def _is_stale(written: str, lock: Path) -> bool:
+    pid, _, host = written.partition(" ")
+    return pid.isdecimal() and _is_dead(int(pid), host, lock)
+
+
+def _read(lock: Path) -> str:
+    try:
+        return lock.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _holder(lock: Path) -> str:
+    pid, _, host = _read(lock).partition(" ")
+    return f"process {pid} on {host}" if host else "a process that has just begun"
 
 
 def _sync(path: Path) -> None:
@@ -128,6 +246,8 @@ def _remove(paths: Iterable[Path]) -> None:
 def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | None:
     """The last checkpoint in a folder, or None where there is none.
 
+    Values of parameters before the first step are not compared: a training that goes on does not use them.
+
     Args:
         folder: where checkpoints are kept.
         about: what the training is; a checkpoint of another is not gone on from.
@@ -135,18 +255,19 @@ def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | Non
     Raises:
         CatalogError: the checkpoint is of another training, and says in what; or it is damaged.
     """
-    paths = sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+    paths = _checkpoints(folder)
     if not paths:
         return None
+    last = paths[-1]
     try:
-        manifest = json.loads((paths[0] / _MANIFEST).read_text(encoding="utf-8"))
-        _check_same(paths[0], manifest, about)
+        manifest = json.loads((last / _MANIFEST).read_text(encoding="utf-8"))
+        _check_same(last, manifest, about)
         epoch, step, names = int(manifest["epoch"]), int(manifest["step"]), tuple(manifest["relations"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, CatalogError):
             raise
-        raise CatalogError(f"{paths[0]} is no checkpoint, or a damaged one: {error}") from error
-    return Checkpoint(paths[0], epoch, step, names)
+        raise CatalogError(f"{last} is no checkpoint, or a damaged one: {error}") from error
+    return Checkpoint(last, epoch, step, names)
 
 
 def _check_same(path: Path, manifest: Mapping[str, Any], about: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ are tried, each by planning the step, and then the largest relations are moved o
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -95,8 +97,12 @@ class _Search:
         yield {id_: _row_key(node.type) if self._is_data(id_) else None for id_, node in movable.items()}
         if self.context.n_sites == 1:
             return
-        yield {id_: widest_key(node.type) for id_, node in movable.items()}
-        yield self._as_planned(movable)
+        yield self._spread()
+        yield from self._as_planned(movable)
+
+    def _spread(self) -> Homes:
+        """All by the widest keys, which leaves the least at each site."""
+        return {node.id: widest_key(node.type) for node in self._movable}
 
     @property
     def _movable(self) -> list[Source]:
@@ -105,16 +111,19 @@ class _Search:
     def _is_data(self, id_: str) -> bool:
         return any(node.id == id_ for node in self.query.batch)
 
-    def _as_planned(self, movable: Mapping[str, Source]) -> Homes:
-        """Where a plan of one step puts its sources, if it may put them anywhere."""
-        chosen = plan_query(self.query.roots, replace(self.context, spread=True)).assignment
+    def _as_planned(self, movable: Mapping[str, Source]) -> Iterator[Homes]:
+        """Where a plan of one step puts its sources, if it may put them anywhere and some plan fits."""
+        try:
+            chosen = plan_query(self.query.roots, replace(self.context, spread=True)).assignment
+        except MemoryLimitError:  # its limit is of a step that ends anywhere, which is no step to repeat
+            return
         found: Homes = dict.fromkeys(movable)
         for digest, choice in chosen.chosen.items():
             expr: Expr = chosen.operators[digest].expr
             if isinstance(expr, Source) and expr.id in found:
                 keys = [role.key for role in choice.output.roles if isinstance(role, Split)]
                 found[expr.id] = keys[0] if keys else None
-        return found
+        yield found
 
     def _moves(self) -> Iterator[Homes]:
         """The best homes so far, with one parameter and its state, or one relation of data, elsewhere."""
@@ -124,7 +133,8 @@ class _Search:
         for group in (groups[place] for place in order if sizes[place] > _SMALL * sum(sizes)):
             for key in _options(group[0].type):
                 if len(self.tried) < MAX_PLANS:
-                    yield {**self.best, **{node.id: key for node in group if key in (None, *node.type.names)}}
+                    moved = {node.id: key for node in group if key in (None, *node.type.names)}
+                    yield {**(self.best or self._spread()), **moved}
 
     def _groups(self) -> list[list[Source]]:
         """Each parameter with the optimizer state that is named after it, and each relation of data."""
@@ -141,7 +151,7 @@ class _Search:
         try:
             self.tried[key] = found = plan_step(self.query, self._placed(homes), self.context)
         except MemoryLimitError as error:
-            self.tried[key], self.failed = None, error
+            self.tried[key], self.failed = None, _least(error, self.failed)
             return
         now = self.tried.get(tuple(self.best.items()))
         if now is None or found.assignment.seconds < (1 - _WORTH) * now.assignment.seconds:
@@ -150,6 +160,13 @@ class _Search:
     def _placed(self, homes: Homes) -> dict[str, Placement]:
         placed = {id_: placement(key, self.context.n_sites) for id_, key in homes.items()}
         return {**self.context.placed, **placed}
+
+
+def _least(new: MemoryLimitError, old: MemoryLimitError | None) -> MemoryLimitError:
+    """Of two errors that name a limit which would do, the one that names the smaller."""
+    named = [re.search(r"memory_limit=(\d+)", str(error)) for error in (new, old) if error is not None]
+    limits = [int(found[1]) if found else sys.maxsize for found in named]
+    return new if old is None or limits[0] < limits[1] else old
 
 
 def placement(key: str | None, n_sites: int) -> Placement:

@@ -14,7 +14,7 @@ from tra.algebra.sources import TileSource
 from tra.backends.backend import Backend, StoredSource
 from tra.backends.hints import checked_hint, hints_for
 from tra.backends.open_tiles import open_sources, plan_shown
-from tra.errors import PlanError
+from tra.errors import PlanError, SchemaError
 from tra.optimizer.context import Context
 from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement
@@ -145,3 +145,26 @@ class Plans:
             elif not source.remote:
                 uploads.add(node.id)
         return placed, frozenset(uploads)
+
+
+def checked(relations: Sequence[Any], analyze: Any = False) -> Sequence[Relation]:
+    """The relations that a session is asked for.
+
+    Example:
+        >>> checked([3])
+        Traceback (most recent call last):
+        tra.errors.SchemaError: a session runs relations; got 3
+          hint: tra.from_array makes a relation of an array; several relations are given one by one
+
+    Raises:
+        SchemaError: one of them is something else.
+    """
+    others = [given for given in relations if not isinstance(given, Relation)]
+    if others:
+        raise SchemaError(
+            f"a session runs relations; got {others[0]!r}\n  hint: tra.from_array makes a relation of an "
+            "array; several relations are given one by one"
+        )
+    if isinstance(analyze, Relation):
+        raise SchemaError("explain takes one relation, and analyze=True or False")
+    return relations

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
+
+from tra.algebra.live import is_listable, live_keys
+from tra.algebra.nodes import Source, postorder
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
-from tra.backends.step_query import LOSS, STEP, Function, Optimizer
+from tra.algebra.sources import TileSource
+from tra.algebra.tensor_type import tensor_type
+from tra.algebra.types import RelType, Tile
+from tra.backends.backend import StoredSource
+from tra.backends.step_query import LOSS, STEP, Function, Optimizer, Unbound, query_digest
 from tra.errors import PlanError, SchemaError
 
 
@@ -46,6 +57,12 @@ class Recipe:
         """How many batches make an epoch."""
         return -(-self.n_rows // self.batch) if self.batch else 1
 
+    @cached_property
+    def content(self) -> str:
+        """A name for what the data holds, by a sample, taken once; see `sampled`."""
+        parts = (query_digest([r.expr]) + sampled(_sources(r)) for r in self.data)
+        return sha256("".join(parts).encode()).hexdigest()[:24]
+
 
 def checked_recipe(
     loss: Any,
@@ -66,23 +83,23 @@ def checked_recipe(
 
     Raises:
         PlanError: an argument is none of its kind.
-        SchemaError: data has other numbers of examples, or no examples.
+        SchemaError: data has other numbers of examples, or no examples; or a parameter has the name of
+            something that the optimizer keeps of another.
     """
     metrics = {} if metrics is None else metrics
     _check_functions(loss, metrics)
     _check_parameters(parameters, metrics)
     if not (hasattr(using, "start") and hasattr(using, "update")):
         raise PlanError(f"using is an optimizer, such as tra.SGD(rate=0.1); got {using!r}")
-    _check_number("epochs", epochs, 1)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise PlanError(f"seed is an integer; got {seed!r}")
+    epochs, seed = _number("epochs", epochs, 1), _seed(seed)
     relations = _relations(data)
     if batch is not None:
-        _check_number("batch", batch, 1)
+        batch = _number("batch", batch, 1)
         if not relations:
             raise PlanError(f"batch={batch} takes examples from data, and none is given")
         batch = batch if batch < relations[0].shape[0] else None  # all of it is one step
     values = {name: Relation._of(value) for name, value in parameters.items()}
+    _check_state_names(values, using)
     return Recipe(loss, values, using, relations, batch, epochs, seed, dict(metrics))
 
 
@@ -101,14 +118,40 @@ def _check_parameters(parameters: Any, metrics: Mapping[str, Any]) -> None:
             raise PlanError(f"{name!r} cannot be the name of a parameter or a metric")
 
 
-def _check_number(what: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def _check_state_names(parameters: Mapping[str, Relation], using: Optimizer) -> None:
+    for name in using.start(parameters):
+        if name in parameters:
+            raise SchemaError(
+                f"{name!r} is the name of a parameter and of what the optimizer keeps\n"
+                f"  hint: give the parameter a name without a dot"
+            )
+
+
+def _number(what: str, value: Any, least: int) -> int:
+    number = _index(value)
+    if number is None or number < least:
         raise PlanError(f"{what} is an integer of at least {least}; got {value!r}")
+    return number
+
+
+def _seed(value: Any) -> int:
+    number = _index(value)
+    if number is None or not 0 <= number < 1 << 64:
+        raise PlanError(f"seed is an integer from 0 to 2**64 - 1; got {value!r}")
+    return number
+
+
+def _index(value: Any) -> int | None:
+    """An integer of any kind as Python's; None for what is none, truth values among it."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def _relations(data: Any) -> tuple[Relation, ...]:
     """Data as relations with equally many examples."""
-    given: Sequence[Any] = (data,) if isinstance(data, Relation) else tuple(data)
+    given: Sequence[Any] = (data,) if hasattr(data, "shape") else tuple(data)
     relations = tuple(Relation._of(value) for value in given)
     for relation in relations:
         check_whole(relation.expr.type, "training")
@@ -120,3 +163,58 @@ def _relations(data: Any) -> tuple[Relation, ...]:
                 f"{relation!r} has {relation.shape[0]}"
             )
     return relations
+
+
+N_SAMPLED = 64  # rows of a source
+
+
+def sampled(sources: Iterable[tuple[RelType, TileSource]]) -> str:
+    """A digest of shapes, dtypes and a few rows, evenly spaced; where the data lies does not count.
+
+    Rows are read of arrays, tiles and files. Of what is stored on a backend only shape and dtype count.
+
+    Example:
+        >>> import tra
+        >>> A, B, C = (tra.from_array([1.0, 2.0, end]) for end in (3.0, 3.0, 4.0))
+        >>> [sampled(_sources(A)) == sampled(_sources(other)) for other in (B, C)]
+        [True, False]
+    """
+    found = sha256()
+    for type_, source in sources:
+        found.update(f"{type_.shape} {type_.dtype};".encode())
+        if not isinstance(source, StoredSource | Unbound):
+            for row in _rows(type_, source):
+                found.update(np.ascontiguousarray(row).tobytes())
+    return found.hexdigest()[:24]
+
+
+def _sources(relation: Relation) -> Iterator[tuple[RelType, TileSource]]:
+    nodes = postorder(relation.expr)
+    return ((node.type, relation.sources[node.id]) for node in nodes if isinstance(node, Source))
+
+
+def _rows(type_: RelType, source: TileSource) -> Iterator[Tile]:
+    """Evenly spaced rows; of tiles that somebody chose, evenly spaced rows of evenly spaced tiles."""
+    if source.is_open and type_.shape:
+        type_ = tensor_type(type_.shape, type_.dtype, type_.names, (1, *type_.shape[1:]))
+        source = source.cut(type_)
+    if not is_listable(type_):
+        return
+    keys = live_keys(type_)
+    chosen = _spaced(len(keys), N_SAMPLED)
+    for key in keys[chosen].tolist():
+        tile = source.read(tuple(key))
+        rows = tile.reshape(tile.shape or (1,))
+        yield rows[_spaced(len(rows), -(-N_SAMPLED // len(chosen)))]
+
+
+def _spaced(n: int, most: int) -> list[int]:
+    """Up to so many places among n, evenly spaced, the first and the last among them.
+
+    Example:
+        >>> _spaced(3, 64), _spaced(101, 3)
+        ([0, 1, 2], [0, 50, 100])
+    """
+    if n <= most or most < 2:
+        return list(range(min(n, most)))
+    return [place * (n - 1) // (most - 1) for place in range(most)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tra.algebra.relation import Relation
+from tra.backends.recipe import _index
 from tra.errors import PlanError
 
 
@@ -39,7 +40,8 @@ class Training:
         parameters: the trained parameters by name, stored on the backend.
         history: a record for each step that was run; a training that went on from a checkpoint has none of
             the steps before it.
-        n_plans: how many plans were made: one for each shape of a batch.
+        n_plans: how many plans were kept: one for each shape of a batch. While the first is made, several
+            homes of what stays on the sites are tried; the plans of those that were not chosen do not count.
     """
 
     parameters: Mapping[str, Relation]
@@ -85,8 +87,9 @@ def checked_wishes(stop: Any, checkpoint: Any, every: Any, progress: Any) -> Wis
     """
     if stop is not None and not callable(stop):
         raise PlanError(f"stop is a function of a record; got {stop!r}")
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    n_epochs = _index(every)
+    if n_epochs is None or n_epochs < 1:
         raise PlanError(f"every is a number of epochs; got {every!r}")
     if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
         raise PlanError(f"checkpoint is a folder; got {checkpoint!r}")
-    return Wishes(stop, None if checkpoint is None else Path(checkpoint), every, progress)
+    return Wishes(stop, None if checkpoint is None else Path(checkpoint), n_epochs, progress)

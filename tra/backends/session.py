@@ -18,7 +18,7 @@ from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, StoredSource, result_tiles
-from tra.backends.plans import Plans
+from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
 from tra.backends.storage import leaves_tiles, save
 from tra.backends.trainer import Trainer
@@ -98,7 +98,7 @@ class Session(Trainer):
             ...     session.compute(A + 1, A.sum())
             (array([2., 3.]), array(3.))
         """
-        for relation in relations:
+        for relation in checked(relations):
             check_whole(relation.expr.type, "compute")
         planned, run = self._run(relations, {}, whole=True)
         return tuple(
@@ -159,7 +159,7 @@ class Session(Trainer):
         mesh = (self.backend.n_sites,) if self.backend.n_sites > 1 else ()
         chosen: list[str] = []
         targets: dict[str, Placement] = {}
-        for relation in sorted(relations, key=lambda r: -r.nbytes):
+        for relation in sorted(checked(relations), key=lambda r: -r.nbytes):
             type_ = relation.expr.type
             shared = (name for name in chosen if name in type_.names and widest_key(type_, [name]))
             name = next(shared, None) or widest_key(type_)
@@ -177,10 +177,11 @@ class Session(Trainer):
             ...     session.explain(tra.from_array([1.0, 2.0], tile=1).sum()).to_dict()["sites"]
             2
         """
+        (relation,) = checked((relation,), analyze)
         planned = self._planned((relation,), relation.sources, {}, whole=True)
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
-        origin = self.backend.constants.origin
-        return explain_plan(planned, self.backend.name, origin, measured, self._text(relation))
+        text, origin = self._text(relation), self.backend.constants.origin
+        return explain_plan(planned, self.backend.name, origin, measured, text)
 
     def _text(self, relation: Relation) -> str | None:
         """The query text, or None where there is none."""
@@ -234,7 +235,6 @@ class Session(Trainer):
         return printer(relation)
 
     # -- planning ---------------------------------------------------------------------------------
-
     def hint(
         self, relation: Relation, strategy: str | None = None, *, split: Sequence[str | None] | None = None
     ) -> None:
@@ -278,7 +278,7 @@ class Session(Trainer):
     def _run(
         self, relations: tuple[Relation, ...], targets: Mapping[str, Placement], whole: bool
     ) -> tuple[Planned, Run]:
-        sources = {k: v for relation in relations for k, v in relation.sources.items()}
+        sources = {k: v for relation in checked(relations) for k, v in relation.sources.items()}
         planned = self._planned(relations, sources, targets, whole)
         return planned, self._execute(planned, sources)
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
+
 from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
 from tra.algebra.sources import source_id
-from tra.algebra.types import Tile, TileKey
+from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, Share, StoredSource, result_tiles
 from tra.backends.plans import Plans
 from tra.backends.rehome import rehome
 from tra.errors import CatalogError, PlanError, near_name
+from tra.optimizer.boxes import boxes_of
 from tra.optimizer.placement import Placement, widest_key
 from tra.optimizer.plan import Plan
 from tra.optimizer.planner import Planned
-from tra.optimizer.roles import ALL, Role, Split
+from tra.optimizer.roles import ALL, Replicated, Role, Split
 
 REHOMED_EVERY = 16  # versions: until then a cluster remembers the tasks that made the ones before
 
@@ -50,6 +53,20 @@ class StateSource(StoredSource):
         return self.shares
 
 
+def lies_alike(type_: RelType, one: Placement, other: Placement) -> bool:
+    """Claims that every site holds the same tiles by two placements, whatever their meshes.
+
+    Example:
+        >>> import tra
+        >>> type_ = tra.from_array([[1.0], [2.0], [3.0], [4.0]], tile=1).expr.type
+        >>> grid = Placement((2, 2), (Split("i"), Split("i")))
+        >>> lies_alike(type_, grid, Placement((4,), (Split("i"),))), lies_alike(type_, grid, Placement((4,), (ALL,)))
+        (True, False)
+    """
+    known = all(isinstance(role, Split | Replicated) for role in (*one.roles, *other.roles))
+    return one == other or (known and boxes_of(type_, one) == boxes_of(type_, other))
+
+
 @dataclass(frozen=True)
 class Runner:
     """A backend with the plans made for it: what state and training need of a session.
@@ -76,6 +93,28 @@ class Runner:
         """The tiles of a result, one by one."""
         planned, run = self.run(relation, None)
         yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
+
+    def first_not_finite(self, held: Iterable[StateSource]) -> str | None:
+        """The name of the first of these, of floats, that has a value which is infinite or no number."""
+        for stored in held:
+            node = Source(stored.root.type, source_id("stored"), "0", stored.name)
+            relation = Relation(node, {node.id: stored})
+            if relation.dtype.kind in "fc" and not self._is_finite(relation):
+                return stored.name
+        return None
+
+    def _is_finite(self, relation: Relation) -> bool:
+        """Claims that all values are finite, of which only the largest and the smallest leave the sites."""
+        sizes = (relation.transform("abs") if relation.dtype.kind == "c" else relation).fill(0)
+        ends = [sizes.max(), sizes.min()]  # both are no number where one value is
+        planned = self.plans.plan(ends, relation.sources, {})
+        run = self.backend.run(planned.program, relation.sources, measure=False)
+        tiles = [
+            tile
+            for root, shares in zip(planned.program.roots, run.shares, strict=True)
+            for _, tile in result_tiles(self.backend, root, shares)
+        ]
+        return all(bool(np.isfinite(tile).all()) for tile in tiles)
 
     def array(self, relation: Relation) -> Tile:
         """The whole tensor of a result."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from tra.algebra.live import is_empty
 from tra.algebra.nodes import Expr, Generated, Source, digest_text, postorder
 from tra.algebra.relation import Relation
 from tra.algebra.sources import FixedTiles, source_id
@@ -184,6 +185,8 @@ def _scalar(name: str, value: Any) -> Relation:
     type_ = relation.expr.type
     if type_.shape or type_.dtype.kind not in "biuf":
         raise SchemaError(f"{name} is a number, so that it can be watched; got {type_}")
+    if is_empty(type_):
+        raise SchemaError(f"{name} has no tile, and so no value: nothing is left of what it is made of; got {type_}")
     if name == LOSS and type_.dtype.kind != "f":
         raise SchemaError(f"a loss is a floating-point number, since it is differentiated; got {type_}")
     return relation

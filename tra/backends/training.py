@@ -19,10 +19,10 @@ from tra.backends.progress_line import ProgressLine
 from tra.backends.recipe import Recipe
 from tra.backends.record import Record, Training, Wishes
 from tra.backends.rehome import rehome
-from tra.backends.state import REHOMED_EVERY, Runner, StateSource
+from tra.backends.state import REHOMED_EVERY, Runner, StateSource, lies_alike
 from tra.backends.step_plans import StepPlan, StepPlans
 from tra.backends.step_query import LOSS
-from tra.errors import NotFiniteError
+from tra.errors import NotFiniteError, PlanError, SchemaError
 from tra.optimizer.explain import Explanation, explain_plan
 
 
@@ -49,6 +49,7 @@ class _Loop:
         self.examples: list[Examples] = []
         self.bound: dict[int, dict[str, TileSource]] = {}  # by plan: the values change within their sources
         self.epoch, self.step = 0, 0
+        self.checked = -1  # the step after which all that is carried was last seen to be finite
         self.last: Any = None  # while tasks of a group are held the next ones join it, and make no new record
 
     def run(self) -> Training:
@@ -161,8 +162,12 @@ class _Loop:
             share[result_sites(root.placement)[0]]
             for root, share in zip(roots, run.shares[first:], strict=True)
         ]
-        values = [float(tiles.arrays[0]) for tiles in self.runner.backend.fetch(shares)]
-        return dict(zip(plan.query.figures, values, strict=True))
+        found = {}
+        for name, tiles in zip(plan.query.figures, self.runner.backend.fetch(shares), strict=True):
+            if not len(tiles.arrays):
+                raise SchemaError(f"{name} has no tile in step {self.step + 1}, and so no value")
+            found[name] = float(tiles.arrays[0])
+        return found
 
     def _take(self, plan: StepPlan, run: Run) -> None:
         """Puts new values in the place of the old ones."""
@@ -170,7 +175,11 @@ class _Loop:
         for name, root, shares in zip(
             plan.query.updates, plan.planned.program.roots, run.shares, strict=False
         ):
-            assert root.placement == self.carried[name].root.placement
+            there = self.carried[name].root
+            if not lies_alike(root.type, root.placement, there.placement):
+                raise PlanError(
+                    f"a step leaves {name} at {root.placement}, and the next one reads it at {there.placement}"
+                )
             self.carried[name].replace([backend.hold(share) for share in shares])
         if self.step % REHOMED_EVERY == 0:
             self._rehome()
@@ -187,6 +196,20 @@ class _Loop:
         found = first_not_finite(self.runner, plan.query, sources)
         where = f"; the first result of it that is not finite is {found}" if found else ""
         return NotFiniteError(f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}")
+
+    def _check_finite(self) -> None:
+        """Checks what the last update made, which no loss has seen yet."""
+        if self.checked == self.step:
+            return
+        self._rehome()
+        found = self.runner.first_not_finite(self.carried[name] for name in self._main.query.updates)
+        if found is not None:
+            loss = f", whose loss was {self.history[-1].loss}," if self.history else ""
+            raise NotFiniteError(
+                f"{found} has values that are not finite after the update of step {self.step}{loss} in epoch "
+                f"{self.epoch}"
+            )
+        self.checked = self.step
 
     # -- after ------------------------------------------------------------------------------------
 
@@ -206,6 +229,7 @@ class _Loop:
         if self.wishes.checkpoint is None:
             return
         backend = self.runner.backend
+        self._check_finite()
         self._rehome()
 
         def tiles(stored: StateSource) -> Any:
@@ -217,6 +241,7 @@ class _Loop:
 
     def _results(self) -> dict[str, Relation]:
         """The parameters as relations of their own, which the training releases no more."""
+        self._check_finite()
         self._rehome()
         found = {}
         for name in self.recipe.parameters:

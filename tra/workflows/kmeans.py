@@ -15,7 +15,8 @@ import numpy as np
 import tra
 from tra.algebra import current
 from tra.algebra.parameter_tiles import matched
-from tra.algebra.relation import Relation
+from tra.algebra.relation import Relation, as_relation
+from tra.errors import SchemaError
 
 INDEX_FORM = """
 LET D[n, k] = SUM[d](C[k, d] ^ 2) - 2 * SUM[d](X[n, d] * C[k, d]);
@@ -71,7 +72,7 @@ def cluster(X: Relation, C: Relation, at_most: int = 100) -> Clusters:
     A round is one query, planned once; the centres stay on the backend, and X does if it is persisted.
 
     Args:
-        X: points [n, d], floats.
+        X: points [n, d]; integers are taken as float64.
         C: the centres to begin with [k, d].
         at_most: rounds after which it ends in any case.
 
@@ -81,8 +82,12 @@ def cluster(X: Relation, C: Relation, at_most: int = 100) -> Clusters:
         ...     found = cluster(X, X[:2])
         ...     found.centres.compute().ravel(), found.labels.compute(), found.n_rounds
         (array([0.5, 8.5]), array([0, 0, 1, 1]), 3)
+
+    Raises:
+        SchemaError: a point or a centre is infinite or no number.
     """
     session: Any = current.current()
+    X, C = (as_relation(given).astype(np.result_type(given.dtype, np.float32)) for given in (X, C))
     session.assign(**{_NAME: C.astype(X.dtype)})
     centres = session.state[_NAME]
     moved = matched(means(X, nearest(X, centres), centres), centres, "the means")
@@ -91,6 +96,8 @@ def cluster(X: Relation, C: Relation, at_most: int = 100) -> Clusters:
         session.assign(**{_NAME: moved})
         before, now, n_rounds = now, centres.compute(), n_rounds + 1
         is_moved = not np.array_equal(before, now)
+        if not np.isfinite(now).all():
+            raise SchemaError("k-means takes finite points and centres; some are infinite or no numbers")
     session.state.drop([_NAME])
     found = tra.from_array(now, C.keys, name="centres")
     return Clusters(found, nearest(X, found), n_rounds)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tra
 from tra.algebra import current
-from tra.algebra.relation import Relation
+from tra.algebra.relation import Relation, as_relation
 from tra.backends.record import Training
 from tra.workflows.parameters import normal
 
@@ -78,6 +78,7 @@ def train(R: Relation, rank: int, using: Any, seed: int = 0, **how: Any) -> Trai
                [3., 6.]])
     """
     session: Any = current.current()
+    R = as_relation(R)
     start = initial(R, rank, seed)
     training: Training = session.train(lambda factors: loss(R, **factors), start, using, seed=seed, **how)
     return training

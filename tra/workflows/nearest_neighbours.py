@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tra
 from tra.algebra.relation import Relation
+from tra.errors import SchemaError
 
 INDEX_FORM = """
 LET D[q, x] = SUM((Q[q, i] - X[x, i]) * M[i, j] * (Q[q, j] - X[x, j]));
@@ -76,7 +77,12 @@ def votes(
         >>> votes(tra.from_array([[0.0], [8.0]]), X, y, classes=2, k=3).compute()
         array([[2., 1.],
                [2., 1.]])
+
+    Raises:
+        SchemaError: more neighbours than there are rows, or none.
     """
+    if not 1 <= k <= X.shape[0]:
+        raise SchemaError(f"k is from 1 to {X.shape[0]}, the rows of X; got k={k!r}")
     D = distances(Q, X, M)
     labels = tra.one_hot(y, size=classes, dtype=str(D.dtype))
     chosen: list[Relation] = []
