@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +18,7 @@ from tra.algebra.sources import TileSource
 from tra.algebra.tensor_type import tensor_type
 from tra.algebra.types import RelType, Tile
 from tra.backends.backend import StoredSource
-from tra.backends.step_query import LOSS, STEP, Function, Optimizer, Unbound, query_digest
+from tra.backends.step_query import LOSS, STEP, Function, Optimizer, StepQuery, Unbound, query_digest
 from tra.errors import PlanError, SchemaError
 
 
@@ -46,6 +45,7 @@ class Recipe:
     epochs: int
     seed: int
     metrics: Mapping[str, Function]
+    _kept: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_rows(self) -> int:
@@ -57,11 +57,13 @@ class Recipe:
         """How many batches make an epoch."""
         return -(-self.n_rows // self.batch) if self.batch else 1
 
-    @cached_property
-    def content(self) -> str:
-        """A name for what the data holds, by a sample, taken once; see `sampled`."""
-        parts = (query_digest([r.expr]) + sampled(_sources(r)) for r in self.data)
-        return sha256("".join(parts).encode()).hexdigest()[:24]
+    def content(self, query: StepQuery) -> str:
+        """A name for the data, and for all else that steps read but for metrics; its sample is taken once."""
+        if "content" not in self._kept:
+            read = _sources([*query.updates.values(), query.figures[LOSS]])
+            data = query_digest([r.expr for r in self.data]) + sampled(_sources(self.data))
+            self._kept["content"] = sha256((data + sampled(read)).encode()).hexdigest()[:24]
+        return self._kept["content"]
 
 
 def checked_recipe(
@@ -89,7 +91,7 @@ def checked_recipe(
     metrics = {} if metrics is None else metrics
     _check_functions(loss, metrics)
     _check_parameters(parameters, metrics)
-    if not (hasattr(using, "start") and hasattr(using, "update")):
+    if isinstance(using, type) or not (hasattr(using, "start") and hasattr(using, "update")):
         raise PlanError(f"using is an optimizer, such as tra.SGD(rate=0.1); got {using!r}")
     epochs, seed = _number("epochs", epochs, 1), _seed(seed)
     relations = _relations(data)
@@ -123,7 +125,7 @@ def _check_state_names(parameters: Mapping[str, Relation], using: Optimizer) -> 
         if name in parameters:
             raise SchemaError(
                 f"{name!r} is the name of a parameter and of what the optimizer keeps\n"
-                f"  hint: give the parameter a name without a dot"
+                "  hint: give the parameter a name without a dot"
             )
 
 
@@ -176,36 +178,39 @@ def sampled(sources: Iterable[tuple[RelType, TileSource]]) -> str:
     Example:
         >>> import tra
         >>> A, B, C = (tra.from_array([1.0, 2.0, end]) for end in (3.0, 3.0, 4.0))
-        >>> [sampled(_sources(A)) == sampled(_sources(other)) for other in (B, C)]
+        >>> [sampled(_sources([A])) == sampled(_sources([other])) for other in (B, C)]
         [True, False]
     """
     found = sha256()
     for type_, source in sources:
         found.update(f"{type_.shape} {type_.dtype};".encode())
-        if not isinstance(source, StoredSource | Unbound):
+        if not isinstance(source, StoredSource):
             for row in _rows(type_, source):
                 found.update(np.ascontiguousarray(row).tobytes())
     return found.hexdigest()[:24]
 
 
-def _sources(relation: Relation) -> Iterator[tuple[RelType, TileSource]]:
-    nodes = postorder(relation.expr)
-    return ((node.type, relation.sources[node.id]) for node in nodes if isinstance(node, Source))
+def _sources(relations: Iterable[Relation]) -> list[tuple[RelType, TileSource]]:
+    """What relations read, in the order of their expressions, but for what is bound when a step runs."""
+    given = list(relations)
+    sources = {id_: source for relation in given for id_, source in relation.sources.items()}
+    nodes = [node for node in postorder(*(relation.expr for relation in given)) if isinstance(node, Source)]
+    return [(n.type, sources[n.id]) for n in nodes if not isinstance(sources[n.id], Unbound)]
 
 
 def _rows(type_: RelType, source: TileSource) -> Iterator[Tile]:
     """Evenly spaced rows; of tiles that somebody chose, evenly spaced rows of evenly spaced tiles."""
-    if source.is_open and type_.shape:
-        type_ = tensor_type(type_.shape, type_.dtype, type_.names, (1, *type_.shape[1:]))
-        source = source.cut(type_)
-    if not is_listable(type_):
-        return
-    keys = live_keys(type_)
-    chosen = _spaced(len(keys), N_SAMPLED)
-    for key in keys[chosen].tolist():
-        tile = source.read(tuple(key))
-        rows = tile.reshape(tile.shape or (1,))
-        yield rows[_spaced(len(rows), -(-N_SAMPLED // len(chosen)))]
+    if source.is_open and type_.names:
+        lengths = (1, *(max(length, 1) for length in type_.shape[1:]))
+        cut = source.cut(tensor_type(type_.shape, type_.dtype, type_.names, lengths))
+        others = (0,) * (len(type_.names) - 1)
+        yield from (cut.read((place, *others)) for place in _spaced(type_.shape[0], N_SAMPLED))
+    elif is_listable(type_):
+        keys = live_keys(type_)
+        chosen = _spaced(len(keys), N_SAMPLED)
+        for key in keys[chosen].tolist():
+            tile = np.atleast_1d(source.read(tuple(key)))
+            yield tile[_spaced(len(tile), -(-N_SAMPLED // len(chosen)))]
 
 
 def _spaced(n: int, most: int) -> list[int]:

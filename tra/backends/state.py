@@ -13,6 +13,7 @@ from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
 from tra.algebra.sources import source_id
 from tra.algebra.types import RelType, Tile, TileKey
+from tra.algebra.volume import n_bytes
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Run, Share, StoredSource, result_tiles
 from tra.backends.plans import Plans
@@ -60,8 +61,8 @@ def lies_alike(type_: RelType, one: Placement, other: Placement) -> bool:
         >>> import tra
         >>> type_ = tra.from_array([[1.0], [2.0], [3.0], [4.0]], tile=1).expr.type
         >>> grid = Placement((2, 2), (Split("i"), Split("i")))
-        >>> lies_alike(type_, grid, Placement((4,), (Split("i"),))), lies_alike(type_, grid, Placement((4,), (ALL,)))
-        (True, False)
+        >>> [lies_alike(type_, grid, Placement((4,), (role,))) for role in (Split("i"), ALL)]
+        [True, False]
     """
     known = all(isinstance(role, Split | Replicated) for role in (*one.roles, *other.roles))
     return one == other or (known and boxes_of(type_, one) == boxes_of(type_, other))
@@ -99,14 +100,14 @@ class Runner:
         for stored in held:
             node = Source(stored.root.type, source_id("stored"), "0", stored.name)
             relation = Relation(node, {node.id: stored})
-            if relation.dtype.kind in "fc" and not self._is_finite(relation):
+            if relation.dtype.kind == "f" and n_bytes(node.type) and not self._is_finite(relation):
                 return stored.name
         return None
 
     def _is_finite(self, relation: Relation) -> bool:
         """Claims that all values are finite, of which only the largest and the smallest leave the sites."""
-        sizes = (relation.transform("abs") if relation.dtype.kind == "c" else relation).fill(0)
-        ends = [sizes.max(), sizes.min()]  # both are no number where one value is
+        whole = relation.fill(0)
+        ends = [whole.max(), whole.min()]  # both are no number where one value is
         planned = self.plans.plan(ends, relation.sources, {})
         run = self.backend.run(planned.program, relation.sources, measure=False)
         tiles = [

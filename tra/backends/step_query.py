@@ -186,7 +186,7 @@ def _scalar(name: str, value: Any) -> Relation:
     if type_.shape or type_.dtype.kind not in "biuf":
         raise SchemaError(f"{name} is a number, so that it can be watched; got {type_}")
     if is_empty(type_):
-        raise SchemaError(f"{name} has no tile, and so no value: nothing is left of what it is made of; got {type_}")
+        raise SchemaError(f"{name} has no tile, and so no value; got {type_}")
     if name == LOSS and type_.dtype.kind != "f":
         raise SchemaError(f"a loss is a floating-point number, since it is differentiated; got {type_}")
     return relation

@@ -178,7 +178,7 @@ class _Loop:
             there = self.carried[name].root
             if not lies_alike(root.type, root.placement, there.placement):
                 raise PlanError(
-                    f"a step leaves {name} at {root.placement}, and the next one reads it at {there.placement}"
+                    f"a step leaves {name} at {root.placement}, the next one reads it at {there.placement}"
                 )
             self.carried[name].replace([backend.hold(share) for share in shares])
         if self.step % REHOMED_EVERY == 0:
@@ -223,6 +223,7 @@ class _Loop:
             "batch": recipe.batch,
             "seed": recipe.seed,
             "query": self.plans.digest,
+            "the data": self.recipe.content(self._main.query),
         }
 
     def _save(self) -> None:
