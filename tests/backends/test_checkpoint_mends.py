@@ -209,3 +209,27 @@ def test_seeds_out_of_range_are_refused(seed):
 def test_one_array_is_one_relation():
     assert [data.shape for data in checked_recipe(loss, {"w": W}, SGD(0.1), X).data] == [(50, 6)]
     assert [data.shape for data in checked_recipe(loss, {"w": W}, SGD(0.1), Y).data] == [(50,)]
+
+
+def test_two_trainings_at_once_in_one_folder_are_refused(tmp_path):
+    def loss(p, x):
+        return ((p["w"] * x - 2.0 * x) ** 2).mean()
+
+    def again(record):
+        with pytest.raises(CatalogError):
+            tra.train(loss, {"w": 0.0}, tra.SGD(0.1), data=[np.ones(4)], checkpoint=tmp_path / "c")
+        return True
+
+    with tra.connect("local", threads=1, progress=False):
+        done = tra.train(
+            loss, {"w": 0.0}, tra.SGD(0.1), data=[np.ones(4)], epochs=2, checkpoint=tmp_path / "c", stop=again
+        )
+        assert len(done.history) == 1
+        assert (
+            len(
+                tra.train(
+                    loss, {"w": 0.0}, tra.SGD(0.1), data=[np.ones(4)], checkpoint=tmp_path / "c"
+                ).history
+            )
+            <= 1
+        )

@@ -385,7 +385,7 @@ def test_parameters_with_holes_or_without_elements_are_checked_too(local):
     grid = tra.from_array(np.arange(6.0).reshape(3, 2), tile=1)
     start = {"w": grid.filter(lambda i, j: (i + j) % 2 == 0), "none": np.zeros((0, 3))}
     found = local.train(lambda p: p["w"].fill(0).sum() + p["none"].sum(), start, SGD(rate=1.0))
-    assert found.losses == [6.0]
+    assert found.losses == [7.0]
 
 
 def test_a_loss_without_tiles_is_refused(local):

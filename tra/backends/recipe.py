@@ -153,6 +153,8 @@ def _index(value: Any) -> int | None:
 
 def _relations(data: Any) -> tuple[Relation, ...]:
     """Data as relations with equally many examples."""
+    if isinstance(data, (Mapping, str)):
+        raise SchemaError(f"data is a list of relations or arrays, in the order of the loss; got {data!r}")
     given: Sequence[Any] = (data,) if hasattr(data, "shape") else tuple(data)
     relations = tuple(Relation._of(value) for value in given)
     for relation in relations:

@@ -49,7 +49,8 @@ class StateSource(StoredSource):
     def _open(self) -> tuple[Share, ...]:
         if self.shares is None:
             raise PlanError(
-                f"{self.name} has no value any more: its session is closed, or another type took its place"
+                f"{self.name} was kept by a session, and is gone: the session is closed, or the name was "
+                "given away\n  hint: compute or save what is to be kept before the session closes"
             )
         return self.shares
 

@@ -89,6 +89,9 @@ class Trainer:
             ...     round(float(trained.parameters["w"].compute()), 6)
             2.0
 
+        Returns:
+            The trained parameters, which live as long as the session, and a record of each step of this run.
+
         Raises:
             NotFiniteError: a loss is infinite or no number; names the step and the operator.
             CatalogError: the checkpoint is of another training.

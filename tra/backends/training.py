@@ -12,7 +12,7 @@ from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource, source_id
 from tra.backends.backend import Run, result_sites, result_tiles
 from tra.backends.batches import Examples, batch_rows, examples_of
-from tra.backends.checkpoint import Checkpoint, found_checkpoint, write_checkpoint
+from tra.backends.checkpoint import Checkpoint, found_checkpoint, only_training, write_checkpoint
 from tra.backends.homes import placement
 from tra.backends.not_finite import first_not_finite
 from tra.backends.progress_line import ProgressLine
@@ -25,10 +25,13 @@ from tra.backends.step_query import LOSS
 from tra.errors import NotFiniteError, PlanError, SchemaError
 from tra.optimizer.explain import Explanation, explain_plan
 
+_ADVICE = "\n  hint: a lower rate, or clip= in the optimizer, keeps updates small"
+
 
 def train_with(runner: Runner, recipe: Recipe, wishes: Wishes) -> Training:
     """Runs a training to its end; see `Session.train`."""
-    return _Loop(runner, recipe, wishes).run()
+    with only_training(wishes.checkpoint):
+        return _Loop(runner, recipe, wishes).run()
 
 
 def explain_training(runner: Runner, recipe: Recipe) -> Explanation:
@@ -195,7 +198,9 @@ class _Loop:
         self._rehome()
         found = first_not_finite(self.runner, plan.query, sources)
         where = f"; the first result of it that is not finite is {found}" if found else ""
-        return NotFiniteError(f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}")
+        return NotFiniteError(
+            f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}{_ADVICE}"
+        )
 
     def _check_finite(self) -> None:
         """Checks what the last update made, which no loss has seen yet."""
@@ -207,7 +212,7 @@ class _Loop:
             loss = f", whose loss was {self.history[-1].loss}," if self.history else ""
             raise NotFiniteError(
                 f"{found} has values that are not finite after the update of step {self.step}{loss} in epoch "
-                f"{self.epoch}"
+                f"{self.epoch}{_ADVICE}"
             )
         self.checked = self.step
 
