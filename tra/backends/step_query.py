@@ -15,7 +15,7 @@ from tra.algebra.relation import Relation
 from tra.algebra.sources import FixedTiles, source_id
 from tra.algebra.tensor_type import tensor_type
 from tra.algebra.types import RelType, Tile, TileKey, scalar_type
-from tra.errors import PlanError, SchemaError
+from tra.errors import PlanError, SchemaError, near_name
 
 Function: TypeAlias = Callable[..., Relation]  # of the parameters by name, and of the relations of a batch
 STEP = "(step)"  # how many steps were done, among what is carried from step to step
@@ -155,7 +155,7 @@ def step_query(
         SchemaError: the loss or a metric is no floating-point scalar; or an update changes the type.
     """
     names = list(carried)
-    parameters = {name: carried[name] for name in names[:n_parameters]}
+    parameters = _Parameters({name: carried[name] for name in names[:n_parameters]})
     state = {name: carried[name] for name in names[n_parameters:] if name != STEP}
     figures = {LOSS: _scalar(LOSS, loss(parameters, *batch))}
     gradients = _gradients(figures[LOSS], parameters)
@@ -172,6 +172,15 @@ def step_query(
 def _node(relation: Relation) -> Source:
     assert isinstance(relation.expr, Source)
     return relation.expr
+
+
+class _Parameters(dict[str, Relation]):
+    """Parameters by name, as a loss is given them."""
+
+    def __missing__(self, name: str) -> Relation:
+        raise SchemaError(
+            f"there is no parameter {name!r}{near_name(str(name), self)}; there are {', '.join(self)}"
+        )
 
 
 def _gradients(loss: Relation, parameters: Mapping[str, Relation]) -> dict[str, Relation]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tra.algebra import current
 from tra.algebra.relation import Relation, as_relation
+from tra.algebra.types import Tile
 from tra.errors import SchemaError, TraError, near_name
 
 
@@ -117,6 +119,8 @@ class Model:
         Raises:
             SchemaError: a name is of no parameter, or its relation of another shape.
         """
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise SchemaError(f"weights are given by name, as training.parameters are; got {parameters!r}")
         own = {**self.parameters, **self.frozen}
         given = {name: _operand(value) for name, value in (parameters or {}).items()}
         for name, relation in given.items():
@@ -129,6 +133,16 @@ class Model:
                     f"parameter {name!r} has shape {own[name].shape}; got {relation!r}, of {relation.shape}"
                 )
         return {**own, **given}
+
+    def replaced(self, parameters: Mapping[str, Any] | None) -> dict[str, Tile]:
+        """The arrays of the parameters that are given, computed together.
+
+        Raises:
+            SchemaError: a name is of no parameter, or its relation of another shape.
+        """
+        weights, given = self.weights(parameters), list(parameters or {})
+        arrays = current.current().compute(*(weights[name] for name in given)) if given else ()
+        return dict(zip(given, arrays, strict=True))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.parameters.values()))})"

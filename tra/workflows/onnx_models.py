@@ -7,7 +7,6 @@ from importlib import import_module
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from tra.algebra import current
 from tra.algebra.relation import Relation, from_array
 from tra.errors import CatalogError, SchemaError, near_name
 from tra.workflows.layers import FUNCTIONS, layer_norm
@@ -73,13 +72,11 @@ class OnnxModel(Model):
             SchemaError: a name is of no parameter, or its relation of another shape.
         """
         onnx = _onnx_module()
-        weights = self.weights(parameters)
-        given = list(parameters or {})
-        arrays = current.current().compute(*(weights[name] for name in given)) if given else ()
+        arrays = self.replaced(parameters)
         written = type(self._proto)()
         written.CopyFrom(self._proto)
         tensors = {tensor.name: tensor for tensor in written.graph.initializer}
-        for name, array in zip(given, arrays, strict=True):
+        for name, array in arrays.items():
             own = self.parameters[name].dtype
             tensors[name].CopyFrom(onnx.numpy_helper.from_array(array.astype(own), name))
         return written

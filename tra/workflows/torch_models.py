@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra import current
 from tra.algebra.relation import from_array
 from tra.errors import CatalogError, SchemaError, near_name
 from tra.workflows.model import Model
@@ -82,13 +81,11 @@ class TorchModel(Model):
             SchemaError: a name is of no parameter, or its relation of another shape.
         """
         torch = _torch_module()
-        weights = self.weights(parameters)
-        given = list(parameters or {})
-        arrays = current.current().compute(*(weights[name] for name in given)) if given else ()
+        arrays = self.replaced(parameters)
         written = copy.deepcopy(self._module)
         tensors = {**dict(written.named_parameters()), **dict(written.named_buffers())}
         with torch.no_grad():
-            for name, array in zip(given, arrays, strict=True):
+            for name, array in arrays.items():
                 _tensor(tensors, self._paths.get(name, name)).copy_(torch.tensor(array))
         return written
 
