@@ -236,5 +236,6 @@ def test_two_trainings_at_once_in_one_folder_are_refused(tmp_path):
 
 
 def test_a_parameter_that_is_misspelt_is_named():
-    with tra.connect("local", threads=1), pytest.raises(SchemaError, match=r"no parameter 'weihgt'.*'weight'"):
+    near = r"no parameter 'weihgt'.*'weight'"
+    with tra.connect("local", threads=1), pytest.raises(SchemaError, match=near):
         tra.train(lambda p: (p["weihgt"] ** 2).sum(), {"weight": np.ones(3)}, SGD(0.1))
