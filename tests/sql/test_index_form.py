@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tra
 from tra.algebra import reference
 from tra.backends.assemble import assemble_array
+from tra.backends.tiles import Tiles
 from tra.sql.runner import Options, run_statements
 
 RNG = np.random.default_rng(7)
@@ -35,7 +36,8 @@ def bound(text, **relations):
 def computed(relation):
     """The whole tensor, by the definitions."""
     tiles = reference.evaluate(relation.expr, relation.sources)
-    return assemble_array(relation.expr.type, tiles.items())
+    keys = np.array(list(tiles), dtype=np.int64).reshape(len(tiles), len(relation.keys))
+    return assemble_array(relation.expr.type, [Tiles(keys, list(tiles.values()))])
 
 
 A, B, C, D, E, F, v, w, s = (ARRAYS[name] for name in "ABCDEFvws")

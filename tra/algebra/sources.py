@@ -48,6 +48,15 @@ class TileSource(Protocol):
         ...
 
 
+@runtime_checkable
+class WindowSource(TileSource, Protocol):
+    """Data that lies as a whole tensor, of which any window can be read at once."""
+
+    def read_window(self, window: tuple[slice, ...]) -> Tile:
+        """The elements in a window; the caller does not write to them."""
+        ...
+
+
 class ArraySource:
     """A borrowed array, read by slices."""
 
@@ -66,7 +75,16 @@ class ArraySource:
             >>> ArraySource(array, tensor_type((5,), "i8", ("i",), 2)).read((2,))
             array([4])
         """
-        piece = np.asarray(self.array[self.type.tile_window(key)], dtype=self.type.dtype)
+        return self.read_window(self.type.tile_window(key))
+
+    def read_window(self, window: tuple[slice, ...]) -> Tile:
+        """The elements in a window of the whole tensor, read-only.
+
+        Example:
+            >>> ArraySource(np.arange(5), tensor_type((5,), "i8", ("i",), 2)).read_window((slice(1, 4),))
+            array([1, 2, 3])
+        """
+        piece = np.asarray(self.array[window], dtype=self.type.dtype)
         if isinstance(self.array, np.ndarray):
             piece = piece.view()
         piece.setflags(write=False)
@@ -235,6 +253,7 @@ __all__ = [
     "FixedTiles",
     "TileSource",
     "TilesSource",
+    "WindowSource",
     "array_source",
     "fresh_name",
     "key_names",

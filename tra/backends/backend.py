@@ -143,8 +143,21 @@ def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Itera
         >>> [key for key, _ in result_tiles(LocalBackend(), at_both, [share, share])]
         [(0, 1)]
     """
-    for tiles in backend.fetch([shares[site] for site in result_sites(root.placement)]):
+    for tiles in result_shares(backend, root, shares):
         yield from tiles
+
+
+def result_shares(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[Tiles]:
+    """The same, a few tiles at a time, as they lie.
+
+    Example:
+        >>> from tra.backends.local import LocalBackend
+        >>> from tra.optimizer.rules.examples import scan
+        >>> halves = [Share("upper half", 64), Share("lower half", 64)]
+        >>> list(result_shares(LocalBackend(), scan(), halves))
+        ['upper half', 'lower half']
+    """
+    return backend.fetch([shares[site] for site in result_sites(root.placement)])
 
 
 class StoredSource(FixedTiles):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,8 +31,31 @@ def call(kernel: Kernel, *tiles: Tile) -> Tile:
         KernelError: the kernel refuses the types, fails in another way, or, made by a user, gives no tile of
             the shape and dtype that it promises.
     """
+    return _called(kernel, tiles, {})
+
+
+def call_into(target: Tile, kernel: Kernel, *tiles: Tile) -> Tile:
+    """One call whose result goes into memory that is there; an operand may lie in the same place.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> place = np.zeros(2)
+        >>> call_into(place, kernel("neg"), np.ones(2)) is place, place.tolist()
+        (True, [-1.0, -1.0])
+
+    Raises:
+        SchemaError: as `call`.
+        KernelError: as `call`.
+    """
+    if isinstance(kernel.function, np.ufunc) and target.ndim:
+        return _called(kernel, tiles, {"out": target})
+    target[...] = call(kernel, *tiles)
+    return target
+
+
+def _called(kernel: Kernel, tiles: Sequence[Tile], options: Mapping[str, Any]) -> Tile:
     try:
-        result = np.asarray(kernel.function(*tiles))
+        result = np.asarray(kernel.function(*tiles, **options))
     except (TraError, MemoryError):
         raise
     except (ValueError, IndexError) as error:

@@ -122,9 +122,9 @@ class _Running:
             received[digest, operand] = [
                 self._piece(task, digest, source, output) for source, output in taken
             ]
-        outputs = run_stage(task.stage, task.site, made, received, self._scan, self.threads)
-        self.peak = max(self.peak, sum(tiles.nbytes for tiles in made.values()))
-        for digest, tiles in zip(task.stage.outputs, outputs, strict=True):
+        found = run_stage(task.stage, task.site, made, received, self._scan, self.threads)
+        self.peak = max(self.peak, found.peak)
+        for digest, tiles in zip(task.stage.outputs, found.outputs, strict=True):
             self.outputs[task.stage.number, task.site, digest] = tiles
         for place in self.expiring.pop(number, []):
             self.outputs.pop(place, None)

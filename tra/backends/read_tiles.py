@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tra.algebra.live import is_listable, live_keys
-from tra.algebra.sources import TileSource
+from tra.algebra.live import is_listable, live_keys, ranges
+from tra.algebra.sources import TileSource, WindowSource
 from tra.algebra.types import KeyArray, RelType, Tile
+from tra.backends.block import Block, cuts_of, spans_one, window_of
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, in_box
 from tra.errors import PlanError
@@ -38,8 +39,11 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         >>> [tile.tolist() for _, tile in read_tiles(A.expr.type, ((1, 3),), A.sources[A.expr.id])]
         [[2.0], [3.0]]
     """
-    keys = keys_within(type_, box)
     source = source.cut(type_)
+    block = _read_block(type_, box, source) if isinstance(source, WindowSource) else None
+    if block is not None:
+        return Tiles.of([block])
+    keys = keys_within(type_, box)
 
     def read(key: list[int]) -> Tile:
         tile = source.read(tuple(key)).view()
@@ -47,3 +51,14 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         return tile
 
     return Tiles(keys, parallel(read, keys.tolist()), is_sorted=True)
+
+
+def _read_block(type_: RelType, box: Sequence[tuple[int, int]], source: WindowSource) -> Block | None:
+    """All tiles in the box by one read, where they lie side by side and there are any."""
+    cuts = cuts_of(type_)
+    if cuts is None:
+        return None
+    held = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, ranges(type_), strict=True))
+    if not spans_one(cuts, held):
+        return None
+    return Block(held, source.read_window(window_of(type_, held)), cuts)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from tra.algebra.generate import generate_tile
 from tra.algebra.operators import joined_names
+from tra.algebra.types import Tile
 from tra.backends import local_operators as local
+from tra.backends.block import cuts_of, empty_block, spans_one
+from tra.backends.block_operators import run_on_blocks
+from tra.backends.element_chains import run_chain
 from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
+from tra.backends.steps import Step, steps_of
 from tra.backends.threads import THREADS, parallel
-from tra.backends.tiles import Tiles, union
+from tra.backends.tiles import Tiles, bounds, union
 from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.plan import (
-    Broadcast,
     LocalAggregate,
     LocalConcat,
     LocalContract,
@@ -27,7 +32,6 @@ from tra.optimizer.plan import (
     Plan,
     Repartition,
     Scan,
-    Shuffle,
     is_exchange,
 )
 from tra.optimizer.stages import Output, Stage
@@ -37,21 +41,31 @@ Received: TypeAlias = Mapping[tuple[str, int], Sequence[Piece]]
 Reader: TypeAlias = Callable[[Scan, Ranges], Tiles]
 
 
+@dataclass(frozen=True)
+class StageRun:
+    """What a stage made at a site.
+
+    Attributes:
+        outputs: its outputs, in their order.
+        peak: the most bytes of tiles that it held at once, with what it took.
+    """
+
+    outputs: tuple[Tiles, ...]
+    peak: int
+
+
 def run_stage(
-    stage: Stage, site: int, made: dict[str, Tiles], received: Received, scan: Reader, threads: int
-) -> tuple[Tiles, ...]:
-    """Runs the nodes of a stage in order.
+    stage: Stage, site: int, taken: Mapping[str, Tiles], received: Received, scan: Reader, threads: int
+) -> StageRun:
+    """Runs the nodes of a stage in order; what no later node takes is let go.
 
     Args:
         stage: the stage.
         site: the site.
-        made: results of earlier stages at this site; results of this stage are added.
+        taken: results of earlier stages at this site.
         received: pieces by exchange and operand, ordered by source site.
         scan: reads a source's tiles in a box of keys.
         threads: threads of this task.
-
-    Returns:
-        The stage's outputs, in their order.
 
     Example:
         >>> import numpy as np
@@ -59,37 +73,78 @@ def run_stage(
         >>> from tra.optimizer.stages import cut_stages
         >>> file = Tiles(np.array([[0, 0], [1, 1]]), [np.zeros((2, 2)), np.ones((2, 2))])
         >>> stage, = cut_stages((scan(),))
-        >>> lower, = run_stage(stage, 1, {}, {}, lambda node, box: file.within(box), threads=1)
+        >>> lower, = run_stage(stage, 1, {}, {}, lambda node, box: file.within(box), threads=1).outputs
         >>> lower.keys.tolist()
         [[1, 1]]
     """
+    held, peak = {digest: tiles.shared() for digest, tiles in taken.items()}, 0
     token = THREADS.set(threads)
     try:
-        for node in stage.nodes:
-            if is_exchange(node):
-                made[node.digest] = _arrived(node, site, received)
+        for step in steps_of(stage):
+            if is_exchange(step.node):
+                made = _arrived(step.node, site, received)
             else:
-                made[node.digest] = _run(node, site, [made[c.digest] for c in node.children], scan)
+                made = _run_step(step, site, [held[digest] for digest in step.inputs], scan)
+            held[step.node.digest] = made
+            peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
+            for digest in step.free:
+                del held[digest]
     finally:
         THREADS.reset(token)
-    return tuple(made[digest] for digest in stage.outputs)
+    return StageRun(tuple(held[digest] for digest in stage.outputs), peak)
+
+
+def _run_step(step: Step, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
+    """A node, or a chain: at once where its operands lie in blocks, else node by node."""
+    if step.chain is None:
+        found = _run(step.node, site, inputs, scan)
+        wanted = [t for t, digest in zip(inputs, step.inputs, strict=True) if digest not in step.own]
+        return found.shared() if any(found.has_arrays_of(tiles) for tiles in wanted) else found
+    fused = run_chain(step.chain, inputs, step.own)
+    if fused is not None:
+        return fused
+    made = dict(zip(step.inputs, inputs, strict=True))
+    for node in step.chain.nodes:
+        made[node.digest] = _run(node, site, [made[child.digest] for child in node.children], scan)
+    return made[step.node.digest]
 
 
 def _arrived(node: Plan, site: int, received: Received) -> Tiles:
     if isinstance(node, Repartition):
         pieces = [piece for o in range(len(node.operands)) for piece in received[node.digest, o]]
         return assemble(node, cast(list[Fragments], pieces), site)
-    return union(cast(list[Tiles], received[node.digest, 0]), len(node.type.keys))
+    return union(cast(list[Tiles], received[node.digest, 0]), len(node.type.keys)).shared()
 
 
 def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
     match node:
         case Scan():
             return scan(node, box_of(node.type, node.placement, site))
-        case Make(type=type_, maker=maker):
-            keys = keys_within(type_, box_of(type_, node.placement, site))
-            tiles = parallel(lambda key: generate_tile(type_, maker, tuple(key)), keys.tolist())
-            return Tiles(keys, tiles, is_sorted=True)
+        case Make():
+            return _generated(node, box_of(node.type, node.placement, site))
+    found = run_on_blocks(node, inputs)
+    return _run_on_tiles(node, inputs) if found is None else found
+
+
+def _generated(node: Make, box: Ranges) -> Tiles:
+    """The tiles of a generated source, side by side where they can lie so."""
+    type_, keys = node.type, keys_within(node.type, box)
+    cuts = cuts_of(type_)
+    held = Tiles(keys, [], is_sorted=True)
+    if cuts is None or not spans_one(cuts, bounds(held)):
+        tiles = parallel(lambda key: generate_tile(type_, node.maker, tuple(key)), keys.tolist())
+        return Tiles(keys, tiles, is_sorted=True)
+    block = empty_block(type_, bounds(held))
+
+    def fill(place: tuple[list[int], Tile]) -> None:
+        place[1][...] = generate_tile(type_, node.maker, tuple(place[0]))
+
+    parallel(fill, list(zip(keys.tolist(), block.tiles(), strict=True)))
+    return Tiles.of([block])
+
+
+def _run_on_tiles(node: Plan, inputs: Sequence[Tiles]) -> Tiles:
+    match node:
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             return local.join_local(inputs[0], inputs[1], left.type, right.type, on, kernel)
         case LocalContract():
@@ -106,8 +161,7 @@ def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
             return local.concat_local(inputs[0], child.type, key, axis, type_)
         case LocalStack():
             return local.stack_local(inputs)
-        case Broadcast() | Shuffle() | Repartition():
-            raise AssertionError(f"{node!r} moves tiles; it does not make any")
+    raise AssertionError(f"{node!r} makes no tiles out of tiles")
 
 
 def _contract(node: LocalContract, inputs: Sequence[Tiles]) -> Tiles:

@@ -16,8 +16,8 @@ from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
 from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
-from tra.backends.assemble import assemble_array
-from tra.backends.backend import Backend, Run, StoredSource, result_tiles
+from tra.backends.assemble import assemble_array, distinct
+from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
 from tra.backends.storage import leaves_tiles, save
@@ -101,8 +101,8 @@ class Session(Trainer):
         for relation in checked(relations):
             check_whole(relation.expr.type, "compute")
         planned, run = self._run(relations, {}, whole=True)
-        return tuple(
-            assemble_array(root.type, result_tiles(self.backend, root, shares))
+        return distinct(
+            assemble_array(root.type, result_shares(self.backend, root, shares))
             for root, shares in zip(planned.program.roots, run.shares, strict=True)
         )
 

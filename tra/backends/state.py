@@ -15,7 +15,7 @@ from tra.algebra.sources import source_id
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.algebra.volume import n_bytes
 from tra.backends.assemble import assemble_array
-from tra.backends.backend import Backend, Run, Share, StoredSource, result_tiles
+from tra.backends.backend import Backend, Run, Share, StoredSource, result_shares, result_tiles
 from tra.backends.plans import Plans
 from tra.backends.rehome import rehome
 from tra.errors import CatalogError, PlanError, near_name
@@ -122,7 +122,7 @@ class Runner:
         """The whole tensor of a result."""
         planned, run = self.run(relation, None, whole=True)
         root = planned.program.roots[0]
-        return assemble_array(root.type, result_tiles(self.backend, root, run.shares[0]))
+        return assemble_array(root.type, result_shares(self.backend, root, run.shares[0]))
 
     def stored(self, relation: Relation, placement: Placement, name: str) -> StateSource:
         """A result as state of its own, which shares nothing with what it was made of."""

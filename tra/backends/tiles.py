@@ -1,21 +1,27 @@
 """The tiles of one relation at one site: keys in order, and an array for each.
 
 Keys are sorted; a bag (parts of a sum that have just arrived) may hold a key several times, in the order of
-the sites the parts came from. Arrays are never written to after they are stored here.
+the sites the parts came from. Arrays are never written to after they are stored here. Where tiles lie side by
+side in larger arrays, these are known as blocks, and tiles are views of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tra.algebra.types import KeyArray, Tile, TileKey
+from tra.algebra.types import KeyArray, RelType, Tile, TileKey
+from tra.backends.block import Block, Ranges, empty_block, is_covered, window_of
 
 
 class Tiles:
     """Keyed tiles, sorted by key.
+
+    Attributes:
+        blocks: the blocks that together are all tiles, or None where tiles are arrays of their own.
 
     Example:
         >>> t = Tiles(np.array([[1], [0]]), [np.ones(2), np.zeros(3)])
@@ -23,17 +29,60 @@ class Tiles:
         ([[0], [1]], [(3,), (2,)], 40)
     """
 
-    __slots__ = ("arrays", "keys")
+    __slots__ = ("_arrays", "_keys", "blocks")
 
     def __init__(self, keys: KeyArray, arrays: Sequence[Tile], *, is_sorted: bool = False) -> None:
+        self.blocks: tuple[Block, ...] | None = None
+        self._set(keys, arrays, is_sorted)
+
+    def _set(self, keys: KeyArray, arrays: Sequence[Tile], is_sorted: bool) -> None:
         if not is_sorted and len(keys) > 1 and keys.shape[1]:
             order = np.lexsort(keys.T[::-1])
             keys, arrays = keys[order], [arrays[p] for p in order.tolist()]
-        self.keys = keys
-        self.arrays = list(arrays)
+        self._keys: KeyArray | None = keys
+        self._arrays: list[Tile] | None = list(arrays)
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block]) -> Tiles:
+        """The tiles of some blocks, at least one; blocks of equal keys are parts of a sum, in their order.
+
+        Example:
+            >>> halves = Tiles.of([Block(((n, n + 1),), np.full(2, n), ((0, 2),)) for n in range(2)])
+            >>> [(key, tile.tolist()) for key, tile in halves]
+            [((0,), [0, 0]), ((1,), [1, 1])]
+        """
+        made = cls.__new__(cls)
+        made.blocks, made._keys, made._arrays = tuple(blocks), None, None
+        return made
+
+    def _cut(self) -> None:
+        """Makes keys and views of tiles of the blocks."""
+        assert self.blocks
+        keys = [block.keys() for block in self.blocks]
+        alone = len(keys) == 1
+        together = keys[0] if alone else np.concatenate(keys)
+        self._set(together, [tile for block in self.blocks for tile in block.tiles()], alone)
+
+    @property
+    def keys(self) -> KeyArray:
+        """The keys, one per row, in lexicographic order."""
+        if self._keys is None:
+            self._cut()
+        assert self._keys is not None
+        return self._keys
+
+    @property
+    def arrays(self) -> list[Tile]:
+        """The tile of each key."""
+        if self._arrays is None:
+            self._cut()
+        assert self._arrays is not None
+        return self._arrays
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore, (self.keys, self.arrays))
+        if self.blocks is not None:
+            return (Tiles.of, (self.shared().blocks,))
+        return (_restore, (self._keys, self._arrays))
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -44,27 +93,86 @@ class Tiles:
     @property
     def nbytes(self) -> int:
         """Bytes of all tiles."""
+        if self.blocks is not None:
+            return sum(block.array.nbytes for block in self.blocks)
         return sum(array.nbytes for array in self.arrays)
 
     def __sizeof__(self) -> int:
-        return self.nbytes + int(self.keys.nbytes) + 64
+        return self.nbytes + 64 + (256 if self._keys is None else int(self._keys.nbytes))
 
-    def within(self, box: Sequence[tuple[int, int]]) -> Tiles:
+    def within(self, box: Ranges) -> Tiles:
         """The tiles whose keys lie in a box."""
-        return self.rows(np.flatnonzero(in_box(self.keys, box)))
+        if self.blocks is None:
+            return self.rows(np.flatnonzero(in_box(self.keys, box)))
+        found = [part for block in self.blocks if (part := block.within(box)) is not None]
+        return Tiles.of(found) if found else no_tiles(len(box))
 
     def rows(self, rows: KeyArray) -> Tiles:
         """Some of the tiles, in the order given."""
         return Tiles(self.keys[rows], [self.arrays[r] for r in rows.tolist()], is_sorted=True)
 
+    def block(self, type_: RelType, box: Ranges) -> Block | None:
+        """One block of the tiles in a box, copied together where it must be; None where tiles are missing.
+
+        Args:
+            type_: the relation, which has cuts.
+            box: the keys; of those that cut no axis one.
+        """
+        if self.blocks is not None:
+            found = [part for block in self.blocks if (part := block.within(box)) is not None]
+            if len(found) == 1 and found[0].box == box:
+                return found[0]
+            return _together(type_, box, found) if is_covered(found, box) else None
+        made = empty_block(type_, box)
+        inside = np.flatnonzero(in_box(self.keys, box)).tolist()
+        if len(inside) != len(made.keys()):
+            return None
+        for tile, row in zip(made.tiles(), inside, strict=True):
+            tile[...] = self.arrays[row]
+        return made
+
+    def shared(self) -> Tiles:
+        """The same tiles, which somebody else may hold too."""
+        if self.blocks is None or not any(block.is_fresh for block in self.blocks):
+            return self
+        return Tiles.of([block.shared() for block in self.blocks])
+
+    def has_arrays_of(self, other: Tiles) -> bool:
+        """Claims that a block of these tiles is in the memory of one of the other's."""
+        theirs = [block.array for block in other.blocks or ()]
+        return any(block.array is array for block in self.blocks or () for array in theirs)
+
     def owned(self) -> Tiles:
         """The same tiles without views of larger arrays, which a view keeps alive."""
+        if self.blocks is not None:
+            kept = [
+                _moved(b, np.array(b.array, order="C")) if _keeps_more(b.array) else b for b in self.blocks
+            ]
+            return Tiles.of(kept)
         arrays = [np.array(a, order="C") if _keeps_more(a) else a for a in self.arrays]
         return Tiles(self.keys, arrays, is_sorted=True)
 
     def copied(self) -> Tiles:
         """The same tiles without any view, so that nobody else can change them."""
+        if self.blocks is not None:
+            return Tiles.of(
+                [b if b.array.base is None else _moved(b, np.array(b.array)) for b in self.blocks]
+            )
         return Tiles(self.keys, [a if a.base is None else np.array(a) for a in self.arrays], is_sorted=True)
+
+
+def _together(type_: RelType, box: Ranges, parts: Sequence[Block]) -> Block:
+    """Parts of a box, of which no two share a key, as one block."""
+    made = empty_block(type_, box)
+    corner = [window.start for window in window_of(type_, box)]
+    for part in parts:
+        place = zip(window_of(type_, part.box), corner, strict=True)
+        made.array[tuple(slice(w.start - c, w.stop - c) for w, c in place)] = part.array
+    return made
+
+
+def _moved(block: Block, array: Tile) -> Block:
+    return replace(block, array=array)
 
 
 def _keeps_more(array: Tile) -> bool:
@@ -114,7 +222,28 @@ def union(parts: Sequence[Tiles], arity: int) -> Tiles:
         >>> union([part, part], 1).keys.tolist()
         [[3], [3]]
     """
-    parts = [part for part in parts if len(part)]
+    parts = [part for part in parts if part.blocks or len(part)]
     if len(parts) < 2:
         return parts[0] if parts else no_tiles(arity)
+    if all(part.blocks for part in parts):
+        return Tiles.of([block for part in parts for block in part.blocks or ()])
     return Tiles(np.concatenate([p.keys for p in parts]), [a for p in parts for a in p.arrays])
+
+
+def bounds(tiles: Tiles) -> Ranges:
+    """The least ranges that hold the keys of all tiles.
+
+    Example:
+        >>> bounds(Tiles(np.array([[1, 5], [3, 4]]), [np.ones(1)] * 2))
+        ((1, 4), (4, 6))
+    """
+    if tiles.blocks is not None:
+        boxes = [block.box for block in tiles.blocks]
+        return tuple(
+            (min(low for low, _ in along), max(high for _, high in along))
+            for along in zip(*boxes, strict=True)
+        )
+    if not len(tiles.keys):
+        return ((0, 0),) * tiles.keys.shape[1]
+    columns: list[list[int]] = tiles.keys.T.tolist()
+    return tuple((min(column), max(column) + 1) for column in columns)

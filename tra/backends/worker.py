@@ -142,8 +142,9 @@ def _run_stage(
         return read_tiles(node.type, box, sources[node.id])
 
     with BlasThreads(1):
-        outputs = run_stage(stage, site, made, received, scan, threads)
-    _note(token, sum(tiles.nbytes for tiles in made.values()))
+        found = run_stage(stage, site, made, received, scan, threads)
+    _note(token, found.peak)
+    outputs = tuple(tiles.shared() for tiles in found.outputs)
     return outputs[0] if len(outputs) == 1 else outputs
 
 

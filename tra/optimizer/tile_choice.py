@@ -19,6 +19,7 @@ from tra.algebra.nodes import Aggregate, Concat, Expr, Join, ReKey, Source, Tran
 from tra.algebra.operators import aggregate, concat, join, rekey
 from tra.algebra.operators import transform as transform_
 from tra.algebra.types import Axis, Box, Key, RelType
+from tra.algebra.whole_kernels import leaves_cuts, loose_keys, pairs_alike
 from tra.errors import TraError
 
 MIN_TILE = 64  # elements along an axis: below, a tile is not worth a kernel call
@@ -55,7 +56,7 @@ def with_chosen_tiles(roots: tuple[Expr, ...], open_: Collection[str], n_sites: 
                 made[node.digest] = again
     except TraError:
         return roots  # the new tiles do not meet others
-    same = all(made[r.digest].type.shape == r.type.shape and not _loose(r.type) for r in roots)
+    same = all(made[r.digest].type.shape == r.type.shape and not loose_keys(r.type) for r in roots)
     return tuple(made[root.digest] for root in roots) if same else roots
 
 
@@ -116,43 +117,16 @@ def _again(node: Expr, children: list[Expr]) -> Expr | None:
             return None
 
 
-def _loose(type_: RelType) -> set[str]:
-    """Keys that cut no axis: those of tiles that were summed, and not yet added up."""
-    return set(type_.names) - type_.linked
-
-
 def _folds_sums(node: Aggregate) -> bool:
     """Claims that the fold adds up what kernels summed tile by tile, and nothing else."""
     gone = set(node.child.type.names) - set(node.by)
-    return node.kernel == ADD and gone == _loose(node.child.type)
+    return node.kernel == ADD and gone == loose_keys(node.child.type)
 
 
 def _leaves_cuts(kernel: Kernel, type_: RelType) -> bool:
-    """Claims that the kernel means the same however axes are cut: by element, or over axes in one piece."""
-    core = kernel.signature.inputs[0]
-    if _loose(type_):
-        return False
-    moves = kernel.laws.contraction and len(set(core)) == len(core)
-    whole = not any(axis.link for axis in type_.axes[len(type_.axes) - len(core) :]) if core else False
-    return kernel.laws.elementwise or moves or whole
+    return not loose_keys(type_) and leaves_cuts(kernel, type_)
 
 
 def _pairs_alike(node: Join) -> bool:
-    """Claims that axes which meet in the kernel are cut by keys that are joined, or are in one piece."""
     left, right = node.left.type, node.right.type
-    if _loose(left) or _loose(right) or not (node.kernel.laws.elementwise or node.kernel.laws.contraction):
-        return False
-    one, other = node.kernel.signature.inputs
-    if len(set(one)) < len(one) or len(set(other)) < len(other):
-        return False
-    n_left, n_right = len(left.axes) - len(one), len(right.axes) - len(other)
-    met = list(zip(reversed(left.axes[:n_left]), reversed(right.axes[:n_right]), strict=False))
-    ends = dict(zip(other, right.axes[n_right:], strict=True))
-    met += [(a, ends[name]) for name, a in zip(one, left.axes[n_left:], strict=True) if name in ends]
-    keys = {(a.link[0][0], b.link[0][0]) for a, b in met if a.link and b.link}
-    return keys == set(node.on) and all(_meet(a, b) for a, b in met)
-
-
-def _meet(one: Axis, other: Axis) -> bool:
-    """Claims that two axes are both cut, both in one piece, or one of them is of length one."""
-    return bool(one.link) == bool(other.link) or 1 in (one.extent, other.extent)
+    return not (loose_keys(left) or loose_keys(right)) and pairs_alike(left, right, node.on, node.kernel)

@@ -96,8 +96,20 @@ class ArrayFile:
             domains = self.type.domains
             if len(key) != len(domains) or not all(0 <= k < d for k, d in zip(key, domains, strict=True)):
                 raise ValueError("there is no tile at this key")
+        return self._read(self.type.tile_window(key), key)
+
+    def read_window(self, window: tuple[slice, ...]) -> Tile:
+        """The elements in a window of the whole tensor, read-only; a view of the mapped file where it can be.
+
+        Raises:
+            CatalogError: the file is not there, or has changed.
+        """
+        return self._read(window, None)
+
+    def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
+        with reading(self.location, key):
             array, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
-            tile = ArraySource(array, self.type).read(key)
+            tile = ArraySource(array, self.type).read_window(window)
             if not tile.flags.aligned or tile.dtype != self.type.dtype:
                 tile = np.array(tile, dtype=self.type.dtype)
                 tile.setflags(write=False)
