@@ -11,7 +11,7 @@ from tra.algebra.live import is_dense, is_plain
 from tra.backends.backend import result_tiles
 from tra.backends.local import LocalBackend
 from tra.optimizer.plan import plan_order
-from tra.optimizer.stages import program
+from tra.optimizer.program import program
 from tra.testing import check_type
 
 

@@ -21,9 +21,9 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Broadcast, Scan
 from tra.optimizer.predict import predict
 from tra.optimizer.pricing import Pricing
+from tra.optimizer.program import program
 from tra.optimizer.roles import ALL, Split
 from tra.optimizer.search import Assignment, Context, options_of
-from tra.optimizer.stages import program
 
 ROWS, EVERYWHERE = Placement((4,), (Split("i"),)), Placement((4,), (ALL,))
 

@@ -16,9 +16,9 @@ from tra.optimizer.operators import operator_graph
 from tra.optimizer.plan import is_exchange, plan_order
 from tra.optimizer.predict import predict
 from tra.optimizer.pricing import Pricing
+from tra.optimizer.program import program
 from tra.optimizer.roles import Parts
 from tra.optimizer.search import Assignment, options_of
-from tra.optimizer.stages import program
 
 
 def square(n):

@@ -14,8 +14,9 @@ from tra.optimizer.context import Context
 from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Broadcast, LocalMap, Make, Scan, Shuffle, is_exchange, plan_order
 from tra.optimizer.planner import plan_query
+from tra.optimizer.program import program
 from tra.optimizer.roles import ALL, Split
-from tra.optimizer.stages import cut_stages, program
+from tra.optimizer.stages import cut_stages
 from tra.testing import queries
 
 

@@ -16,8 +16,8 @@ from tra.optimizer.boxes import box_of
 from tra.optimizer.meshes import coordinates, site_number
 from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Plan
+from tra.optimizer.program import Program
 from tra.optimizer.roles import Replicated
-from tra.optimizer.stages import Program
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def shares_of(program: Program, held: Sequence[Sequence[Any]]) -> tuple[tuple[Sh
 
     Example:
         >>> from tra.optimizer.rules.examples import scan
-        >>> from tra.optimizer.stages import program
+        >>> from tra.optimizer.program import program
         >>> (upper, lower), = shares_of(program((scan(),)), [["upper half", "lower half"]])
         >>> lower
         Share(held='lower half', nbytes=64)

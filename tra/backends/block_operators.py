@@ -18,8 +18,7 @@ from tra.algebra.whole_kernels import leaves_cuts
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one
 from tra.backends.block_products import product_of
 from tra.backends.kernel_calls import call, call_into
-from tra.backends.pieces import Piece, part, pieces
-from tra.backends.threads import parallel
+from tra.backends.pieces import Piece, each_piece, part
 from tra.backends.tiles import Tiles
 from tra.optimizer.plan import (
     LocalAggregate,
@@ -160,7 +159,7 @@ def fold(arrays: Sequence[Tile], kernel: Kernel, dtype: np.dtype[Any]) -> Tile:
         for array in rest:
             first = call_into(part(total, place), kernel, first, array)
 
-    parallel(piece, pieces(total))
+    each_piece(piece, total, len(arrays) - 1)
     return total
 
 

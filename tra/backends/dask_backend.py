@@ -33,7 +33,7 @@ from tra.backends.worker import measured_here, rows_task, sizes_task
 from tra.backends.workers import workers_there
 from tra.errors import PlanError
 from tra.optimizer.cost import CostModel
-from tra.optimizer.stages import Program
+from tra.optimizer.program import Program
 
 SMALL_SHARE = 4 << 20  # bytes of a share that comes to the client whole
 FETCH_BYTES = 64 << 20  # bytes that come to the client at a time
@@ -126,7 +126,7 @@ class DaskBackend:
             return cluster_model(self.client, self.workers, self.threads, fixed)
 
     def _check_files(self, program: Program, sources: Mapping[str, TileSource]) -> None:
-        used = {scan.id for task in program.tasks for scan, _ in task.scans}
+        used = {scan.id for task in program.tasks for scan in task.scans}
         paths = (
             {str(getattr(sources[i], "path", "")) for i in used if sources[i].remote}
             - self._seen_paths

@@ -17,14 +17,17 @@ from tra.backends.backend import StoredSource
 from tra.backends.packed import Packed
 from tra.backends.read_tiles import read_tiles
 from tra.backends.tiles import Tiles
-from tra.backends.worker import Arriving, Local, cut_task, pick_task, stage_task
+from tra.backends.worker import Arriving, Local, cut_task, join_task, pick_task, stage_task
 from tra.optimizer.boxes import box_of
+from tra.optimizer.panels import MOST
 from tra.optimizer.plan import Plan, Scan, plan_order
-from tra.optimizer.stages import Output, Program, Task, sites_of
+from tra.optimizer.program import Output, Program, Task
+from tra.optimizer.stages import sites_of
 
 TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that begins with one
 # One span for all runs of this process: schedulers and workers keep a record of each there was.
 _SPAN = {"name": ("tra",), "ids": (str(uuid.uuid4()),)}
+RANKS = 4 * MOST  # between one stage and the next
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
 
 
@@ -77,6 +80,7 @@ class Graph:
         self._nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
         self._tasks: dict[TaskKey, DaskTask] = {}
         self._pinned: dict[TaskKey, str] = {}
+        self._priorities: dict[TaskKey, int] = {}
         self._given: dict[Output, Future[Any] | Part] = {}
         self._cuts = {output: ("tra-send", self.token, n) for n, output in enumerate(program.cut_outputs)}
         alone = {output for shares in program.results[together:] for output in shares}
@@ -89,13 +93,15 @@ class Graph:
         for output, key in self._cuts.items():
             node = self._nodes[output.repartition[0]] if output.repartition else None
             nodes = {} if node is None else {node.digest: node}
-            self._add(
-                key, output.site, cut_task, self.token, nodes, output, self._index(output), self._ref(output)
-            )
+            index, rank = self._index(output), _rank(output.stage)
+            self._add(key, output.site, rank, cut_task, self.token, nodes, output, index, self._ref(output))
         for output, key in self._picks.items():
-            self._add(key, output.site, pick_task, self.token, self._index(output), self._ref(output))
+            index, rank = self._index(output), _rank(output.stage)
+            self._add(key, output.site, rank, pick_task, self.token, index, self._ref(output))
         for task in self.program.tasks:
             self._stage(task)
+        for number, site in self.program.joined:
+            self._join(number, site)
         return self._send()
 
     def _send(self) -> list[list[Future[Any] | Part]]:
@@ -105,10 +111,12 @@ class Graph:
             for output in results
             if output not in self._given
         }
-        pins = self._pinned.__getitem__
+        pins, priority = self._pinned.__getitem__, self._priorities.__getitem__
         known = dask.get_annotations()  # type: ignore[attr-defined]
         span = known.get("span", _SPAN)
-        with dask.annotate(workers=pins, allow_other_workers=False, span=span):  # type: ignore[attr-defined]
+        with dask.annotate(  # type: ignore[attr-defined]
+            workers=pins, allow_other_workers=False, span=span, priority=priority
+        ):
             futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
         found = {**self._given, **dict(zip(keys, futures, strict=True))}
         return [
@@ -162,12 +170,14 @@ class Graph:
         outputs = self.program.stages[output.stage].outputs
         return outputs.index(output.digest) if len(outputs) > 1 else None
 
-    def _add(self, key: TaskKey, site: int, function: Callable[..., Any], *args: Any) -> None:
+    def _add(self, key: TaskKey, site: int, rank: int, function: Callable[..., Any], *args: Any) -> None:
+        """A task; those of lower rank go first."""
         self._tasks[key] = DaskTask(key, function, *args)
         self._pinned[key] = self.workers[site]
+        self._priorities[key] = -rank
 
     def _stage(self, task: Task) -> None:
-        slots: list[Local | Arriving] = [Local(digest, self._index(output)) for digest, output in task.local]
+        slots: list[Local | Arriving] = [Local(d, self._index(o), o.box) for d, o in task.local]
         values = [self._ref(output) for _, output in task.local]
         for exchange, operand, taken in task.received:
             for source, output in taken:
@@ -177,13 +187,36 @@ class Graph:
                 else:
                     slots.append(Arriving(exchange, operand))
                     values.append(TaskRef(self._crossing(exchange, output)))
-        read = {scan.id: self.sources[scan.id] for scan, _ in task.scans}
+        read = {scan.id: self.sources[scan.id] for scan in task.scans}
+        boxes = {node.digest: box for node, box in task.made}
         number, site = task.stage.number, task.site
-        key = (f"tra-stage{number + 1}", self.token, site)
-        arguments = (self.token, self.packed[number], site, self.threads, read, tuple(slots))
-        self._add(key, site, stage_task, *arguments, *values)
+        arguments = (self.token, self.packed[number], site, self.threads, boxes, read, tuple(slots))
+        self._add(self._task_key(task), site, _rank(number, task), stage_task, *arguments, *values)
+
+    def _task_key(self, task: Task) -> TaskKey:
+        name, *rest = self._key(Output(task.stage.number, task.site, ""))
+        return (name, *rest) if task.panel is None else (f"{name}-panel", *rest, task.panel)
+
+    def _join(self, number: int, site: int) -> None:
+        """The task that puts the panels of a stage at a site together."""
+        panels = (t for t in self.program.tasks if (t.stage.number, t.site) == (number, site))
+        refs = [TaskRef(self._task_key(task)) for task in panels]
+        self._add(self._key(Output(number, site, "")), site, _rank(number), join_task, self.token, *refs)
 
     def _crossing(self, exchange: str, output: Output) -> TaskKey:
         key = self._cuts.get(output, self._key(output))
         self.exchange_of.setdefault(repr(key), exchange)  # a piece that two exchanges need is sent once
         return key
+
+
+def _rank(number: int | None, task: Task | None = None) -> int:
+    """The place of a task at its worker: stages in order, the panels of one with their own pieces first.
+
+    What a stage sends goes before what comes after it, so that others get on.
+    """
+    after = 0 if number is None else (number + 1) * RANKS
+    if task is None or task.panel is None:
+        return after
+    others = sum(source != task.site for _, _, taken in task.received for source, _ in taken)
+    own = sum(source == task.site for _, _, taken in task.received for source, _ in taken)
+    return after - RANKS + 1 + task.panel + (MOST if others > own else 0)

@@ -19,8 +19,7 @@ from tra.algebra.types import Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, cuts_of, spans_one, window_of
 from tra.backends.kernel_calls import SMALL, call, call_into
-from tra.backends.pieces import PIECE, Piece, part, piece_of, pieces
-from tra.backends.threads import parallel
+from tra.backends.pieces import PIECE, Piece, each_piece, part, piece_of
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalJoin, LocalMap, Plan
 
@@ -196,7 +195,8 @@ def _run_at(chain: Chain, box: Ranges, blocks: Mapping[Operand, Block], own: Col
     arrays = {term: block.array for term, block in blocks.items()}
     out = _reusable(chain, blocks, _shape(chain, box), own)
     out = np.empty(_shape(chain, box), chain.root.type.dtype) if out is None else out
-    parallel(lambda piece: _evaluate(chain.term, arrays, piece, out), pieces(out))
+    n_passes = sum(len(node.kernels) if isinstance(node, LocalMap) else 1 for node in chain.nodes)
+    each_piece(lambda piece: _evaluate(chain.term, arrays, piece, out), out, n_passes)
     return Block(box, out, cuts_of(chain.root.type) or (), is_fresh=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from tra.algebra.sources import TileSource
 from tra.backends.backend import Measured, Run, Share, StoredSource, shares_of
@@ -18,11 +19,11 @@ from tra.backends.progress import track
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import THREADS, BlasThreads
-from tra.backends.tiles import Tiles
+from tra.backends.tiles import Tiles, union
 from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.cost import CostModel
 from tra.optimizer.plan import Plan, Scan, plan_order
-from tra.optimizer.stages import Output, Program, Task
+from tra.optimizer.program import Output, Program, Task
 
 Place = tuple[int | None, int, str]
 
@@ -116,18 +117,21 @@ class _Running:
 
     def run(self, number: int, task: Task) -> None:
         """Runs one task and drops what no later task takes."""
-        made = {digest: self.whole(output) for digest, output in task.local}
+        local = {digest: cast(Tiles, take({}, output, self.whole(output))) for digest, output in task.local}
+        boxes = {node.digest: box for node, box in task.made}
         received: dict[tuple[str, int], list[Piece]] = {}
         for digest, operand, taken in task.received:
             received[digest, operand] = [
                 self._piece(task, digest, source, output) for source, output in taken
             ]
-        found = run_stage(task.stage, task.site, made, received, self._scan, self.threads)
+        found = run_stage(task.stage, task.site, boxes, local, received, self._scan, self.threads)
         self.peak = max(self.peak, found.peak)
         for digest, tiles in zip(task.stage.outputs, found.outputs, strict=True):
-            self.outputs[task.stage.number, task.site, digest] = tiles
-        for place in self.expiring.pop(number, []):
-            self.outputs.pop(place, None)
+            place: Place = (task.stage.number, task.site, digest)
+            before = [self.outputs[place]] if task.panel else []
+            self.outputs[place] = union([*before, tiles], tiles.arity)
+        for expired in self.expiring.pop(number, []):
+            self.outputs.pop(expired, None)
 
     def whole(self, output: Output) -> Tiles:
         """An output as it lies; a given source is read when it is first wanted."""

@@ -13,7 +13,8 @@ from hashlib import sha256
 
 from distributed.protocol import pickle
 
-from tra.optimizer.stages import Program, Stage
+from tra.optimizer.program import Program
+from tra.optimizer.stages import Stage
 
 _PROGRAMS, _STAGES = 16, 128  # that are kept
 
@@ -36,7 +37,7 @@ class Packer:
 
     Example:
         >>> from tra.optimizer.rules.examples import scan
-        >>> from tra.optimizer.stages import program
+        >>> from tra.optimizer.program import program
         >>> packer, made = Packer(), program((scan(),))
         >>> packer.packed(made) is packer.packed(made)
         True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
 from tra.algebra.types import Tile
+from tra.backends.threads import THREADS, parallel
 
 Piece: TypeAlias = tuple[slice, ...]
 PIECE = 1 << 18  # bytes of a piece: a few of them fit into a core's cache
@@ -26,6 +29,39 @@ def pieces(array: Tile) -> list[Piece]:
     step = -(-array.shape[axis] // n_pieces)
     starts = range(0, array.shape[axis], step)
     return [(slice(None),) * axis + (slice(start, start + step),) for start in starts]
+
+
+def each_piece(function: Callable[[Piece], None], result: Tile, n_passes: int = 2) -> None:
+    """Calls a function on the pieces of a result; each thread takes neighbours, one after the other.
+
+    Args:
+        function: writes one piece.
+        result: what is written.
+        n_passes: how often elements are looked at; what is done in one pass gains nothing from small pieces.
+
+    Example:
+        >>> result = np.empty(3)
+        >>> each_piece(lambda piece: part(result, piece).fill(1.0), result)
+        >>> result.tolist()
+        [1.0, 1.0, 1.0]
+    """
+    found = pieces(result)
+    n_runs = min(THREADS.get(), len(found))
+    edges = [n * len(found) // n_runs for n in range(n_runs + 1)]
+    runs = [found[low:high] for low, high in pairwise(edges)]
+    if n_passes < 2 and len(found) > 1:
+        runs = [[_joined(run)] for run in runs]
+
+    def do(run: list[Piece]) -> None:
+        for piece in run:
+            function(piece)
+
+    parallel(do, runs)
+
+
+def _joined(run: list[Piece]) -> Piece:
+    """Neighbouring pieces as one."""
+    return (*run[0][:-1], slice(run[0][-1].start, run[-1][-1].stop))
 
 
 def part(array: Tile, piece: Piece) -> Tile:

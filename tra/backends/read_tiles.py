@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tra.algebra.live import is_listable, live_keys, ranges
-from tra.algebra.sources import TileSource, WindowSource
+from tra.algebra.sources import TileSource
 from tra.algebra.types import KeyArray, RelType, Tile
-from tra.backends.block import Block, cuts_of, spans_one, window_of
+from tra.backends.block import Block, Cuts, Ranges, cuts_of, spans_one, window_of
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, in_box
 from tra.errors import PlanError
@@ -40,9 +41,11 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         [[2.0], [3.0]]
     """
     source = source.cut(type_)
-    block = _read_block(type_, box, source) if isinstance(source, WindowSource) else None
-    if block is not None:
-        return Tiles.of([block])
+    read_window = getattr(source, "read_window", None)  # as a `WindowSource` has
+    lying = None if read_window is None else _lying(type_, tuple(box))
+    if read_window is not None and lying is not None:
+        held, cuts, window = lying
+        return Tiles.of([Block(held, read_window(window), cuts)])
     keys = keys_within(type_, box)
 
     def read(key: list[int]) -> Tile:
@@ -53,12 +56,11 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
     return Tiles(keys, parallel(read, keys.tolist()), is_sorted=True)
 
 
-def _read_block(type_: RelType, box: Sequence[tuple[int, int]], source: WindowSource) -> Block | None:
-    """All tiles in the box by one read, where they lie side by side and there are any."""
+@lru_cache(maxsize=4096)
+def _lying(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ...]] | None:
+    """The live tiles in a box, where they lie side by side and there are any: keys, cuts, place."""
     cuts = cuts_of(type_)
     if cuts is None:
         return None
     held = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, ranges(type_), strict=True))
-    if not spans_one(cuts, held):
-        return None
-    return Block(held, source.read_window(window_of(type_, held)), cuts)
+    return (held, cuts, window_of(type_, held)) if spans_one(cuts, held) else None

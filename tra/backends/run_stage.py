@@ -18,7 +18,7 @@ from tra.backends.repartition import Fragments, assemble, fragments
 from tra.backends.steps import Step, steps_of
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, bounds, union
-from tra.optimizer.boxes import Ranges, box_of
+from tra.optimizer.boxes import Ranges
 from tra.optimizer.plan import (
     LocalAggregate,
     LocalConcat,
@@ -34,7 +34,8 @@ from tra.optimizer.plan import (
     Scan,
     is_exchange,
 )
-from tra.optimizer.stages import Output, Stage
+from tra.optimizer.program import Output
+from tra.optimizer.stages import Stage
 
 Piece: TypeAlias = Tiles | Fragments
 Received: TypeAlias = Mapping[tuple[str, int], Sequence[Piece]]
@@ -55,13 +56,20 @@ class StageRun:
 
 
 def run_stage(
-    stage: Stage, site: int, taken: Mapping[str, Tiles], received: Received, scan: Reader, threads: int
+    stage: Stage,
+    site: int,
+    boxes: Mapping[str, Ranges],
+    taken: Mapping[str, Tiles],
+    received: Received,
+    scan: Reader,
+    threads: int,
 ) -> StageRun:
     """Runs the nodes of a stage in order; what no later node takes is let go.
 
     Args:
         stage: the stage.
         site: the site.
+        boxes: the keys wanted of sources that are read or generated here.
         taken: results of earlier stages at this site.
         received: pieces by exchange and operand, ordered by source site.
         scan: reads a source's tiles in a box of keys.
@@ -73,7 +81,9 @@ def run_stage(
         >>> from tra.optimizer.stages import cut_stages
         >>> file = Tiles(np.array([[0, 0], [1, 1]]), [np.zeros((2, 2)), np.ones((2, 2))])
         >>> stage, = cut_stages((scan(),))
-        >>> lower, = run_stage(stage, 1, {}, {}, lambda node, box: file.within(box), threads=1).outputs
+        >>> boxes = {scan().digest: ((1, 2), (0, 2))}
+        >>> found = run_stage(stage, 1, boxes, {}, {}, lambda node, box: file.within(box), threads=1)
+        >>> lower, = found.outputs
         >>> lower.keys.tolist()
         [[1, 1]]
     """
@@ -84,7 +94,7 @@ def run_stage(
             if is_exchange(step.node):
                 made = _arrived(step.node, site, received)
             else:
-                made = _run_step(step, site, [held[digest] for digest in step.inputs], scan)
+                made = _run_step(step, [held[digest] for digest in step.inputs], boxes, scan)
             held[step.node.digest] = made
             peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
             for digest in step.free:
@@ -94,10 +104,10 @@ def run_stage(
     return StageRun(tuple(held[digest] for digest in stage.outputs), peak)
 
 
-def _run_step(step: Step, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
+def _run_step(step: Step, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
     """A node, or a chain: at once where its operands lie in blocks, else node by node."""
     if step.chain is None:
-        found = _run(step.node, site, inputs, scan)
+        found = _run(step.node, inputs, boxes, scan)
         wanted = [t for t, digest in zip(inputs, step.inputs, strict=True) if digest not in step.own]
         return found.shared() if any(found.has_arrays_of(tiles) for tiles in wanted) else found
     fused = run_chain(step.chain, inputs, step.own)
@@ -105,7 +115,7 @@ def _run_step(step: Step, site: int, inputs: Sequence[Tiles], scan: Reader) -> T
         return fused
     made = dict(zip(step.inputs, inputs, strict=True))
     for node in step.chain.nodes:
-        made[node.digest] = _run(node, site, [made[child.digest] for child in node.children], scan)
+        made[node.digest] = _run(node, [made[child.digest] for child in node.children], boxes, scan)
     return made[step.node.digest]
 
 
@@ -116,12 +126,12 @@ def _arrived(node: Plan, site: int, received: Received) -> Tiles:
     return union(cast(list[Tiles], received[node.digest, 0]), len(node.type.keys)).shared()
 
 
-def _run(node: Plan, site: int, inputs: Sequence[Tiles], scan: Reader) -> Tiles:
+def _run(node: Plan, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
     match node:
         case Scan():
-            return scan(node, box_of(node.type, node.placement, site))
+            return scan(node, boxes[node.digest])
         case Make():
-            return _generated(node, box_of(node.type, node.placement, site))
+            return _generated(node, boxes[node.digest])
     found = run_on_blocks(node, inputs)
     return _run_on_tiles(node, inputs) if found is None else found
 

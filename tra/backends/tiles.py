@@ -79,6 +79,11 @@ class Tiles:
         assert self._arrays is not None
         return self._arrays
 
+    @property
+    def arity(self) -> int:
+        """How many components a key has."""
+        return len(self.blocks[0].box) if self.blocks is not None else int(self.keys.shape[1])
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self.blocks is not None:
             return (Tiles.of, (self.shared().blocks,))
@@ -238,12 +243,11 @@ def bounds(tiles: Tiles) -> Ranges:
         ((1, 4), (4, 6))
     """
     if tiles.blocks is not None:
-        boxes = [block.box for block in tiles.blocks]
-        return tuple(
-            (min(low for low, _ in along), max(high for _, high in along))
-            for along in zip(*boxes, strict=True)
-        )
+        boxes: list[Ranges] = [block.box for block in tiles.blocks]
+        spans = [[box[place] for box in boxes] for place in range(len(boxes[0]))]
+        least = [(min(low for low, _ in along), max(high for _, high in along)) for along in spans]
+        return tuple(least)
     if not len(tiles.keys):
-        return ((0, 0),) * tiles.keys.shape[1]
+        return ((0, 0),) * tiles.arity
     columns: list[list[int]] = tiles.keys.T.tolist()
     return tuple((min(column), max(column) + 1) for column in columns)

@@ -15,10 +15,11 @@ from tra.backends.packed import Packed, unpack
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import BlasThreads
-from tra.backends.tiles import Tiles
+from tra.backends.tiles import Tiles, union
 from tra.optimizer.boxes import Ranges
 from tra.optimizer.plan import Plan, Scan
-from tra.optimizer.stages import Output, Stage
+from tra.optimizer.program import Output
+from tra.optimizer.stages import Stage
 
 _KEPT = 16
 TRIES = 3  # of a task whose trouble may pass
@@ -39,10 +40,11 @@ logging.getLogger("distributed.worker").addFilter(_is_news)
 
 @dataclass(frozen=True)
 class Local:
-    """An argument: a result at this site (one of several when `index` is given)."""
+    """An argument: a result at this site, one of several when `index` is given, in a box of keys."""
 
     digest: str
     index: int | None
+    box: Ranges | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ def stage_task(
     packed: Packed,
     site: int,
     threads: int,
+    boxes: Mapping[str, Ranges],
     sources: Mapping[str, TileSource],
     slots: Sequence[Local | Arriving],
     *values: Any,
 ) -> Any:
-    """One stage at one site; `slots` say what each of the values is. Returns one output, or a tuple.
+    """One stage at one site, or a panel of it: one output, or a tuple; `slots` say what the values are.
 
     Example:
         >>> import numpy as np
@@ -97,10 +100,11 @@ def stage_task(
         >>> from tra.backends.packed import pack
         >>> stage, = cut_stages((scan(),))
         >>> source = ArraySource(np.eye(4), scan().type)
-        >>> stage_task("run", pack(stage), 1, 1, {"A": source}, ()).keys.tolist()
+        >>> boxes = {scan().digest: ((1, 2), (0, 2))}
+        >>> stage_task("run", pack(stage), 1, 1, boxes, {"A": source}, ()).keys.tolist()
         [[1, 0], [1, 1]]
     """
-    run = partial(_run_stage, token, unpack(packed), site, threads, sources, slots, values)
+    run = partial(_run_stage, token, unpack(packed), site, threads, boxes, sources, slots, values)
     for _ in range(TRIES - 1):
         try:
             return run()
@@ -120,20 +124,22 @@ def _run_stage(
     stage: Stage,
     site: int,
     threads: int,
+    boxes: Mapping[str, Ranges],
     sources: Mapping[str, TileSource],
     slots: Sequence[Local | Arriving],
     values: Sequence[Any],
 ) -> Any:
     """One try of a stage at one site."""
-    made: dict[str, Tiles] = {}
+    taken: dict[str, Tiles] = {}
     nodes = {node.digest: node for node in stage.nodes}
     received: dict[tuple[str, int], list[Piece]] = {
         (node.digest, operand): [] for node in stage.nodes for operand in range(len(node.children))
     }
     for slot, value in zip(slots, values, strict=True):
         match slot:
-            case Local(digest=digest, index=index):
-                made[digest] = one_of(value, index)
+            case Local(digest=digest, index=index, box=box):
+                tiles = one_of(value, index)
+                taken[digest] = tiles if box is None else tiles.within(box)
             case Arriving(exchange=exchange, operand=operand, own=own, index=index):
                 piece = value if own is None else take(nodes, own, one_of(value, index))
                 received[exchange, operand].append(piece)
@@ -142,10 +148,25 @@ def _run_stage(
         return read_tiles(node.type, box, sources[node.id])
 
     with BlasThreads(1):
-        found = run_stage(stage, site, made, received, scan, threads)
+        found = run_stage(stage, site, boxes, taken, received, scan, threads)
     _note(token, found.peak)
     outputs = tuple(tiles.shared() for tiles in found.outputs)
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def join_task(token: str, *panels: Any) -> Any:
+    """The outputs of a stage at a site from those of its panels; nothing is copied.
+
+    Example:
+        >>> import numpy as np
+        >>> first, second = (Tiles(np.array([[n]]), [np.ones(1)]) for n in (0, 1))
+        >>> join_task("run", first, second).keys.tolist()
+        [[0], [1]]
+    """
+    _note(token, 0)
+    if isinstance(panels[0], Tiles):
+        return union(panels, panels[0].arity)
+    return tuple(union(parts, parts[0].arity) for parts in zip(*panels, strict=True))
 
 
 def cut_task(token: str, nodes: Mapping[str, Plan], output: Output, index: int | None, value: Any) -> Piece:

@@ -19,9 +19,9 @@ from tra.optimizer.operators import operator_graph
 from tra.optimizer.placement import Placement
 from tra.optimizer.predict import Prediction, predict
 from tra.optimizer.pricing import working_set
+from tra.optimizer.program import Program, program
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, normalise, rules_without
 from tra.optimizer.search import Alternative, Assignment, alternatives
-from tra.optimizer.stages import Program, program
 from tra.optimizer.strategies import choices
 from tra.optimizer.tile_choice import with_chosen_tiles
 

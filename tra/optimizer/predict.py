@@ -9,9 +9,10 @@ from tra.algebra.volume import n_bytes
 from tra.optimizer.boxes import box_of
 from tra.optimizer.exchange import exchange_bytes, paper_elements, piece_bytes, pieces
 from tra.optimizer.plan import Broadcast, Plan, Repartition, Shuffle, is_exchange, plan_order
+from tra.optimizer.program import Program
 from tra.optimizer.repartition import repartition_received
 from tra.optimizer.search import Assignment
-from tra.optimizer.stages import Program, Stage, sites_of
+from tra.optimizer.stages import Stage, sites_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def peak_bytes(program: Program) -> int:
 
     Example:
         >>> from tra.optimizer.rules.examples import everywhere, scan
-        >>> from tra.optimizer.stages import program
+        >>> from tra.optimizer.program import program
         >>> peak_bytes(program((Broadcast(scan().type, everywhere(), scan()),)))
         128
     """
