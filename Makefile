@@ -1,6 +1,7 @@
 # make test    lint, types and every test, in a virtual environment made on first use
 # make demo    the digits examples, classified and trained, on threads and then on a Dask cluster
-# make bench   every benchmark, in about ten minutes; writes docs/benchmarks.md and docs/plots
+# make bench   every benchmark, in about an hour; writes docs/benchmarks.md and docs/plots
+#              BENCH="--quick --only products queries" runs small sizes of some, into build/benchmarks
 # make fmt     format and tidy the code
 # make clean   remove what builds and tests leave behind (and not the virtual environment)
 
@@ -8,6 +9,7 @@ VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,\
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 WORKERS ?= 2
+BENCH ?=
 # Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,bench,demo,torch,onnx
 EXTRAS ?= dev,peers,bench,demo
 
@@ -28,7 +30,7 @@ demo: $(VENV)/.demo
 	$(BIN)/tra run examples/digits_train.tra --backend dask
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/report.py $(BENCH)
 
 fmt: $(VENV)/.test
 	$(BIN)/ruff check --fix-only

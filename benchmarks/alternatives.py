@@ -10,7 +10,9 @@ import numpy as np
 
 import tra
 from benchmarks import plotting
+from benchmarks.bars import Bar, record
 from benchmarks.page import Settings, image, paragraph, table, write_csv
+from benchmarks.report import alone
 from tra.algebra.relation import Relation
 from tra.backends.session import Session
 
@@ -122,10 +124,10 @@ def time_cases(session: Session, cases: Sequence[Case], rounds: int) -> list[Tim
     ]
 
 
-def run_all(n: int, rounds: int = ROUNDS) -> list[Timed]:
+def run_all(n: int, rounds: int = ROUNDS, scheduler: str | None = None) -> list[Timed]:
     """All alternatives on a cluster; products stay in the order in which they are written."""
     without = ("contraction_reassociate",)
-    with tra.connect("dask", sites=WORKERS, threads=1, without=without) as session:
+    with tra.connect("dask", scheduler, sites=WORKERS, threads=1, without=without) as session:
         return time_cases(session, [*products(session, n), *chains(session, n)], rounds)
 
 
@@ -171,14 +173,15 @@ def plot(rows: Sequence[Timed], settings: Settings) -> list[str]:
 
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
-    rows = run_all(*((600, 2) if settings.quick else (2000, ROUNDS)))
+    rows = run_all(*((600, 2) if settings.quick else (2000, ROUNDS)), settings.scheduler)
     cells = [(r.query, r.how, f"{r.predicted:.4f}", f"{r.measured:.4f}") for r in rows]
     head = ["query", "how", "predicted s", "measured s"]
     write_csv(settings.plots / "alternatives.csv", head, cells)
     found = correlation(rows)
-    met = "met" if found >= BAR else "**missed**"
+    bar = Bar(f"rank correlation (Spearman) over all {len(rows)}", found, BAR, at_least=True)
+    record(settings, "alternatives", [bar])
     says = (
-        f"Rank correlation (Spearman) over all {len(rows)}: {found:.3f}; the bar is {BAR}: {met}. Within the "
+        f"{bar.figure}: {bar.text}. Within the "
         f"alternatives of one product it is {within(rows):.2f} in the mean. "
     )
     return [*paragraph(HEAD), *table(head, cells), *paragraph(says + best_text(rows)), *plot(rows, settings)]
@@ -211,3 +214,6 @@ HEAD = (
     "inputs persisted first. Predicted are work, exchanges and latency, not what Dask itself takes for a "
     "graph."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

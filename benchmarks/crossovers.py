@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import plotting
 from benchmarks.page import Settings, image, paragraph, table, write_csv
+from benchmarks.report import alone
 from tra.algebra.nodes import Expr, Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
@@ -274,3 +275,6 @@ HEAD = (
     "seconds it may be, since there a site is not sent what it has. *By hand* is where the paper's counts "
     "cross."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks import plotting
 from benchmarks.page import Settings, image, paragraph, table, write_csv
+from benchmarks.report import alone
 from tra.algebra.nodes import Expr, Source
 from tra.algebra.operators import aggregate, join
 from tra.algebra.sources import tensor_type
@@ -185,3 +186,6 @@ HEAD = (
     "other a mesh may leave sites idle. All counts are in [lower_bound.csv](plots/lower_bound.csv); n = "
     f"{N:,}."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

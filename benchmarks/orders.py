@@ -15,6 +15,7 @@ from distributed import Client
 import tra
 from benchmarks.clusters import dask_client, persist, work_done
 from benchmarks.page import Settings, paragraph, table
+from benchmarks.report import alone
 from tra.backends.session import Session
 from tra.workflows.benchmark import workload
 
@@ -153,10 +154,13 @@ def compare(session: Session, client: Client, query: Query, size: int, rounds: i
     return rows
 
 
-def run_all(size: int, rounds: int = ROUNDS) -> list[Outcome]:
-    """Every query in both systems, each with a cluster of its own."""
+def run_all(size: int, rounds: int = ROUNDS, scheduler: str | None = None) -> list[Outcome]:
+    """Every query in both systems, each with a cluster of its own, or both on one that is there."""
     rows = []
-    with tra.connect("dask", sites=WORKERS, threads=1) as session, dask_client(WORKERS) as client:
+    with (
+        tra.connect("dask", scheduler, sites=WORKERS, threads=1) as session,
+        dask_client(WORKERS, scheduler) as client,
+    ):
         for query in QUERIES:
             rows += compare(session, client, query, size, rounds)
     return rows
@@ -165,7 +169,7 @@ def run_all(size: int, rounds: int = ROUNDS) -> list[Outcome]:
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
     size, rounds = (400, 2) if settings.quick else (4000, ROUNDS)
-    rows = run_all(size, rounds)
+    rows = run_all(size, rounds, settings.scheduler)
     lines = paragraph(HEAD)
     for query in QUERIES:
         lines += [f"**{query.name}** {shapes_text(query, size)}", ""]
@@ -215,3 +219,6 @@ HEAD = (
     "of transfers, of one run each. dask.array has chunks of a quarter and of half the longest side. "
     "`da.einsum` has `optimize=True`: without it NumPy would multiply all five operands in one loop."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

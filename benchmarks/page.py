@@ -17,7 +17,7 @@ class Settings:
     Attributes:
         quick: small sizes and samples.
         plots: the folder for plots and data.
-        scheduler: the address of a Dask scheduler for the workflows, or None for a cluster of their own.
+        scheduler: the address of a Dask scheduler for all systems, or None for clusters of their own.
     """
 
     quick: bool

@@ -1,6 +1,7 @@
 """Runs every benchmark and writes docs/benchmarks.md, with plots and data in docs/plots.
 
 Usage: python benchmarks/report.py [--only SECTION …] [--quick] [--scheduler ADDR] [--out FILE]
+       python benchmarks/products.py [--quick] [--scheduler ADDR] [--out FILE]       one section, likewise
 
 With `--only` the other sections of the page stay as they are. With `--quick` sizes are small, and the page
 goes to build/benchmarks unless `--out` says otherwise.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -19,10 +21,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import tra
+from benchmarks import bars
 from benchmarks.page import Settings, paragraph, read_sections, write_page
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
+    "products": "Products beside NumPy, torch and dask.array",
+    "queries": "Queries beside dask.array, and what small ones cost",
+    "steps": "Training steps beside torch",
+    "disk": "Products from disk to disk",
     "workflows": "Workflows beside NumPy and dask.array",
     "orders": "Queries as written, beside dask.array",
     "lower_bound": "Communication of a product against the lower bound",
@@ -53,7 +60,12 @@ def run(names: Sequence[str], settings: Settings, page: Path) -> None:
         there = read_sections(page.read_text(encoding="utf-8")) if page.exists() else {}
         there[SECTIONS[name]] = [*paragraph(made()), *lines]
         kept = {title: there[title] for title in SECTIONS.values() if title in there}
-        write_page(page, {"": HEAD, **kept})
+        write_page(page, {"": [*HEAD, "", *bars.summary(settings.plots, SECTIONS)], **kept})
+
+
+def alone(file: str) -> None:
+    """Runs the section of one module, with the arguments of the command line; for modules run as scripts."""
+    main(["--only", Path(file).stem, *sys.argv[1:]])
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -66,7 +78,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
         "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=listed
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
-    parser.add_argument("--scheduler", help="address of a Dask scheduler for the tables of the workflows")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler to use, for all systems")
     parser.add_argument("--out", type=Path, help="the page")
     return parser.parse_args(arguments)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import tra
 from benchmarks.page import Settings, paragraph, table
+from benchmarks.report import alone
 from tra.workflows import benchmark
 
 QUICK = {"matmul": "1000", "ffnn": "500", "nns": "q=100,x=200,i=16"}
@@ -64,3 +65,6 @@ HEAD = (
     "after one that warms up, medians. dask.array has chunks of 1000. The bytes are those that crossed "
     "between workers."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

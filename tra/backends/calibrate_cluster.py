@@ -21,7 +21,7 @@ from tra.backends.tiles import Tiles
 from tra.optimizer.cost import CostModel
 
 _PATIENCE = 20.0  # seconds for all of it, on a cluster that is at work
-_SENT = 4 << 20  # bytes of one transfer
+_SENT = 16 << 20  # bytes of one transfer
 _ROUNDS = 2
 _HOPS = 6
 _known: dict[tuple[Any, ...], CostModel] = {}

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod, sqrt
 
 from tra.algebra.join_type import joined_names
 from tra.algebra.key_function import Var
+from tra.algebra.types import RelType
+from tra.algebra.volume import n_elements
 from tra.optimizer.boxes import Ranges, box_of, cut
+from tra.optimizer.cost import CostModel
 from tra.optimizer.exchange import received
 from tra.optimizer.meshes import n_sites
 from tra.optimizer.plan import (
@@ -32,7 +36,8 @@ from tra.optimizer.plan import (
 )
 
 MOST = 8  # panels of a stage at a site
-PANEL_BYTES = 2 << 20  # bytes that are worth a piece of their own
+PANEL_BYTES = 1 << 20  # bytes that are worth a piece of their own
+REPACKED = 0.01  # of a product's time, that each more panel adds
 
 
 @dataclass(frozen=True)
@@ -59,35 +64,70 @@ class Panels:
         return (*box[:place], (max(start, first), min(stop, last)), *box[place + 1 :])
 
 
-def panels_of(nodes: Sequence[Plan], outputs: Sequence[str]) -> Panels | None:
-    """How to cut a stage along a key of what it receives, or None where that cannot be or is not worth it.
+def panels_of(nodes: Sequence[Plan], outputs: Sequence[str], model: CostModel) -> Panels | None:
+    """How to cut a stage along a key of what it receives, or None where that cannot be or does not pay.
 
     Args:
         nodes: the nodes of the stage, in order.
         outputs: digests of its results.
+        model: what transfers and products cost.
 
     Example:
         >>> from tra.optimizer.compile_table import compile_default
         >>> from tra.optimizer.rules.examples import product
         >>> from tra.optimizer.stages import cut_stages
-        >>> stages = cut_stages(compile_default((product(4096),), (2,)))
+        >>> slow = CostModel(bandwidth=1e8)
+        >>> stages = cut_stages(compile_default((product(16384),), (2,)))
         >>> [(panels.count, sorted(set(panels.labels.values()))) for s in stages
-        ...  if (panels := panels_of(s.nodes, s.outputs))]
+        ...  if (panels := panels_of(s.nodes, s.outputs, slow))]
         [(2, ['i'])]
     """
     arriving = [node for node in nodes if isinstance(node, Broadcast | Shuffle)]
-    works = any(
-        isinstance(node, LocalContract | LocalJoin) and node.kernel.laws.contraction for node in nodes
-    )
-    if not (arriving and works) or any(isinstance(node, Repartition) for node in nodes):
+    if not arriving or any(isinstance(node, Repartition) for node in nodes):
         return None
     largest = max(arriving, key=_received)
+    count = _best_count(_received(largest) / model.bandwidth, _seconds(nodes, model), model.latency)
     for name in largest.type.names:
-        count = min(_received(largest) // PANEL_BYTES, MOST, _least_range(largest, name))
-        labels = _labels(nodes, largest, name) if count > 1 else None
+        possible = min(count, _received(largest) // PANEL_BYTES, _least_range(largest, name))
+        labels = _labels(nodes, largest, name) if possible > 1 else None
         if labels is not None and all(digest in labels for digest in outputs):
-            return Panels(labels, count)
+            return Panels(labels, possible)
     return None
+
+
+def _best_count(sending: float, computing: float, latency: float) -> int:
+    """How many panels are done soonest; one where none saves time.
+
+    With c of them, what is not hidden is the transfer of the first, 1/c of all, and what each costs: a task,
+    and packing the other operand anew.
+    """
+    each = latency / 2 + REPACKED * computing
+    if not computing or sending < each:
+        return 1
+    exposed = {count: sending / count + each * count for count in range(2, MOST + 1)}
+    best = min(exposed, key=lambda count: exposed[count])
+    return best if exposed[best] < sending else 1
+
+
+def _seconds(nodes: Sequence[Plan], model: CostModel) -> float:
+    """Seconds that the products of a stage take at a site."""
+    total = 0.0
+    for node in nodes:
+        match node:
+            case LocalContract(left=left, right=right, kernel=kernel, type=type_):
+                if kernel.laws.contraction:
+                    # n·k, k·m and n·m elements make n·k·m multiplications
+                    sizes = [
+                        n_elements(side.type, box_of(side.type, side.placement, 0)) for side in (left, right)
+                    ]
+                    result = n_elements(type_, box_of(type_, node.placement, 0))
+                    total += 2.0 * sqrt(prod(sizes) * result) / _rate(type_, model)
+    return total
+
+
+def _rate(type_: RelType, model: CostModel) -> float:
+    is_single = type_.dtype.itemsize <= 4
+    return model.flop_rate * (model.single_speedup if is_single else 1.0)
 
 
 def _received(node: Plan) -> int:

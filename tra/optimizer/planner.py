@@ -199,7 +199,7 @@ def _planned(
     plans, cleaned = clean_up(
         build(assignment, form.roots, form.context.targets), rules_without(context.without, CLEAN_UP)
     )
-    made = program(plans, given=_given(context.placed, context.uploads))
+    made = program(plans, given=_given(context.placed, context.uploads), model=context.model)
     rules = (*fired, *form.fired, *cleaned)
     return Planned(written, form.roots, rules, form, made, predict(made, assignment))
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from tra.optimizer.boxes import Ranges, box_of
+from tra.optimizer.cost import CostModel
 from tra.optimizer.exchange import Piece, pieces
 from tra.optimizer.panels import Panels, panels_of
 from tra.optimizer.plan import Broadcast, Make, Plan, Repartition, Scan, Shuffle, is_exchange, plan_order
@@ -137,12 +138,13 @@ class Program:
         return max(sites_of(node) for node in (*self.roots, *self.given, *(s.nodes[0] for s in self.stages)))
 
 
-def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
+def program(roots: tuple[Plan, ...], given: Collection[str] = (), model: CostModel | None = None) -> Program:
     """The stages and tasks of a plan.
 
     Args:
         roots: the plan of each result.
         given: ids of sources whose tiles the sites hold before the first stage.
+        model: what transfers cost; without one no stage runs in panels.
 
     Example:
         >>> from tra.optimizer.rules.examples import scan, split
@@ -151,7 +153,7 @@ def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
         (6, 4)
     """
     held = {node.digest: node for node in plan_order(*roots) if isinstance(node, Scan) and node.id in given}
-    stages, panels = _with_panels(cut_stages(roots, held))
+    stages, panels = _with_panels(cut_stages(roots, held), model)
     home = _homes(stages)
     tasks = tuple(
         task
@@ -162,12 +164,14 @@ def program(roots: tuple[Plan, ...], given: Collection[str] = ()) -> Program:
     return Program(roots, tuple(held.values()), stages, tasks)
 
 
-def _with_panels(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], dict[int, Panels]]:
+def _with_panels(
+    stages: Sequence[Stage], model: CostModel | None
+) -> tuple[tuple[Stage, ...], dict[int, Panels]]:
     """Stages numbered anew, and those that run in panels; what every panel takes whole is made before."""
     found: list[Stage] = []
     panels: dict[int, Panels] = {}
     for stage in stages:
-        cut_ = panels_of(stage.nodes, stage.outputs)
+        cut_ = None if model is None else panels_of(stage.nodes, stage.outputs, model)
         whole = [
             n for n in stage.nodes if cut_ and isinstance(n, Scan | Make) and n.digest not in cut_.labels
         ]
