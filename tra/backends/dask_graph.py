@@ -141,7 +141,7 @@ class Graph:
                 if isinstance(source, StoredSource):
                     self._given[output] = source.share(site).held
                     continue
-                batch[output] = self._read(scan, source, site)
+                batch[output] = self._read(scan, source, site).contiguous()
                 if sum(tiles.nbytes for tiles in batch.values()) > UPLOAD_BYTES:
                     self._upload(batch, worker)
                     batch = {}

@@ -86,7 +86,7 @@ class Tiles:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.blocks is not None:
-            return (Tiles.of, (self.shared().blocks,))
+            return (_restore_blocks, (self.shared().blocks,))
         return (_restore, (self._keys, self._arrays))
 
     def __len__(self) -> int:
@@ -157,6 +157,12 @@ class Tiles:
         arrays = [np.array(a, order="C") if _keeps_more(a) else a for a in self.arrays]
         return Tiles(self.keys, arrays, is_sorted=True)
 
+    def contiguous(self) -> Tiles:
+        """The same tiles, each in one run of memory, which travels as it is; pickling copies any other."""
+        if self.blocks is not None:
+            return Tiles.of([_moved(b, np.asarray(b.array, order="C")) for b in self.blocks])
+        return Tiles(self.keys, [np.asarray(a, order="C") for a in self.arrays], is_sorted=True)
+
     def copied(self) -> Tiles:
         """The same tiles without any view, so that nobody else can change them."""
         if self.blocks is not None:
@@ -206,7 +212,16 @@ def in_box(keys: KeyArray, box: Sequence[tuple[int, int]]) -> np.ndarray[tuple[i
 
 
 def _restore(keys: KeyArray, arrays: list[Tile]) -> Tiles:
-    return Tiles(keys, arrays, is_sorted=True)
+    return Tiles(keys, list(map(_aligned, arrays)), is_sorted=True)
+
+
+def _restore_blocks(blocks: Sequence[Block]) -> Tiles:
+    return Tiles.of([_moved(block, _aligned(block.array)) for block in blocks])
+
+
+def _aligned(array: Tile) -> Tile:
+    """An array that came in a message, anywhere in it: NumPy would copy it before every product."""
+    return array if array.flags.aligned else array.copy()
 
 
 def no_tiles(arity: int) -> Tiles:

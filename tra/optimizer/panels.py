@@ -37,7 +37,7 @@ from tra.optimizer.plan import (
 
 MOST = 8  # panels of a stage at a site
 PANEL_BYTES = 1 << 20  # bytes that are worth a piece of their own
-REPACKED = 0.01  # of a product's time, that each more panel adds
+REPACKED = 0.025  # of a product's time, that each more panel adds
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,9 @@ def _best_count(sending: float, computing: float, latency: float) -> int:
     and packing the other operand anew.
     """
     each = latency / 2 + REPACKED * computing
-    if not computing or sending < each:
-        return 1
-    exposed = {count: sending / count + each * count for count in range(2, MOST + 1)}
-    best = min(exposed, key=lambda count: exposed[count])
-    return best if exposed[best] < sending else 1
+    exposed = {count: sending / count + each * count for count in range(2, MOST + 1)} if computing else {}
+    best = min(exposed, key=lambda count: exposed[count], default=1)
+    return best if exposed.get(best, sending) < sending else 1
 
 
 def _seconds(nodes: Sequence[Plan], model: CostModel) -> float:
