@@ -28,9 +28,9 @@ class Agreement:
             except ValueError:
                 return None
 
-    def run(self, plans, sources, threads=1, given=()):
+    def run(self, plans, sources, threads=1, given=(), model=None):
         """The tiles of each plan, run on the local backend."""
-        made = program(tuple(plans), given)
+        made = program(tuple(plans), given, model)
         backend = LocalBackend(threads=threads, sites=made.n_sites)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import tra
 from tra.backends import dask_backend
+from tra.optimizer import panels
+from tra.optimizer.cost import CostModel
 from tra.testing import queries
 from tra.workflows import ffnn, matmul, nearest_neighbours
 
@@ -121,3 +123,21 @@ def test_small_shares_come_together_and_large_ones_in_runs(client, monkeypatch):
         assert trips == [3]
         assert [f.__name__ for f in submitted].count("rows_task") == 8
     np.testing.assert_array_equal(whole, A.compute())
+
+
+def test_panels_on_a_cluster(client, monkeypatch):
+    monkeypatch.setattr(panels, "PANEL_BYTES", 1)
+    monkeypatch.setattr(panels, "REPACKED", 0.0)
+    A, B = tensor((24, 20), ("i", "k"), tile=(4, 4)), tensor((20, 28), ("k", "j"), 1, (4, 4))
+    with tra.connect("dask", scheduler=client, sites=3, progress=False, cost_model="fixed") as session:
+        session.backend.constants.model = CostModel(bandwidth=10.0, latency=0.0)
+        stored = session.persist(A, B)
+        product = tra.relu(stored[0] @ stored[1])
+        explained = session.explain(product, analyze=True)
+        figures = explained.to_dict()
+        assert explained.planned.program.joined
+        assert figures["tasks"]["measured"] == figures["tasks"]["predicted"]
+        (found,) = session.compute(product)
+    with tra.connect("local", threads=1) as session:
+        (expected,) = session.compute(tra.relu(A @ B))
+    np.testing.assert_allclose(found, expected)

@@ -97,6 +97,7 @@ class _Running:
         self.outputs: dict[Place, Tiles] = {}
         self.expiring = self._last_uses()
         self.exchanged: dict[str, int] = {}
+        self.sent: set[tuple[Output, int, str]] = set()
         self.peak = 0
 
     def _last_uses(self) -> dict[int, list[Place]]:
@@ -155,7 +156,8 @@ class _Running:
 
     def _piece(self, task: Task, digest: str, source: int, output: Output) -> Piece:
         piece = take(self.nodes, output, self.whole(output))
-        if source != task.site:
+        if source != task.site and (output, task.site, digest) not in self.sent:
+            self.sent.add((output, task.site, digest))  # several panels may take it: a site keeps it for them
             self.exchanged[digest] = self.exchanged.get(digest, 0) + piece.nbytes
         return piece
 

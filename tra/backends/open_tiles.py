@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tra.algebra.nodes import Cut, Expr, Source
-from tra.algebra.relation import Relation
+from tra.algebra.nodes import Cut, Expr
 from tra.algebra.retiling import retile
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
@@ -19,7 +18,7 @@ from tra.errors import MemoryLimitError, PlanError, TraError
 from tra.optimizer.context import Context
 from tra.optimizer.forms import wishes
 from tra.optimizer.planner import Planned, plan_query
-from tra.optimizer.tile_choice import cut_for_sites, with_chosen_tiles
+from tra.optimizer.tile_choice import with_chosen_tiles
 
 
 def open_sources(sources: Mapping[str, TileSource]) -> frozenset[str]:
@@ -32,21 +31,6 @@ def open_sources(sources: Mapping[str, TileSource]) -> frozenset[str]:
         True
     """
     return frozenset(id_ for id_, source in sources.items() if source.is_open)
-
-
-def cut_for_storage(relation: Relation, n_sites: int) -> Relation:
-    """A tensor whose tile sizes were left out, in tiles for the sites that store it; others as they are.
-
-    Example:
-        >>> import tra
-        >>> A = tra.from_array([[1.0] * 1000] * 1000)
-        >>> cut_for_storage(A, 4).frontier, cut_for_storage(A + A, 4).frontier
-        ((4, 4), (1, 1))
-    """
-    source = relation.expr
-    if not isinstance(source, Source) or not relation.sources[source.id].is_open:
-        return relation
-    return Relation(replace(source, type=cut_for_sites(source.type, n_sites)), relation.sources)
 
 
 def plan_shown(roots: tuple[Expr, ...], context: Context) -> Planned:

@@ -18,7 +18,6 @@ from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array, distinct
 from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
-from tra.backends.open_tiles import cut_for_storage
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
 from tra.backends.storage import leaves_tiles, save
@@ -138,8 +137,6 @@ class Session(Trainer):
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
 
-        A tensor whose tile sizes were left out is stored in tiles cut for the session's sites.
-
         Example:
             >>> import tra
             >>> with tra.connect("local", sites=2, threads=1) as session:
@@ -147,7 +144,6 @@ class Session(Trainer):
             ...     session.explain(A + B).to_dict()["bytes_moved"]["predicted"]
             0
         """
-        relations = tuple(cut_for_storage(relation, self.backend.n_sites) for relation in checked(relations))
         planned, run = self._run(relations, self._targets(relations), whole=False)
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
@@ -163,7 +159,7 @@ class Session(Trainer):
         mesh = (self.backend.n_sites,) if self.backend.n_sites > 1 else ()
         chosen: list[str] = []
         targets: dict[str, Placement] = {}
-        for relation in sorted(relations, key=lambda r: -r.nbytes):
+        for relation in sorted(checked(relations), key=lambda r: -r.nbytes):
             type_ = relation.expr.type
             shared = (name for name in chosen if name in type_.names and widest_key(type_, [name]))
             name = next(shared, None) or widest_key(type_)

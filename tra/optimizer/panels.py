@@ -76,7 +76,7 @@ def panels_of(nodes: Sequence[Plan], outputs: Sequence[str], model: CostModel) -
         >>> from tra.optimizer.compile_table import compile_default
         >>> from tra.optimizer.rules.examples import product
         >>> from tra.optimizer.stages import cut_stages
-        >>> slow = CostModel(bandwidth=1e8)
+        >>> slow = CostModel(bandwidth=1e6)
         >>> stages = cut_stages(compile_default((product(16384),), (2,)))
         >>> [(panels.count, sorted(set(panels.labels.values()))) for s in stages
         ...  if (panels := panels_of(s.nodes, s.outputs, slow))]
@@ -109,18 +109,14 @@ def _best_count(sending: float, computing: float, latency: float) -> int:
 
 def _seconds(nodes: Sequence[Plan], model: CostModel) -> float:
     """Seconds that the products of a stage take at a site."""
-    total = 0.0
-    for node in nodes:
-        match node:
-            case LocalContract(left=left, right=right, kernel=kernel, type=type_):
-                if kernel.laws.contraction:
-                    # n·k, k·m and n·m elements make n·k·m multiplications
-                    sizes = [
-                        n_elements(side.type, box_of(side.type, side.placement, 0)) for side in (left, right)
-                    ]
-                    result = n_elements(type_, box_of(type_, node.placement, 0))
-                    total += 2.0 * sqrt(prod(sizes) * result) / _rate(type_, model)
-    return total
+    products = (n for n in nodes if isinstance(n, LocalContract | LocalJoin) and n.kernel.laws.contraction)
+    return sum(2.0 * _multiplications(node) / _rate(node.type, model) for node in products)
+
+
+def _multiplications(node: LocalContract | LocalJoin) -> float:
+    """n·k·m of them where n·k and k·m elements give n·m; a little more where the result is not added up."""
+    sizes = [n_elements(n.type, box_of(n.type, n.placement, 0)) for n in (node.left, node.right, node)]
+    return sqrt(prod(sizes))
 
 
 def _rate(type_: RelType, model: CostModel) -> float:
