@@ -12,11 +12,11 @@ import numpy as np
 
 from tra.algebra import key_function
 from tra.algebra.kernel import Kernel
-from tra.algebra.key_function import Var
 from tra.algebra.types import Tile
 from tra.algebra.whole_kernels import leaves_cuts
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one
 from tra.backends.block_products import product_of
+from tra.backends.element_chains import key_order
 from tra.backends.kernel_calls import call, call_into
 from tra.backends.pieces import Piece, each_piece, part
 from tra.backends.tiles import Tiles
@@ -68,7 +68,7 @@ def run_on_blocks(node: Plan, inputs: Sequence[Tiles]) -> Tiles | None:
 
 
 def _mapped(node: LocalMap, blocks: Sequence[Block]) -> Tiles | None:
-    cuts, order = cuts_of(node.type), _order(node)
+    cuts, order = cuts_of(node.type), key_order(node)
     if cuts is None or order is None or not _are_whole(node):
         return None
     made = []
@@ -82,17 +82,6 @@ def _mapped(node: LocalMap, blocks: Sequence[Block]) -> Tiles | None:
         is_new = array.base is None and array is not block.array
         made.append(Block(box, array, cuts, is_new or (block.is_fresh and array is block.array)))
     return Tiles.of(made)
-
-
-def _order(node: LocalMap) -> list[int] | None:
-    """The place of each new key among the old ones, where keys only change places."""
-    names = node.child.type.names
-    if node.function is None:
-        return list(range(len(names)))
-    if not isinstance(node.function, tuple):
-        return None
-    found = [names.index(part.name) for part in node.function if isinstance(part, Var)]
-    return found if sorted(found) == list(range(len(names))) and len(found) == len(node.function) else None
 
 
 def _are_whole(node: LocalMap) -> bool:

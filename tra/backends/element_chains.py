@@ -15,6 +15,7 @@ import numpy as np
 
 from tra.algebra.join_type import joined_names
 from tra.algebra.kernel import Kernel
+from tra.algebra.key_function import Var
 from tra.algebra.types import Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, cuts_of, spans_one, window_of
@@ -71,13 +72,32 @@ def is_link(node: Plan) -> bool:
         (True, False)
     """
     match node:
-        case LocalMap(function=None, kernels=kernels):
-            return all(_by_element(kernel) for kernel in kernels) and cuts_of(node.type) is not None
+        case LocalMap(kernels=kernels):
+            plain = key_order(node) is not None and cuts_of(node.type) is not None
+            return plain and all(_by_element(kernel) for kernel in kernels)
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             alike = _by_element(kernel) and pairs_alike(left.type, right.type, on, kernel)
             return alike and cuts_of(node.type) is not None
         case _:
             return False
+
+
+def key_order(node: LocalMap) -> list[int] | None:
+    """The place of each new key among the old ones, where keys only change places and names.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A = scan()
+        >>> [key_order(LocalMap(A.type, A.placement, A, f, ())) for f in (None, (Var("j"), Var("i")))]
+        [[0, 1], [1, 0]]
+    """
+    names = node.child.type.names
+    if node.function is None:
+        return list(range(len(names)))
+    if not isinstance(node.function, tuple):
+        return None
+    found = [names.index(part.name) for part in node.function if isinstance(part, Var)]
+    return found if sorted(found) == list(range(len(names))) and len(found) == len(node.function) else None
 
 
 def _by_element(kernel: Kernel) -> bool:
@@ -102,10 +122,13 @@ def _term(node: Plan, columns: tuple[int, ...], inner: Collection[str], chain: C
         if node not in chain.operands:
             chain.operands.append(node)
         return Operand(chain.operands.index(node), columns)
+    made: Term
     match node:
         case LocalMap(child=child, kernels=kernels):
-            below: Term = _term(child, columns, inner, chain)
-            made = Applied(kernels, (below,))
+            order = key_order(node)
+            assert order is not None
+            below = _term(child, tuple(columns[order.index(p)] for p in range(len(order))), inner, chain)
+            made = Applied(kernels, (below,)) if kernels else below
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             names = joined_names(left.type, right.type, on)
             place = dict(zip(node.type.names, columns, strict=True))
@@ -128,7 +151,8 @@ def run_chain(chain: Chain, inputs: Sequence[Tiles], own: Collection[str]) -> Ti
         inputs: its operands.
         own: digests of operands that nothing else uses.
     """
-    if not all(tiles.blocks is not None or _is_small(tiles) for tiles in inputs):
+    lie = all(tiles.blocks is not None or _is_small(tiles) for tiles in inputs)
+    if not lie or isinstance(chain.term, Operand):  # new names alone
         return None
     found = [(box, _operands_at(chain, inputs, box, given)) for box, given in _boxes(chain, inputs)]
     if not found or any(blocks is None for _, blocks in found):
