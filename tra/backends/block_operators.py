@@ -148,7 +148,7 @@ def fold(arrays: Sequence[Tile], kernel: Kernel, dtype: np.dtype[Any]) -> Tile:
         for array in rest:
             first = call_into(part(total, place), kernel, first, array)
 
-    each_piece(piece, total, len(arrays) - 1)
+    each_piece(piece, total, in_one_pass=len(arrays) == 2)
     return total
 
 

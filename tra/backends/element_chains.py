@@ -219,9 +219,15 @@ def _run_at(chain: Chain, box: Ranges, blocks: Mapping[Operand, Block], own: Col
     arrays = {term: block.array for term, block in blocks.items()}
     out = _reusable(chain, blocks, _shape(chain, box), own)
     out = np.empty(_shape(chain, box), chain.root.type.dtype) if out is None else out
-    n_passes = sum(len(node.kernels) if isinstance(node, LocalMap) else 1 for node in chain.nodes)
-    each_piece(lambda piece: _evaluate(chain.term, arrays, piece, out), out, n_passes)
+    each_piece(lambda piece: _evaluate(chain.term, arrays, piece, out), out, _is_one_pass(chain.term))
     return Block(box, out, cuts_of(chain.root.type) or (), is_fresh=True)
+
+
+def _is_one_pass(term: Term | None) -> bool:
+    """Claims that nothing is made on the way to the result."""
+    kernels = term.kernels if isinstance(term, Applied) else ()
+    alone = isinstance(term, Applied) and all(isinstance(below, Operand) for below in term.operands)
+    return alone and len(kernels) == 1 and isinstance(kernels[0].function, np.ufunc)
 
 
 def _reusable(

@@ -31,13 +31,13 @@ def pieces(array: Tile) -> list[Piece]:
     return [(slice(None),) * axis + (slice(start, start + step),) for start in starts]
 
 
-def each_piece(function: Callable[[Piece], None], result: Tile, n_passes: int = 2) -> None:
+def each_piece(function: Callable[[Piece], None], result: Tile, in_one_pass: bool = False) -> None:
     """Calls a function on the pieces of a result; each thread takes neighbours, one after the other.
 
     Args:
         function: writes one piece.
         result: what is written.
-        n_passes: how often elements are looked at; what is done in one pass gains nothing from small pieces.
+        in_one_pass: elements are looked at once, so that nothing is gained from small pieces.
 
     Example:
         >>> result = np.empty(3)
@@ -49,7 +49,7 @@ def each_piece(function: Callable[[Piece], None], result: Tile, n_passes: int = 
     n_runs = min(THREADS.get(), len(found))
     edges = [n * len(found) // n_runs for n in range(n_runs + 1)]
     runs = [found[low:high] for low, high in pairwise(edges)]
-    if n_passes < 2 and len(found) > 1:
+    if in_one_pass and len(found) > 1:
         runs = [[_joined(run)] for run in runs]
 
     def do(run: list[Piece]) -> None:
