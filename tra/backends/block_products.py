@@ -2,15 +2,15 @@
 
 A product of tiles that is summed over the key they share is the product of the tensors that they are cut
 from, so that BLAS sees matrices as large as a site has them, reads them where they lie, and writes where the
-result belongs. Each panel of the result is computed by one thread with a BLAS of one thread.
+result belongs; see `panel_products`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
-from itertools import pairwise, product
+from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import TypeAlias
 
@@ -22,16 +22,10 @@ from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one, window_of
-from tra.backends.kernel_calls import call, call_into
-from tra.backends.threads import THREADS, parallel
+from tra.backends.panel_products import Term, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
-GRAIN = 64  # rows or columns of a panel are a multiple: thin edges would change the bits of a product
-LEAST = 1 << 21  # multiplications that are worth a thread
-TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
-PARTS = 8  # of a long sum
-LONG = 1 << 15  # terms of a sum that is cut, where a result is too small for the threads
 MERGED = 1 << 20  # bytes of a tile up to which tiles are copied together before they are multiplied
 
 On: TypeAlias = Sequence[tuple[str, str]]
@@ -155,9 +149,6 @@ def _merged(tiles: Tiles, type_: RelType) -> list[Block]:
     return [] if block is None else [block]
 
 
-Term: TypeAlias = tuple[Tile, Tile]
-
-
 def _terms(law: Law, left: Sequence[Block], right: Sequence[Block]) -> dict[Ranges, list[Term]] | None:
     """What is multiplied for each block of the result, in the order of the keys summed over.
 
@@ -201,7 +192,7 @@ def _sum(node: LocalContract | LocalJoin, law: Law, box: Ranges, terms: Sequence
             [_as_matrices(law.matrix, x, y) for x, y in terms], _as_matrix(law.matrix, out, terms)
         )
     else:
-        _sum_of_calls(node.kernel, terms, out)
+        sum_of_calls(node.kernel, terms, out)
     cuts = cuts_of(node.type)
     assert cuts is not None
     return Block(box, out, cuts, is_fresh=True)
@@ -221,95 +212,3 @@ def _as_matrix(matrix: Matrix, out: Tile, terms: Sequence[Term]) -> Tile:
     x, y = terms[0]
     of_first = (y if matrix.is_swapped else x).ndim - matrix.n_inner
     return out.reshape(prod(out.shape[:of_first]), prod(out.shape[of_first:]))
-
-
-def sum_of_products(terms: Sequence[Term], out: Tile) -> None:
-    """Writes the sum of some matrix products, panel by panel.
-
-    Example:
-        >>> out = np.empty((2, 2))
-        >>> sum_of_products([(np.eye(2), np.ones((2, 2)))] * 2, out)
-        >>> out.tolist()
-        [[2.0, 2.0], [2.0, 2.0]]
-    """
-    if out.size <= GRAIN * GRAIN:
-        short = [part for term in terms for part in _shortened(*term)]
-        partials = parallel(lambda term: np.matmul(*term), short)
-        out[...] = reduce(np.add, partials)
-        return
-
-    def panel(place: tuple[slice, slice]) -> None:
-        rows, columns = place
-        target = out[place]
-        np.matmul(terms[0][0][rows], terms[0][1][:, columns], out=target)
-        partial = np.empty_like(target) if len(terms) > 1 else None
-        for x, y in terms[1:]:
-            np.add(target, np.matmul(x[rows], y[:, columns], out=partial), out=target)
-
-    parallel(panel, _panels(out.shape, terms[0][0].shape[1]))
-
-
-def _shortened(x: Tile, y: Tile) -> list[Term]:
-    """A product as a sum of shorter ones, for a result that is too small to be shared by threads.
-
-    Where it is cut depends on sizes alone, so that the sum has the same bits whatever the threads.
-    """
-    n_parts = max(min(x.shape[1] // LONG, PARTS), 1)
-    edges = [n * x.shape[1] // n_parts for n in range(n_parts + 1)]
-    return [(x[:, low:high], y[low:high]) for low, high in pairwise(edges)]
-
-
-def _panels(shape: tuple[int, int], n_inner: int) -> list[tuple[slice, slice]]:
-    """Panels of a result for the threads, two for each: rows first, since they lie together in memory.
-
-    Panels that run at the same time are of different rows: pages of new memory are cleared when they are
-    first written to, and two threads in one page would both clear it.
-    """
-    threads, work = THREADS.get(), shape[0] * shape[1] * n_inner
-    if threads < 2 or work < LEAST:
-        return [(slice(None), slice(None))]
-    wanted = min(2 * threads, work // LEAST + 1)
-    n_rows = max(min(wanted, shape[0] // TALL), min(threads, shape[0] // GRAIN), 1)
-    n_columns = max(min(wanted // n_rows, shape[1] // GRAIN), 1)
-    rows, columns = (_ranges(n, parts) for n, parts in zip(shape, (n_rows, n_columns), strict=True))
-    return [(row, column) for column in columns for row in rows]
-
-
-def _ranges(length: int, parts: int) -> list[slice]:
-    """A length in even parts whose edges are multiples of the grain."""
-    edges = sorted({*(round(n * length / parts / GRAIN) * GRAIN for n in range(parts)), length})
-    return [slice(low, high) for low, high in pairwise(edges)] if length else [slice(0, 0)]
-
-
-def _sum_of_calls(kernel: Kernel, terms: Sequence[Term], out: Tile) -> None:
-    """Writes the sum of the kernel's results, cut for the threads along the first axis that operands have."""
-    dims = _labels(kernel, [operand.ndim for operand in terms[0]])
-    axis = int(np.argmax(out.shape)) if out.ndim else 0
-    label = dims[-1][axis] if out.ndim else None
-    places = [d.index(label) if label in d else None for d in dims[:-1]]
-    parts = 2 * THREADS.get() if out.nbytes > MERGED and label in (*dims[0], *dims[1]) else 1
-
-    def piece(taken: slice) -> None:
-        target = out[(slice(None),) * axis + (taken,)] if out.ndim else out
-        for number, term in enumerate(terms):
-            cut = [_taken(tile, place, taken) for tile, place in zip(term, places, strict=True)]
-            if number:
-                np.add(target, call(kernel, *cut), out=target)
-            else:
-                call_into(target, kernel, *cut)
-
-    parallel(piece, _ranges(out.shape[axis], parts) if parts > 1 else [slice(None)])
-
-
-def _taken(tile: Tile, axis: int | None, taken: slice) -> Tile:
-    """The part of an operand along an axis; all of it where it lacks the axis or has it at length one."""
-    if axis is None or tile.shape[axis] == 1:
-        return tile
-    return tile[(slice(None),) * axis + (taken,)]
-
-
-def _labels(kernel: Kernel, ranks: Sequence[int]) -> list[list[str | int]]:
-    """Labels of the axes of both operands and of the result: loops by number from the right, then names."""
-    loops = [rank - len(dims) for rank, dims in zip(ranks, kernel.signature.inputs, strict=True)]
-    groups = zip((*loops, max(loops)), (*kernel.signature.inputs, kernel.signature.output), strict=True)
-    return [[*range(-n, 0), *dims] for n, dims in groups]

@@ -147,7 +147,7 @@ class _Running:
         source = self.sources[scan.id]
         if isinstance(source, StoredSource):
             held: Tiles = source.share(output.site).held
-            return held
+            return held.shared()
         token = THREADS.set(self.threads)
         try:
             return self._scan(scan, box_of(scan.type, scan.placement, output.site))

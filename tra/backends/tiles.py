@@ -166,9 +166,8 @@ class Tiles:
     def copied(self) -> Tiles:
         """The same tiles without any view, so that nobody else can change them."""
         if self.blocks is not None:
-            return Tiles.of(
-                [b if b.array.base is None else _moved(b, np.array(b.array)) for b in self.blocks]
-            )
+            kept = [b if b.array.base is None else _moved(b, np.array(b.array)) for b in self.blocks]
+            return Tiles.of([block.shared() for block in kept])
         return Tiles(self.keys, [a if a.base is None else np.array(a) for a in self.arrays], is_sorted=True)
 
 

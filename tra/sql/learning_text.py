@@ -81,7 +81,9 @@ def recipe_text(recipe: s.Recipe) -> str:
         >>> recipe_text(s.Recipe(s.Name("adam"), (rate,)))
         'ADAM(rate = COSINE(0.1))'
     """
-    return f"{function_text(recipe.name)}({', '.join(map(_setting_text, recipe.settings))})"
+    named = name_text(recipe.name)  # in quotes where it is a reserved word, which no recipe is called
+    called = named if named.startswith('"') else function_text(recipe.name)
+    return f"{called}({', '.join(map(_setting_text, recipe.settings))})"
 
 
 def _setting_text(setting: s.Setting) -> str:

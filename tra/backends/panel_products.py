@@ -1,0 +1,129 @@
+"""Sums of products of arrays, cut into panels that threads share.
+
+Each panel of the result is computed by one thread with a BLAS of one thread, which writes where the result
+belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from tra.algebra.kernel import Kernel
+from tra.algebra.types import Tile
+from tra.backends.kernel_calls import call, call_into
+from tra.backends.threads import THREADS, parallel
+
+GRAIN = 64  # rows or columns of a panel are a multiple
+WIDE = 1 << 9  # the fewest of them: thin panels would change the bits of a product
+LEAST = 1 << 21  # multiplications that are worth a thread
+TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
+PARTS = 8  # of a long sum
+LONG = 1 << 13  # terms of a sum that is cut, where a result is too small for the threads
+LEAST_SHARED = 1 << 20  # bytes of a result that is worth sharing
+
+Term: TypeAlias = tuple[Tile, Tile]
+
+
+def sum_of_products(terms: Sequence[Term], out: Tile) -> None:
+    """Writes the sum of some matrix products, panel by panel.
+
+    Example:
+        >>> out = np.empty((2, 2))
+        >>> sum_of_products([(np.eye(2), np.ones((2, 2)))] * 2, out)
+        >>> out.tolist()
+        [[2.0, 2.0], [2.0, 2.0]]
+    """
+    if max(out.shape) < TALL and terms[0][0].shape[1] >= 2 * LONG:
+        short = [part for term in terms for part in _shortened(*term)]
+        partials = parallel(lambda term: np.matmul(*term), short)
+        out[...] = reduce(np.add, partials)
+        return
+
+    def panel(place: tuple[slice, slice]) -> None:
+        rows, columns = place
+        target = out[place]
+        np.matmul(terms[0][0][rows], terms[0][1][:, columns], out=target)
+        partial = np.empty_like(target) if len(terms) > 1 else None
+        for x, y in terms[1:]:
+            np.add(target, np.matmul(x[rows], y[:, columns], out=partial), out=target)
+
+    parallel(panel, _panels(out.shape, terms[0][0].shape[1]))
+
+
+def _shortened(x: Tile, y: Tile) -> list[Term]:
+    """A product as a sum of shorter ones, for a result that is too small to be shared by threads.
+
+    Where it is cut depends on sizes alone, so that the sum has the same bits whatever the threads.
+    """
+    n_parts = max(min(x.shape[1] // LONG, PARTS), 1)
+    edges = [n * x.shape[1] // n_parts for n in range(n_parts + 1)]
+    return [(x[:, low:high], y[low:high]) for low, high in pairwise(edges)]
+
+
+def _panels(shape: tuple[int, int], n_inner: int) -> list[tuple[slice, slice]]:
+    """Panels of a result for the threads, two for each: rows first, since they lie together in memory.
+
+    Panels that run at the same time are of different rows: pages of new memory are cleared when they are
+    first written to, and two threads in one page would both clear it.
+    """
+    threads, work = THREADS.get(), shape[0] * shape[1] * n_inner
+    if threads < 2 or work < LEAST:
+        return [(slice(None), slice(None))]
+    wanted = min(2 * threads, work // LEAST + 1)
+    n_rows = max(min(wanted, shape[0] // TALL), min(threads, shape[0] // WIDE), 1)
+    n_columns = max(min(wanted // n_rows, shape[1] // WIDE), 1)
+    rows, columns = (_ranges(n, parts) for n, parts in zip(shape, (n_rows, n_columns), strict=True))
+    return [(row, column) for column in columns for row in rows]
+
+
+def _ranges(length: int, parts: int) -> list[slice]:
+    """A length in even parts whose edges are multiples of the grain."""
+    edges = sorted({*(round(n * length / parts / GRAIN) * GRAIN for n in range(parts)), length})
+    return [slice(low, high) for low, high in pairwise(edges)] if length else [slice(0, 0)]
+
+
+def sum_of_calls(kernel: Kernel, terms: Sequence[Term], out: Tile) -> None:
+    """Writes the sum of a kernel's results, cut for the threads along its longest axis.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> out = np.empty((2, 2))
+        >>> sum_of_calls(kernel("outer"), [(np.ones(2), np.arange(2.0))] * 3, out)
+        >>> out.tolist()
+        [[0.0, 3.0], [0.0, 3.0]]
+    """
+    dims = _labels(kernel, [operand.ndim for operand in terms[0]])
+    axis = int(np.argmax(out.shape)) if out.ndim else 0
+    label = dims[-1][axis] if out.ndim else None
+    places = [d.index(label) if label in d else None for d in dims[:-1]]
+    parts = 2 * THREADS.get() if out.nbytes > LEAST_SHARED and label in (*dims[0], *dims[1]) else 1
+
+    def piece(taken: slice) -> None:
+        target = out[(slice(None),) * axis + (taken,)] if out.ndim else out
+        for number, term in enumerate(terms):
+            cut = [_taken(tile, place, taken) for tile, place in zip(term, places, strict=True)]
+            if number:
+                np.add(target, call(kernel, *cut), out=target)
+            else:
+                call_into(target, kernel, *cut)
+
+    parallel(piece, _ranges(out.shape[axis], parts) if parts > 1 else [slice(None)])
+
+
+def _taken(tile: Tile, axis: int | None, taken: slice) -> Tile:
+    """The part of an operand along an axis; all of it where it lacks the axis or has it at length one."""
+    if axis is None or tile.shape[axis] == 1:
+        return tile
+    return tile[(slice(None),) * axis + (taken,)]
+
+
+def _labels(kernel: Kernel, ranks: Sequence[int]) -> list[list[str | int]]:
+    """Labels of the axes of both operands and of the result: loops by number from the right, then names."""
+    loops = [rank - len(dims) for rank, dims in zip(ranks, kernel.signature.inputs, strict=True)]
+    groups = zip((*loops, max(loops)), (*kernel.signature.inputs, kernel.signature.output), strict=True)
+    return [[*range(-n, 0), *dims] for n, dims in groups]
