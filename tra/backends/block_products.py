@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import TypeAlias
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
 MERGED = 1 << 20  # bytes of a tile up to which tiles are copied together before they are multiplied
-
-On: TypeAlias = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -120,14 +117,25 @@ def _matrix(kernel: Kernel, left: RelType, right: RelType) -> Matrix | None:
 
 
 def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Tiles | None:
-    """The product of two relations by blocks, or None where they do not lie in blocks."""
+    """The product of two relations by blocks, or None where they do not lie in blocks.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> tiles = Tiles.of([Block(((0, 2), (0, 2)), np.eye(4) * 3, ((0, 2), (1, 2)))])
+        >>> found = product_of(node, tiles, tiles)
+        >>> [block.array[0].tolist() for block in found.blocks]
+        [[9.0, 0.0, 0.0, 0.0]]
+    """
     law = law_of(node)
     if law is None:
         return None
     ours, theirs = _blocks(left, node.left.type), _blocks(right, node.right.type)
     found = _terms(law, ours, theirs)
     if found is None:
-        merged = [_merged(t, node_.type) for t, node_ in ((left, node.left), (right, node.right))]
+        merged = [_merged(tiles, side.type) for tiles, side in ((left, node.left), (right, node.right))]
         found = _terms(law, *merged)
     if not found:
         return None
