@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.page import Settings, table, write_csv
+from benchmarks.page import Settings, paragraph, table, write_csv
+from benchmarks.reasons import reason
 
 FILE = "bars.csv"
 COLUMNS = ["section", "figure", "bar", "measured", "met"]
@@ -130,4 +131,15 @@ def summary(path: Path, titles: Mapping[str, str]) -> list[str]:
         return []
     met = sum(row["met"] == "met" for row in rows)
     cells = [(titles[r["section"]], r["figure"], r["bar"], r["measured"], r["met"]) for r in rows]
-    return [f"{met} of {len(rows)} bars are met.", "", *table(["section", *COLUMNS[1:]], cells)]
+    head = [f"{met} of {len(rows)} bars are met.", "", *table(["section", *COLUMNS[1:]], cells)]
+    return [*head, *_missed([row for row in rows if "missed" in row["met"]])]
+
+
+def _missed(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Why bars are missed, each reason once."""
+    figures: dict[str, list[str]] = {}
+    for row in rows:
+        figures.setdefault(reason(row["figure"]), []).append(f"{row['figure']} ({row['measured']})")
+    figures.pop("", None)
+    lines = [line for why, named in figures.items() for line in paragraph(f"**{'; '.join(named)}.** {why}")]
+    return ["### Bars that are missed", "", *lines] if lines else []

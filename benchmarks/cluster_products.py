@@ -20,6 +20,7 @@ from benchmarks.bars import Bar
 from benchmarks.clusters import homes, persist, received_by_links, settle, shared_cluster, work_done
 from benchmarks.page import Settings, paragraph, table
 from benchmarks.pairs import Times, check_close, fastest, interleaved, ratio, rounds_of
+from benchmarks.profiles import Profile, profile
 from benchmarks.shapes import Shape, shapes
 from benchmarks.twins import twins
 from tra.algebra.relation import Relation
@@ -44,6 +45,7 @@ class Clustered:
         tasks: that one run took.
         moved: bytes between workers in one run.
         linked: bytes that came in over the workers' links in one run, where they have links.
+        profiles: where the workers' seconds went in one run.
     """
 
     shape: Shape
@@ -51,6 +53,7 @@ class Clustered:
     tasks: dict[str, int] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
     linked: dict[str, int] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
 
     @property
     def dask(self) -> str:
@@ -127,6 +130,8 @@ def compare(
     for who, run in runs.items():
         settle(client, lie)
         found.tasks[who], found.moved[who] = work_done(client, run)
+        settle(client, lie)
+        found.profiles[who] = profile(client, run)
         if linked:
             settle(client, lie)
             found.linked[who] = received_by_links(client, run)
@@ -203,11 +208,20 @@ def outcomes(row: Clustered) -> list[str]:
                 row.tasks.get(who, ""),
                 f"{row.moved[who] / 1e6:.1f}" if who in row.moved else "",
                 *([f"{row.linked.get(who, 0) / 1e6:.1f}"] if is_linked else []),
+                *_seconds_of(row.profiles.get(who)),
                 f"{row.shape.flops / median(seconds) / 1e9:.0f}",
             )
         )
     head = ["who", "seconds", "time / dask's best", "time / dask 1000", "tasks", "MB moved"]
-    return table([*head, *(["MB over links"] if is_linked else []), "GFLOP/s"], cells)
+    spent = ["s computing", "s receiving", "idle"]
+    return table([*head, *(["MB over links"] if is_linked else []), *spent, "GFLOP/s"], cells)
+
+
+def _seconds_of(found: Profile | None) -> list[str]:
+    """Where the seconds of one run went, for a row."""
+    if found is None:
+        return ["", "", ""]
+    return [f"{found.compute:.2f}", f"{found.transfer:.2f}", f"{found.idle:.0%}"]
 
 
 HEAD = (
@@ -215,7 +229,8 @@ HEAD = (
     "persisted first by each in its own way, and lie so before every run: copies that an earlier run made "
     "are dropped. dask.array has chunks of 1000, of 2000 and of half the smallest extent (not below 500); "
     "the best is the one with the least median. Tasks and bytes are those of one run that is not timed, by "
-    "one ruler: what the scheduler saw run, and the workers' logs of transfers. The last row is the limit of "
-    "the machine: two processes of numpy with one thread each, each with a half of the product, that send "
-    "nothing."
+    "one ruler: what the scheduler saw run, and the workers' logs of transfers. Seconds computing and "
+    "receiving are those of a worker in another such run, in the mean, by Dask's task stream; idle is the "
+    "part of the run in which it computed nothing. The last row is the machine's limit: two processes of "
+    "numpy with one thread each, each with a half of the product, that send nothing."
 )

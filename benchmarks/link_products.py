@@ -13,6 +13,7 @@ from benchmarks.cluster_products import Clustered, compare, in_memory, outcomes
 from benchmarks.clusters import copies_kept
 from benchmarks.page import Settings, paragraph
 from benchmarks.pairs import rounds_of
+from benchmarks.profiles import Profile
 from benchmarks.shapes import NAMES, Shape, linked
 
 HOSTS, RATE = 4, "1gbit"
@@ -40,7 +41,13 @@ def run_all(settings: Settings) -> list[Clustered]:
         "rounds": rounds_of(settings.quick),
     }
     rows = netlab.on_hosts("benchmarks.link_products", "measure", given, HOSTS, RATE)
-    return [Clustered(**{**row, "shape": Shape(**row["shape"])}) for row in rows]
+    return [_read(row) for row in rows]
+
+
+def _read(row: dict[str, Any]) -> Clustered:
+    """A row from plain data."""
+    profiles = {who: Profile(**found) for who, found in row["profiles"].items()}
+    return Clustered(**{**row, "shape": Shape(**row["shape"]), "profiles": profiles})
 
 
 def bars(rows: Sequence[Clustered]) -> list[Bar]:

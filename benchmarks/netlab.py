@@ -71,4 +71,11 @@ def main(module: str, function: str, arguments: str, out: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        print(
+            "netlab.py: sections run this beside the scheduler, as MODULE FUNCTION ARGUMENTS OUT; "
+            "benchmarks/netlab runs a script on hosts with slow links",
+            file=sys.stderr,
+        )
+        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
     main(*sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ class Settings:
     quick: bool
     plots: Path
     scheduler: str | None = None
+
+
+def begins(part: str) -> None:
+    """Says on stderr which part of a section runs now, for who waits."""
+    print(f"  {part} …", file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from benchmarks import cluster_products, file_products, link_products, local_products, product_plots
 from benchmarks.bars import record
-from benchmarks.page import Settings, paragraph
+from benchmarks.page import Settings, begins, paragraph
 from benchmarks.report import alone
 
 
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
+    begins("products on threads")
     local = local_products.run_all(settings)
+    begins("products on a cluster")
     cluster = cluster_products.run_all(settings)
+    begins("products from files")
     files = file_products.run_all(settings)
+    begins("products over slow links")
     linked = link_products.run_all(settings)
     of_local, of_cluster = local_products.bars(local), cluster_products.bars(cluster)
     of_files, of_linked = file_products.bars(files), link_products.bars(linked)

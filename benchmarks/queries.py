@@ -16,7 +16,7 @@ import tra
 from benchmarks import small_queries
 from benchmarks.bars import Bar, record
 from benchmarks.clusters import homes, persist, settle, shared_cluster, work_done
-from benchmarks.page import Settings, paragraph, table
+from benchmarks.page import Settings, begins, paragraph, table
 from benchmarks.pairs import Times, check_close, fastest, interleaved, ratio, rounds_of
 from benchmarks.report import alone
 from tra.backends.session import Session
@@ -49,6 +49,7 @@ class Compared:
 
 def compare(session: Session, client: Client, name: str, runs: Mapping[str, Run], rounds: int) -> Compared:
     """Times what runs, and counts its work in a run of its own."""
+    begins(f"{name}: {', '.join(runs)}")
     lie = homes(client)
     times = interleaved(runs, rounds, before=lambda: settle(client, lie))
     work = {}
@@ -146,6 +147,7 @@ def once(
     session: Session, client: Client, name: str, runs: Mapping[str, Run], arrays: Sequence[np.ndarray]
 ) -> Compared:
     """One round without one that warms up, checked as it runs."""
+    begins(f"{name}, one round: {', '.join(runs)}")
     lie, times = homes(client), {}
     for who, run in runs.items():
         settle(client, lie)
@@ -188,6 +190,7 @@ def on_cluster(settings: Settings) -> tuple[list[str], list[Bar]]:
         n = QUICK_CHAIN if settings.quick else CHAIN
         chained = chain(session, client, n, rounds_of(settings.quick))
         fast, slow = neighbours(session, client, settings)
+        begins("tasks of a product of many tiles")
         tasks = tasks_of_blocks(session, client, QUICK_BLOCK if settings.quick else BLOCK)
     best = fastest(chained.times, "dask")
     bars = [
@@ -224,6 +227,7 @@ def outcomes(row: Compared) -> list[str]:
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
     lines, bars = on_cluster(settings)
+    begins("small tiles and small queries")
     small_lines, small_bars = small_queries.measured(settings)
     record(settings, "queries", [*bars, *small_bars])
     return [*lines, *small_lines]

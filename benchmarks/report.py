@@ -23,6 +23,7 @@ from pathlib import Path
 import tra
 from benchmarks import bars
 from benchmarks.page import Settings, paragraph, read_sections, write_page
+from tra.errors import TraError
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
@@ -30,6 +31,7 @@ SECTIONS = {
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",
+    "libraries": "Pieces beside other libraries",
     "workflows": "Workflows beside NumPy and dask.array",
     "orders": "Queries as written, beside dask.array",
     "lower_bound": "Communication of a product against the lower bound",
@@ -65,30 +67,51 @@ def run(names: Sequence[str], settings: Settings, page: Path) -> None:
 
 def alone(file: str) -> None:
     """Runs the section of one module, with the arguments of the command line; for modules run as scripts."""
-    main(["--only", Path(file).stem, *sys.argv[1:]])
+    name = Path(file).stem
+    options = _parser(f"Runs {SECTIONS[name]!r}, a section of the page that make bench writes.").parse_args()
+    _run([name], options)
 
 
-def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """What the command line asks for."""
+def _parser(describes: str) -> argparse.ArgumentParser:
+    """What a section and the whole page have in common on the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=describes, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    listed = f"sections to run: {', '.join(SECTIONS)}"
-    parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=listed
-    )
-    parser.add_argument("--quick", action="store_true", help="small sizes, in about a minute")
-    parser.add_argument("--scheduler", help="address of a Dask scheduler to use, for all systems")
-    parser.add_argument("--out", type=Path, help="the page")
-    return parser.parse_args(arguments)
+    parser.add_argument("--quick", action="store_true", help="small sizes; the page goes to build/benchmarks")
+    parser.add_argument("--scheduler", metavar="ADDR", help="a Dask scheduler to use, for all systems")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs what the command line asks for."""
-    options = read_arguments(arguments)
+    parser = _parser(__doc__ or "")
+    listed = f"sections to run: {', '.join(SECTIONS)}"
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=listed
+    )
+    options = parser.parse_args(arguments)
+    _run(options.only, options)
+
+
+def _run(names: Sequence[str], options: argparse.Namespace) -> None:
     folder = ROOT / "build" / "benchmarks" if options.quick else ROOT / "docs"
     page = options.out or folder / "benchmarks.md"
-    run(options.only, Settings(options.quick, page.parent / "plots", options.scheduler), page)
+    try:
+        _check_scheduler(options.scheduler)
+    except TraError as error:
+        sys.exit(f"benchmarks: {error}")
+    run(names, Settings(options.quick, page.parent / "plots", options.scheduler), page)
+
+
+def _check_scheduler(address: str | None) -> None:
+    """Makes sure that a scheduler answers before anything is measured.
+
+    Raises:
+        PlanError: it is no address, or nothing answers there.
+    """
+    if address is not None:
+        tra.connect("dask", scheduler=address, progress=False).close()
 
 
 if __name__ == "__main__":

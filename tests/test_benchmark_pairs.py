@@ -6,6 +6,7 @@ import pytest
 from benchmarks import bars, netlab, pairs, report
 from benchmarks.bars import Bar
 from benchmarks.page import Settings, read_sections
+from benchmarks.reasons import REASONS
 from benchmarks.shapes import QUICK, SHAPES, Shape
 from benchmarks.twins import twins
 
@@ -72,6 +73,20 @@ def test_bars_of_a_section_replace_its_own(settings):
         ["rate", "≥ 0.9", "0.95", "met |"],
         ["time", "≤ 1", "0.50", "met |"],
         ["links", "≤ 0.9", "not run", " |"],
+    ]
+
+
+def test_reasons_stand_beside_what_they_explain_and_nowhere_else(settings, monkeypatch):
+    monkeypatch.setitem(REASONS, "time", "Links are slow.")
+    bars.record(
+        settings, "orders", [Bar("time, a", 2.0, 1.0), Bar("time, b", 0.5, 1.0), Bar("time, c", 3.0, 1.0)]
+    )
+    lines = bars.summary(settings.plots, {"orders": "Orders"})
+    assert lines[-4:] == [
+        "### Bars that are missed",
+        "",
+        "**time, a (2.00); time, c (3.00).** Links are slow.",
+        "",
     ]
 
 

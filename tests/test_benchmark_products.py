@@ -5,6 +5,7 @@ import pytest
 from benchmarks import (
     cluster_products,
     file_products,
+    libraries,
     link_products,
     local_products,
     product_plots,
@@ -45,6 +46,7 @@ def test_products_on_a_cluster(cluster, shape):
     row = cluster_products.compare(session, client, shape, runs, rounds=1, apart=True)
     assert list(row.times) == [*runs, cluster_products.MACHINE]
     assert all(n > 0 for n in row.tasks.values())
+    assert all(0 < found.compute <= found.wall for found in row.profiles.values())
     lines = cluster_products.outcomes(row)
     assert len(lines) == 2 + len(row.times) + 1
 
@@ -119,3 +121,8 @@ def test_small_queries(monkeypatch, settings):
     assert len(bars) == 6
     assert all(bar.value > 0 for bar in bars)
     assert any("8 tiles of 64×64" in line for line in lines)
+
+
+def test_pieces_beside_other_libraries():
+    times = [libraries.products(64, rounds=1), libraries.chains(1000, rounds=1)]
+    assert all({"tra", "numpy"} <= set(found) for found in times)  # checked against NumPy before they count

@@ -10,6 +10,7 @@ import pytest
 
 import tra
 from tra.cli import main
+from tra.workflows import benchmark
 
 
 @pytest.fixture
@@ -166,6 +167,16 @@ def test_bench_prints_a_table_and_writes_json(capsys, tmp_path, name, size):
 def test_bench_errors(capsys, arguments, part):
     assert main(arguments) == 1
     assert part in capsys.readouterr().err
+
+
+def test_bench_looks_whether_it_can_write_before_it_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda *_: pytest.fail("the benchmark was run"))
+    for path in (tmp_path / "no" / "x.json", tmp_path):
+        assert main(["bench", "matmul", "--size", "10", "--json", str(path)]) == 1
+        assert f"tra: CatalogError: cannot write {path}: " in capsys.readouterr().err
+    monkeypatch.setattr(benchmark, "run_benchmark", lambda *_: 1 / 0)
+    assert main(["bench", "matmul", "--size", "10", "--json", str(tmp_path / "x.json")]) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_module_runs_as_a_command():

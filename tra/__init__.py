@@ -20,8 +20,10 @@ from tra import errors
 from tra.algebra import current as _current
 from tra.algebra import kernels as _kernels  # noqa: F401 - registers them
 from tra.algebra import losses, schedules
+from tra.algebra.entry_point import entry_point
 from tra.algebra.functions import kernel_function, maximum, minimum
 from tra.algebra.gradient import grad, value_and_grad
+from tra.algebra.habits import python_habit, synonym
 from tra.algebra.kernel import is_registered, kernel_names
 from tra.algebra.kernel import user_kernel as kernel
 from tra.algebra.optimizers import SGD, Adam, AdamW
@@ -88,6 +90,7 @@ def sql(text: str, /, **relations: Any) -> Result:
     return run_statements(session, text, relations)
 
 
+@entry_point
 def train(
     loss: Callable[..., Relation], parameters: Mapping[str, Any], using: Any, **options: Any
 ) -> Training:
@@ -119,6 +122,7 @@ def train(
 sql.__name__ = "tra.sql"
 
 
+@entry_point
 def open(
     path: str | os.PathLike[str],
     keys: Sequence[str] | None = None,
@@ -172,10 +176,22 @@ def __getattr__(name: str) -> Callable[..., Relation]:
         return _LOADERS[name]()  # type: ignore[no-any-return]
     if not name.startswith("_") and is_registered(name):
         return kernel_function(name)
-    hint = near_name(name, __dir__())
-    if not name.startswith("_") and hasattr(Relation, name):
-        hint = f"; it is a method of relations: A.{name}(…)"
-    raise AttributeError(f"module 'tra' has no attribute {name!r}{hint}")
+    raise AttributeError(f"module 'tra' has no attribute {name!r}{_meant(name)}")
+
+
+def _meant(name: str) -> str:
+    """What was probably meant by a name that is not here."""
+    if name.startswith("_"):
+        return ""
+    ours = synonym(name)
+    if ours in losses.__all__:
+        return f"; did you mean tra.losses.{ours}?"
+    if hasattr(Relation, ours):
+        return f"; it is a method of relations: A.{ours}(…)"
+    if ours != name:
+        return f"; did you mean {ours!r}?"
+    habit = python_habit(name)
+    return near_name(name, __dir__()) if habit is None else f"; {habit}"
 
 
 def __dir__() -> list[str]:

@@ -186,6 +186,8 @@ def _bench(options: argparse.Namespace) -> None:
 
     load = benchmark.workload(options.name)
     sizes = benchmark.read_sizes(load, options.size)
+    if options.json:
+        _check_writable(Path(options.json))
     with _connect(options) as session:
         rows = benchmark.run_benchmark(session, load, sizes, options.peers, options.repeats)
         where = f"{session.backend.name}, {counted(session.backend.n_sites, 'site')}"
@@ -194,6 +196,23 @@ def _bench(options: argparse.Namespace) -> None:
     if options.json:
         content = {"name": load.name, "sizes": sizes, "backend": where, "rows": benchmark.as_dicts(rows)}
         Path(options.json).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_writable(path: Path) -> None:
+    """Makes sure, before what takes long, that a file can be written at its end; one that is there stays.
+
+    Example:
+        >>> _check_writable(Path("/nowhere/figures.json"))
+        Traceback (most recent call last):
+        tra.errors.CatalogError: cannot write /nowhere/figures.json: no such file or directory
+    """
+    is_new = not path.exists()
+    try:
+        path.open("a").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise CatalogError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _versions(options: argparse.Namespace) -> None:

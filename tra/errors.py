@@ -5,7 +5,7 @@ so that ``except ValueError`` keeps working.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 class TraError(Exception):
@@ -18,6 +18,10 @@ class SchemaError(TraError, ValueError):
 
 class KernelError(TraError, TypeError):
     """A kernel is unknown, or does not fit the tiles it is given."""
+
+
+class ArgumentError(TraError, TypeError):
+    """A function has no argument of this name, or lacks one; the message shows how it is called."""
 
 
 class CatalogError(TraError, KeyError):
@@ -50,10 +54,19 @@ def near_name(name: str, names: Iterable[str]) -> str:
     Example:
         >>> near_name("matmull", ["matmul", "add"])
         "; did you mean 'matmul'?"
-        >>> near_name("zzz", ["matmul"])
+        >>> near_name("zeros", ["errors"])
         ''
     """
     names = list(names)
     lowered = {other.lower(): other for other in names}
-    close = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), list(lowered), n=1)
-    return f"; did you mean {lowered.get(close[0], close[0])!r}?" if close else ""
+    found = [lowered[other] for other in get_close_matches(name.lower(), list(lowered))]
+    close = [*get_close_matches(name, names, cutoff=0.8), *found]
+    near = next((other for other in close if _is_misspelt(name.lower(), other.lower())), None)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def _is_misspelt(written: str, meant: str) -> bool:
+    """Claims that one may be the other; few misspell how a word begins, so that others must be more alike."""
+    if written[:1] == meant[:1]:
+        return SequenceMatcher(None, meant, written).ratio() > 0.65
+    return meant in written or written in meant or SequenceMatcher(None, meant, written).ratio() >= 0.75

@@ -8,6 +8,7 @@ from tra.algebra.nodes import Constant, Iota, Random
 from tra.algebra.operators import generated, stack
 from tra.algebra.types import Axis
 from tra.errors import (
+    ArgumentError,
     CatalogError,
     KernelError,
     MemoryLimitError,
@@ -202,6 +203,7 @@ def test_errors_are_the_errors_numpy_users_expect():
     for error, base in [
         (SchemaError, ValueError),
         (KernelError, TypeError),
+        (ArgumentError, TypeError),
         (CatalogError, KeyError),
         (PlanError, Exception),
         (MemoryLimitError, MemoryError),

@@ -14,10 +14,11 @@ from .gradient_harness import check_gradients, sources_of, tiles_of, total, valu
 
 PARAMETERS = {
     "scale": {"by": 2.5}, "cast": {"dtype": "float64"}, "clip": {"low": -0.6, "high": 0.8},
-    "one_hot": {"size": 4}, "einsum": {"spec": "ab,cb->ac"}, "transpose": {"axes": (2, 0, 1)},
-    "expand_dims": {"axis": -2}, "squeeze": {"axis": -2}, "embed": {"spec": "ab->aab"},
+    "one_hot": {"size": 4}, "class_check": {"size": 99}, "einsum": {"spec": "ab,cb->ac"},
+    "transpose": {"axes": (2, 0, 1)}, "expand_dims": {"axis": -2}, "squeeze": {"axis": -2},
+    "embed": {"spec": "ab->aab"},
 }  # fmt: skip
-POSITIVE = {"sqrt", "log", "log1p", "pow", "div", "mod"}
+POSITIVE = {"class_check", "sqrt", "log", "log1p", "pow", "div", "mod"}
 ALONG = {"axis": -1}
 MORE_PARAMETERS: list = [
     *((name, {"axis": axis}) for axis in (-1, -2) for name in (
@@ -30,8 +31,8 @@ MORE_PARAMETERS: list = [
 ]  # fmt: skip
 #: what does not vary continuously with its operands: integers, truth values, steps
 NOTHING_FLOWS = {
-    "step", "floor", "ceil", "logical_not", "is_nan", "one_hot", "floor_div", "logical_and", "logical_or",
-    "logical_xor", "eq", "ne", "lt", "le", "gt", "ge", "reduce_any", "reduce_all", "sign",
+    "step", "floor", "ceil", "logical_not", "is_nan", "one_hot", "class_check", "floor_div", "logical_and",
+    "logical_or", "logical_xor", "eq", "ne", "lt", "le", "gt", "ge", "reduce_any", "reduce_all", "sign",
 }  # fmt: skip
 STOPS = {"stop_gradient"}
 #: they take or give pairs of a value and an index, and are tried between those that make pairs and undo them

@@ -14,6 +14,7 @@ from tra.testing import reference_session
 ARRAY = np.array([[-1.0, 2.0, 3.0], [4.0, -5.0, 6.0]])
 PARAMS = {
     "cast": {"dtype": "float32"},
+    "class_check": {"size": 7, "dtype": "float32"},
     "clip": {"low": 0.0, "high": 3.0},
     "einsum": {"spec": "ab->ba"},
     "expand_dims": {"axis": -2},

@@ -29,6 +29,7 @@ PARAMETERS = {
     "cast": {"dtype": "int32"},
     "clip": {"low": -1, "high": 2},
     "one_hot": {"size": 4},
+    "class_check": {"size": 4},
     "einsum": {"spec": "ab,cb->ac"},
     "transpose": {"axes": (2, 0, 1)},
     "expand_dims": {"axis": -2},

@@ -109,6 +109,62 @@ def test_inputs_and_results_share_no_memory(agreement, name, tile, threads):
     np.testing.assert_array_equal((a, b), kept)
 
 
+def two_results(A, B):
+    product = A @ B
+    turned = product.rekey(lambda i, j: (j, i), keys=("p", "q"))
+    return {
+        "a rename and what it renames": (turned * turned, product),
+        "a rename twice": (turned.join(turned, [("p", "p"), ("q", "q")], "mul"), product, turned),
+        "a transpose": (product.T * product.T, product),
+        "a filter that keeps all": (tra.exp(product.filter(lambda i, j: i >= 0)), product),
+        "one within the other": (product, tra.exp(product) * 2, tra.exp(product)),
+    }
+
+
+@pytest.mark.parametrize("sites", [1, 2])
+@pytest.mark.parametrize("tile", [None, 3])
+@pytest.mark.parametrize("name", list(two_results(*[tra.from_array(np.eye(2), ("i", "j"))] * 2)))
+def test_no_result_is_made_in_the_memory_of_another(agreement, name, tile, sites):
+    A, B = (tra.from_array(RNG.normal(size=(8, 8)), ("i", "j"), tile, n) for n in "AB")
+    with tra.connect("local", sites=sites, threads=1) as session:
+        results = two_results(A, B)[name]
+        stored = session.persist(*results)
+        for query, found, kept in zip(results, session.compute(*results), stored, strict=True):
+            (expected,) = session.compute(query)
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(session.compute(kept)[0], expected)
+            agreement.same(session.tiles(query), agreement.expected(query))
+
+
+def test_tiles_that_are_looked_at_are_not_to_be_written_to():
+    with tra.connect("local", threads=1) as session:
+        (A,) = session.persist(tra.from_array(np.arange(6.0), ("i",), 2) * 2)
+        for _, tile in session.iterate(A):
+            with pytest.raises(ValueError, match="read-only"):
+                tile[...] = 0
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["add", "mul", "max"]), st.integers(1, 3), st.integers(1, 4))
+def test_tiles_of_one_row_meet_longer_ones(agreement, kernel, size, n):
+    """Keys are joined, elements broadcast within each pair of tiles: whole tensors would not."""
+    A = tra.from_array(RNG.normal(size=size * n), ("i",), size, "A")
+    B = tra.from_array(RNG.normal(size=n), ("i",), 1, "B")
+    for query in (A.join(B, "i", kernel), B.join(A, "i", kernel)):
+        with tra.connect("local", threads=1) as session:
+            agreement.same(session.tiles(query), agreement.expected(query))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4))
+def test_batches_of_one_meet_longer_ones(agreement, size, n):
+    A = tra.from_array(RNG.normal(size=(size * n, 3, 4)), ("i", "a", "k"), (size, 2, 3), "A")
+    B = tra.from_array(RNG.normal(size=(n, 4, 3)), ("i", "k", "b"), (1, 3, 2), "B")
+    query = A.join(B, ("i", "k"), "matmul").aggregate(("i", "a", "b"), "add")
+    with tra.connect("local", threads=1) as session:
+        agreement.same(session.tiles(query), agreement.expected(query))
+
+
 def test_persisted_state_is_not_overwritten():
     """A stored operand is of no further use to the query, but to the session."""
     with tra.connect("local", sites=2, threads=1) as session:
@@ -121,7 +177,17 @@ def test_persisted_state_is_not_overwritten():
 
 
 @pytest.mark.parametrize(
-    "shape", [(700, 300, 500), (40, 90_000, 30), (3000, 64, 64), (64, 64, 5000), (1, 900, 900)]
+    "shape",
+    [
+        (700, 300, 500),
+        (40, 90_000, 30),
+        (3000, 64, 64),
+        (64, 64, 5000),
+        (1, 900, 900),
+        (1025, 100, 1500),
+        (1025, 64, 1025),
+        (2049, 40, 1999),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "c8"])
 def test_threads_do_not_change_a_bit(shape, dtype):

@@ -14,6 +14,7 @@ import pytest
 import tra
 from tra.algebra.losses import squared_error
 from tra.algebra.optimizers import SGD, Adam
+from tra.algebra.schedules import Step
 from tra.backends import checkpoint as module
 from tra.errors import CatalogError
 
@@ -45,9 +46,9 @@ def loss(p, x, y):
     return squared_error(x @ p["w"] + p["b"], y)
 
 
-def train(session, folder, epochs, using=None, **options):
+def train(session, folder, epochs, using=None, loss=loss, start=START, **options):
     options = {"data": [X, Y], "batch": 16, "seed": 3, "checkpoint": folder, **options}
-    found = session.train(loss, START, using or Adam(rate=0.05), epochs=epochs, **options)
+    found = session.train(loss, start, using or Adam(rate=0.05), epochs=epochs, **options)
     return {name: relation.compute() for name, relation in found.parameters.items()}, found
 
 
@@ -82,6 +83,15 @@ def test_a_finished_training_gives_its_parameters_again(session, tmp_path):
     assert found.losses == []
 
 
+def test_fewer_epochs_than_are_done_are_refused(session, tmp_path):
+    train(session, tmp_path, 5)
+    with pytest.raises(
+        CatalogError, match=r"-00000005 has 5 epochs done, and 3 are asked for.*\n.*at least 5"
+    ):
+        train(session, tmp_path, 3)
+    assert train(session, tmp_path, 5)[1].losses == []
+
+
 def test_on_other_sites_it_goes_on_from_the_same_values(tmp_path):
     with tra.connect("local", sites=2, threads=1, progress=False) as two:
         part, _ = train(two, tmp_path, 2)
@@ -94,8 +104,21 @@ def test_on_other_sites_it_goes_on_from_the_same_values(tmp_path):
     [
         ({"seed": 4}, "seed: 3 there, 4 here"),
         ({"batch": 25}, "batch: 16 there, 25 here"),
-        ({"using": SGD(rate=0.05)}, "query: "),
-        ({"using": Adam(rate=0.1)}, "query: "),
+        (
+            {"using": SGD(rate=0.05)},
+            "\n  optimizer: Adam there, SGD here\n  beta1: 0.9 there, nothing here\n",
+        ),
+        ({"using": Adam(rate=0.1)}, "training\n  rate: 0.05 there, 0.1 here\n  hint"),
+        (
+            {"using": Adam(rate=Step(0.05, 0.5, 9))},
+            "rate: 0.05 there, Step(rate=0.05, factor=0.5, every=9) here",
+        ),
+        ({"using": Adam(rate=lambda step: 0.1 + 0 * step)}, "rate: 0.05 there, a function here"),
+        (
+            {"loss": lambda p, x, y: loss(p, x, y) * 2},
+            "the loss, or a function in the optimizer, is another: ",
+        ),
+        ({"start": {"w": np.zeros(6), "b": np.zeros(1)}}, "\n  b: () float64 there, (1,) float64 here\n"),
         ({"data": [X[:49], Y[:49]]}, "examples: 50 there, 49 here"),
     ],
 )

@@ -53,7 +53,7 @@ def test_other_data_is_another_training(session, tmp_path, batch, tile):
 
     train(session, tmp_path, 1, data(X), batch=batch)
     assert train(session, tmp_path, 2, data(X.copy()), batch=batch).history[0].epoch == 2
-    with pytest.raises(CatalogError, match=r"the data: [0-9a-f]+ there, [0-9a-f]+ here"):
+    with pytest.raises(CatalogError, match=r"the data: other values, [0-9a-f]+… there, [0-9a-f]+… here"):
         train(session, tmp_path, 3, data(X + 1), batch=batch)
 
 

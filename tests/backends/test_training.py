@@ -82,6 +82,33 @@ def test_state_is_replaced_and_planned_once(session, monkeypatch):
     assert sorted(session.state) == ["b", "w"] and len(session.state) == 2
 
 
+@pytest.mark.xdist_group("dask")
+def test_names_are_assigned_by_one_program(session, monkeypatch):
+    session.assign(w=tra.from_array(TRUE, tile=3), v=tra.from_array(TRUE, tile=3))
+    w, v = session.state["w"], session.state["v"]
+    run, ran = session.backend.run, []
+
+    def noted(program, *given, **named):
+        ran.append(len(program.roots))
+        return run(program, *given, **named)
+
+    monkeypatch.setattr(session.backend, "run", noted)
+    session.assign(w=v * 2.0, v=w + v, total=(w + v).sum(), again=(w + v).sum(), b=v, c=v)
+    assert ran == [4, 2]
+    session.assign(w=session.state["w"] * 0.0)  # the others are nobody else's
+    expected = {"w": TRUE * 0.0, "v": TRUE * 2.0, "b": TRUE, "c": TRUE}
+    expected |= dict.fromkeys(("total", "again"), (TRUE * 2.0).sum())
+    for name, value in expected.items():
+        np.testing.assert_allclose(session.state[name].compute(), value)
+
+
+def test_a_name_that_cannot_be_computed_leaves_all_as_they_are(local):
+    local.assign(a=[1.0, 2.0], b=[3.0])
+    with pytest.raises(tra.errors.TraError):
+        local.assign(a=[0.0, 0.0], b=tra.from_array(np.zeros((0, 2))).max(axis=0))
+    assert [local.state[name].compute().tolist() for name in "ab"] == [[1.0, 2.0], [3.0]]
+
+
 def counted(calls, function):
     def call(*arguments):
         calls.append(arguments)

@@ -14,7 +14,6 @@ from tra.optimizer.plan import plan_order
 from tra.optimizer.predict import moved
 from tra.optimizer.program import program
 from tra.optimizer.rules.registry import clean_up
-from tra.testing import queries
 
 SLOW = CostModel(bandwidth=1.0, latency=0.0)  # whatever is received takes longer than what is computed
 
@@ -62,17 +61,40 @@ def test_products_in_panels(at_any_size, agreement, query, mesh):
     assert measured.bytes_moved == sum(moved(node) for node in plan_order(*plans))
 
 
+WITHIN = {
+    "nothing": lambda C: C,
+    "elements": lambda C: tra.relu(C) * 2,
+    "turned": lambda C: C.rekey(lambda i, j: (j, i), keys=("j", "i")),
+    "some keys": lambda C: C.filter(lambda i, j: (i + j) % 3 != 0),
+    "a sum": lambda C: C.sum(axis=1),
+    "a product": lambda C: C @ C.T,
+}
+
+
+@st.composite
+def products(draw):
+    """A product of random shape and tiles, ragged, of one tile or many, sometimes with holes; more on top."""
+    n, k, m = (draw(st.integers(1, 12)) for _ in range(3))
+    tile = [draw(st.integers(1, 5)) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    A = tra.from_array(rng.normal(size=(n, k)), ("i", "k"), tuple(tile[:2]), "A")
+    B = tra.from_array(rng.normal(size=(k, m)), ("k", "j"), tuple(tile[1:]), "B")
+    if draw(st.booleans()):
+        A = A.filter(lambda i, k: (i + 2 * k) % 3 != 1)
+    return WITHIN[draw(st.sampled_from(sorted(WITHIN)))](A @ B)
+
+
 @settings(
     deadline=None,
     max_examples=200,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(queries(max_steps=5), st.integers(1, 6).flatmap(lambda n: st.sampled_from(meshes(n))))
-def test_random_queries_in_panels(at_any_size, agreement, grown, mesh):
-    relation = grown[-1].relation
+@given(products(), st.integers(2, 6).flatmap(lambda n: st.sampled_from(meshes(n))))
+def test_random_products_in_panels(at_any_size, agreement, relation, mesh):
     expected = agreement.expected(relation)
     assume(expected is not None)
     plans = plans_of(relation, mesh)
+    assume(n_panels(plans))
     (found,), measured = agreement.run(plans, relation.sources, model=SLOW)
     agreement.same(found, expected)
     if agreement.bytes_are_known(plans):

@@ -14,7 +14,8 @@ from tra.backends.step_plans import StepPlans
 from tra.backends.step_query import is_open
 from tra.optimizer.context import Context
 from tra.optimizer.planner import plan_query
-from tra.optimizer.tile_choice import cut_for_sites, with_chosen_tiles
+from tra.optimizer.tile_choice import with_chosen_tiles
+from tra.optimizer.tile_sizes import cut_for_sites
 from tra.workflows import matrix_factorisation
 from tra.workflows.parameters import normal, zeros
 
@@ -40,6 +41,124 @@ def test_results_are_the_same_tensor(rows, columns, n):
         sources = {id_: source.cut(types(cut)[id_]) for id_, source in query.sources.items()}
         got = reference.to_array(reference.evaluate(cut.expr, sources), cut.expr.type)
         np.testing.assert_allclose(got, expected)
+
+
+def check_same_tensor(query, n):
+    """The query in chosen tiles, held against the query as written."""
+    cut = chosen(query, n)
+    assert cut.shape == query.shape
+    assert cut.dtype == query.dtype
+    sources = {id_: source.cut(types(cut)[id_]) for id_, source in query.sources.items()}
+    expected, got = (
+        reference.to_array(reference.evaluate(r.expr, given_), r.expr.type)
+        for r, given_ in ((query, query.sources), (cut, sources))
+    )
+    np.testing.assert_allclose(got, expected)
+    return cut
+
+
+def forms():
+    """Queries of whole tensors, by what is special about them."""
+    (A, _), (B, _), (D, _), (E, _), (v, _) = (
+        tensor(*shape) for shape in ((300, 270), (270, 260), (270, 20, 10), (300, 190, 150), (270,))
+    )
+    return {
+        "product with three axes": tra.einsum("ij,jkl->ikl", A, D),
+        "softmax": tra.softmax(A, axis=1) @ B,
+        "slice": A[20:290, ::2] @ B[:135],
+        "reversed": A[::-1] * 2,
+        "concatenated": tra.concatenate([A, A[:100]], axis=0) @ B,
+        "mean": A - A.mean(axis=0),
+        "variance": A.var(axis=1),
+        "least": A.min(axis=0) - A.max(axis=0),
+        "place of the least": A.argmin(axis=1),
+        "norm": A / tra.sqrt((A * A).sum()),
+        "outer": v[:, None] * v[None, :],
+        "many axes": tra.einsum("ijk,ij->ik", E, A[:, :190]),
+        "nearest": ((A[:150, None, :] - B.T[None, :, :]) ** 2).sum(axis=2).argmin(axis=1),
+        "transposed": E.transpose(2, 0, 1).sum(axis=1),
+        "gradient": tra.grad(tra.square(A @ B).sum(), [B])[0],
+        "logsumexp": tra.logsumexp(A, axis=1),
+    }
+
+
+@pytest.mark.parametrize("name", list(forms()))
+@pytest.mark.parametrize("n", [2, 3])
+def test_whole_tensors_are_cut_for_the_sites_whatever_makes_them(name, n):
+    query = forms()[name]
+    cut = check_same_tensor(query, n)
+    assert cut.expr != query.expr
+    assert all(max(type_.domains) % n == 0 for type_ in types(cut).values())
+
+
+def test_an_operand_of_three_axes_stops_nothing():
+    """Its product with a matrix is shared by both sites, whether or not it is cut smaller than the matrix."""
+    (A, _), (D, _), (E, _) = tensor(1000, 1000), tensor(1000, 20, 10), tensor(1000, 200, 100)
+    for other in (D, E):
+        query = tra.einsum("ij,jkl->ikl", A, other)
+        planned = plan_query((query.expr,), Context(n_sites=2, open=frozenset(query.sources)))
+        work = [c.share for d, c in planned.assignment.chosen.items() if planned.assignment.operators[d].join]
+        assert work == [0.5]
+        assert not any("Retile" in type(node).__name__ for node in postorder(*planned.roots))
+        assert not planned.form.notes
+
+
+def test_only_what_speaks_of_keys_stays():
+    (A, _), (B, _), (C, _) = tensor(1000, 1000), tensor(1000, 600), tensor(900, 700)
+    spoken = C.filter(lambda i, j: i == j).fill(0).sum()
+    query = tra.relu(A @ B) * spoken
+    cut = check_same_tensor(query, 4)
+    found = {id_: type_.tile_shape for id_, type_ in types(cut).items()}
+    assert found[A.expr.id] == (250, 250)
+    assert found[B.expr.id] == (250, 150)
+    assert found[C.expr.id] == C.tile_shape
+
+
+def test_what_meets_tensors_that_are_cut_stays_and_others_do_not():
+    (A, _), (B, _), (C, _) = tensor(1000, 900), tensor(900, 700, tile=300), tensor(1000, 800)
+    query = (A.retile(1000, 300) @ B).sum() + C.sum()
+    found = {id_: type_.tile_shape for id_, type_ in types(check_same_tensor(query, 4)).items()}
+    assert found[A.expr.id] == A.tile_shape
+    assert found[B.expr.id] == (300, 300)
+    assert found[C.expr.id] == (250, 200)
+
+
+def test_idle_sites_are_told_with_what_to_do():
+    A, _ = tensor(1000, 1000)
+    kept = tra.exp(A).filter(lambda i, j: i == j)
+    with tra.connect("local", sites=2, cost_model="fixed") as session:
+        (note,) = session.explain(kept.fill(0).sum()).to_dict()["notes"]
+        assert "the busiest of 2 sites has 2.0 times its share" in note
+        assert "pass tile=, (500, 500) for" in note
+        assert session.explain(tra.exp(A).sum()).to_dict()["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "tiles"), [((5_000_000,), 32), ((1_000_000, 4), 32), ((200_000, 100), 32), ((40_960, 1024), 40)]
+)
+def test_long_tensors_are_cut_into_few_tiles(shape, tiles):
+    """As few as leaves all of them below a million elements; matrices stay as they are."""
+    X = tra.from_array(np.broadcast_to(1.0, shape))
+    assert X.frontier[0] > 32
+    for n in (1, 2, 8):
+        cut = chosen((X * 2 + 1).sum(), n)
+        (type_,) = types(cut).values()
+        assert type_.domains[0] == -(-tiles // n) * n
+
+
+def test_tiles_stay_small_where_an_outer_product_is_made_of_them():
+    x = tra.from_array(np.broadcast_to(1.0, (100_000,)))
+    outer = x[:, None] * x[None, :]
+    assert all(np.prod(node.type.tile_shape) <= 2**20 for node in postorder(chosen(outer, 1).expr))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(33, 90), st.integers(1, 5), st.integers(1, 4), st.integers(0, 1023))
+def test_long_tensors_are_the_same_in_fewer_tiles(tiles, columns, n, rest):
+    (X, _), (w, _) = tensor(1024 * tiles - rest, columns), tensor(1024 * tiles - rest)
+    check_same_tensor((X * w[:, None]).sum(axis=0) + w.max(), n)
+    check_same_tensor(X.T @ X, n)
+    check_same_tensor(w[1:] - w[:-1], n)
 
 
 def types(relation):

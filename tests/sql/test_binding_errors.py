@@ -77,7 +77,7 @@ import pytest
         (
             "LET C[i, j] = A[i, j] + v[i]",
             "A[i, j] + v[i]",
-            "index i has extent 5 in one operand and 4 in another|  [j:2]",
+            "index i has extent 5 in one operand and 4 in another|  v[j:2]",
         ),
         ("LET C = SUM(A[i, i])", "A[i, i]", "index i stands for extents 5 and 4 of [i:3, j:2]"),
         ('LET C["1:i", j] = A["1:i", j]', '"1:i", j]', "an index cannot begin with 1:"),

@@ -108,7 +108,7 @@ GIVEN = "LET q = SUM(A[i, j] * A[i, j]); LET m = SUM(A[i, j] > 0); "
         ),
         (GIVEN + "LET g[i, j] = GRAD(q, A)", "GRAD(", "GRAD(q, A) takes 2 indices, none given"),
         (GIVEN + "LET g[i] = GRAD(q, A)[i, j]", "j]", "index j is neither on the left nor reduced"),
-        ("SELECT A.i, GRAD(A.tile) FROM A", "GRAD", "no function GRAD of tiles|LET G[i] = GRAD(loss, W)[i]"),
+        ("SELECT A.i, GRAD(A.tile) FROM A", "GRAD", "no function GRAD|LET G[i] = GRAD(loss, W)[i]"),
         (
             "INITIALIZE y(d: 3) ZEROS; INITIALIZE z(d: 3) ZEROS; LET q = SUM(y[d]); LET g = GRAD(q, y)",
             "y)",

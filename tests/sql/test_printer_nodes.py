@@ -90,6 +90,7 @@ PARAMETERS = {
     "clip": [{"low": -1.0, "high": 2.5}, {"low": 0, "high": float("inf")}],
     "einsum": [{"spec": "ab->ba"}, {"spec": "ab,cb->ac"}, {"spec": "ab,ab->"}],
     "embed": [{"spec": "ab->aab"}, {"spec": "ba->bab"}],
+    "class_check": [{"size": 3}, {"size": 2, "dtype": "float32"}],
     "one_hot": [{"size": 3}, {"size": 2, "dtype": "float32"}],
     "scale": [{"by": 2.0}],
     "transpose": [{"axes": (1, 0)}, {"axes": (0, 1)}, {"axes": (0,)}, {"axes": ()}],

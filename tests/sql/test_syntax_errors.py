@@ -83,6 +83,12 @@ STATEMENTS = "LOAD, INITIALIZE, LET, CREATE VIEW, HINT, TRAIN, EXPLAIN, SHOW, SA
             "TRAIN W MINIMISE loss",
             "1:9: expected MINIMIZE or ',', found 'MINIMISE'|MINIMISE|^~~~~~~~|did you mean MINIMIZE?",
         ),
+        (
+            "INITIALIZE w(d: 3);",
+            "1:19: expected a distribution, found ';'|;|^|"
+            "a parameter begins as UNIFORM(low, high), NORMAL(mean, deviation), ZEROS",
+        ),
+        ("RANDOM (d: 3) AXES (3 BY d);", "1:28: expected a distribution, found ';'|;|^"),
         ("TRAINN W MINIMIZE loss", "1:1: 'TRAINN' begins no statement|TRAINN|^~~~~~|did you mean TRAIN?"),
         ("initialize W;", "1:13: expected '(', found ';'|;|^"),
         (

@@ -140,6 +140,8 @@ def test_a_checkpoint_is_gone_on_from(session, tmp_path):
     assert lines[1] == "2 epochs done before, by the checkpoint" and lines[3].split()[0] == "3"
     done = session.sql(HEAD + TRAIN.replace("3", "4") + ending, X=X, y=Y, base=tmp_path)
     assert done.outputs == ["w, b: 4 epochs of 4 steps\n4 epochs done before, by the checkpoint"]
+    with pytest.raises(CatalogError, match=r"^<query>:7:1: .* has 4 epochs done, and 3 are asked for"):
+        session.sql(HEAD + TRAIN + ending, X=X, y=Y, base=tmp_path)
     with pytest.raises(CatalogError, match=r"^<query>:7:1: .*is of another training"):
         session.sql(HEAD + TRAIN.replace("16", "25") + ending, X=X, y=Y, base=tmp_path)
 

@@ -15,8 +15,9 @@ import numpy as np
 from tra.algebra.kernel import Kernel, bind_literal, kernel, result_dtype
 from tra.algebra.labelled import Labelled, elementwise
 from tra.algebra.live import codes, hole_text, is_dense, is_empty, is_listable, live_keys, required
-from tra.algebra.nodes import Constant, Expr
+from tra.algebra.nodes import Constant, Expr, shown
 from tra.algebra.operators import aggregate, generated, join, stack, transform
+from tra.algebra.remembered import remembered
 from tra.algebra.types import KeyArray, KeySet, RelType
 from tra.algebra.whole_tensor import fresh_name, is_whole_form, reorder, whole_form
 from tra.errors import KernelError, SchemaError
@@ -51,7 +52,11 @@ def binary(by: str | Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
         SchemaError: the extents do not broadcast, or an operand has holes that the kernel cannot skip.
         KernelError: the kernel does not take these dtypes.
     """
-    combine = kernel(by)
+    return _binary(kernel(by), left, right)
+
+
+@remembered
+def _binary(combine: Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
     if isinstance(left, SCALARS):
         if isinstance(right, SCALARS):
             raise KernelError(f"{combine} of two scalars is no query: at least one operand is a relation")
@@ -70,6 +75,7 @@ def _with_scalar(combine: Kernel, operand: Expr, scalar: Scalar, position: int) 
     return unary(bind_literal(combine, position, scalar), operand)
 
 
+@remembered
 def unary(by: Kernel, operand: Expr) -> Expr:
     """Applies a kernel to each tile; holes must stay zero under it.
 
@@ -174,7 +180,7 @@ def _check_broadcast(left: Labelled, right: Labelled) -> None:
             if len(pair) == 2 and 1 not in pair:
                 raise SchemaError(
                     f"shapes {left.type.shape} and {right.type.shape} do not broadcast\n"
-                    f"  left  {left.type}\n  right {right.type}\n"
+                    f"  left  {shown(left.expr)}\n  right {shown(right.expr)}\n"
                     f"  hint: axes are matched from the last; extents {left.extent(label)} and "
                     f"{right.extent(label)} differ and neither is 1"
                 )

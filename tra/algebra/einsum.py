@@ -18,6 +18,7 @@ from tra.algebra.labelled import (
     transposed,
 )
 from tra.algebra.nodes import Expr
+from tra.algebra.remembered import remembered
 from tra.algebra.whole_tensor import axis_key, whole_form
 from tra.errors import SchemaError
 
@@ -70,6 +71,7 @@ def _term(term: str, rank: int | None, equation: str, dots: tuple[str, ...] = ()
     return (*head, *(dots if ellipsis else ()), *tail)
 
 
+@remembered
 def einsum_expr(equation: str, *operands: Expr) -> Expr:
     """The expression of an einsum; see `tra.einsum`.
 

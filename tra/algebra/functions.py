@@ -10,6 +10,8 @@ from typing import Any
 
 from tra.algebra import arithmetic, reductions, whole_tensor
 from tra.algebra.einsum import einsum_expr
+from tra.algebra.entry_point import entry_point
+from tra.algebra.habits import near_argument
 from tra.algebra.kernel import Kernel, is_registered, kernel, kernel_names
 from tra.algebra.kernel_doc import kernel_doc
 from tra.algebra.nodes import Expr
@@ -77,6 +79,7 @@ def _applied(by: Kernel, expr: Expr) -> Expr:
     return arithmetic.unary(by, expr)
 
 
+@entry_point
 def maximum(left: Any, right: Any) -> Relation:
     """The larger of two tensors, element by element; NaN wins.
 
@@ -88,6 +91,7 @@ def maximum(left: Any, right: Any) -> Relation:
     return combine("max", left, right)
 
 
+@entry_point
 def minimum(left: Any, right: Any) -> Relation:
     """The smaller of two tensors, element by element; NaN wins.
 
@@ -156,7 +160,7 @@ def _bound(
         return dict(signature.bind(*arguments, **params).arguments)
     except TypeError as error:
         unknown = next((param for param in params if param not in signature.parameters), None)
-        near = near_name(unknown, signature.parameters) if unknown else ""
+        near = near_argument(unknown, signature.parameters) if unknown else ""
         problem = f"there is no parameter {unknown!r}{near}" if unknown else str(error)
         hint = f"call tra.{name}{signature.replace(return_annotation=inspect.Signature.empty)}"
         if len(arguments) == 1 and "right" in signature.parameters and hasattr(Relation, name):

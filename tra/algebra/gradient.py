@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tra.algebra.adjoint import fill, lift, merge, ranked
+from tra.algebra.entry_point import entry_point
 from tra.algebra.live import is_empty
 from tra.algebra.nodes import Expr, Generated, Join, Transform, name_of, postorder
 from tra.algebra.operator_gradients import hand_back
@@ -27,6 +28,7 @@ from tra.algebra.types import RelType
 from tra.errors import KernelError, SchemaError
 
 
+@entry_point
 def grad(loss: Relation, wrt: Sequence[Relation] | Relation) -> list[Relation]:
     """The gradient of a loss with respect to relations, as relations of the same types.
 
@@ -57,6 +59,7 @@ def grad(loss: Relation, wrt: Sequence[Relation] | Relation) -> list[Relation]:
     return value_and_grad(loss, wrt)[1]
 
 
+@entry_point
 def value_and_grad(loss: Relation, wrt: Sequence[Relation] | Relation) -> tuple[Relation, list[Relation]]:
     """The loss, and its gradients; computed together they share the forward pass.
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
 from tra.algebra.arithmetic import SCALARS, Scalar
+from tra.algebra.habits import python_habit, synonym
 from tra.algebra.live import frontier
-from tra.algebra.nodes import Expr, name_of
+from tra.algebra.nodes import Expr, name_of, shown
+from tra.algebra.registry import is_registered
 from tra.algebra.relation_picture import relation_picture
 from tra.algebra.sources import TileSource, array_source
 from tra.algebra.types import TileKey
 from tra.algebra.volume import n_bytes
+from tra.errors import near_name
 
 
 class Handle:
@@ -60,8 +64,15 @@ class Handle:
         """Bytes of all live tiles."""
         return n_bytes(self.expr.type)
 
+    if not TYPE_CHECKING:  # checkers know the attributes that there are
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_") or hasattr(type(self), name):  # an attribute that failed says why itself
+                object.__getattribute__(self, name)
+            raise AttributeError(f"a relation has no attribute {name!r}{_meant(name, type(self))}")
+
     def __repr__(self) -> str:
-        return f"{name_of(self.expr)}{self.expr.type}"
+        return shown(self.expr)
 
     def _repr_html_(self) -> str:
         return relation_picture(name_of(self.expr), self.expr.type)
@@ -106,6 +117,19 @@ class Handle:
             return value if isinstance(value, cls) else cls(value.expr, value.sources)
         source, data = array_source(value, None, None, None)
         return cls(source, {source.id: data})
+
+
+@lru_cache(maxsize=256)  # libraries ask again and again for what they may use
+def _meant(name: str, owner: type) -> str:
+    """What was probably meant by an attribute that relations do not have."""
+    ours = synonym(name)
+    if ours != name and hasattr(owner, ours):
+        return f"; did you mean {ours!r}?"
+    habit = python_habit(name)
+    if habit is None and is_registered(ours):
+        habit = f"write tra.{ours}(A)"
+    public = (other for other in dir(owner) if not other.startswith("_"))
+    return near_name(name, public) if habit is None else f"; {habit}"
 
 
 def is_operand(value: object) -> bool:

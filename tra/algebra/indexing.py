@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tra.algebra.arguments import given_integer
-from tra.algebra.nodes import Cut, Expr, Window
+from tra.algebra.nodes import Cut, Expr, Window, shown
 from tra.algebra.retiling import full_windows, retile
 from tra.algebra.types import RelType
 from tra.algebra.whole_tensor import (
@@ -116,20 +116,33 @@ def concatenate(operands: Sequence[Expr], axis: int = 0) -> Expr:
         if len(other.type.axes) != rank:
             raise SchemaError(
                 f"cannot concatenate tensors of {rank} and {len(other.type.axes)} axes\n"
-                f"  first {first}\n  other {other.type}"
+                f"  first {shown(wholes[0])}\n  other {shown(other)}"
             )
     axis = given_integer(axis, "an axis")
     if not -rank <= axis < rank:
-        raise SchemaError(f"there is no axis {axis}: {first} has {rank} axes")
+        raise SchemaError(f"there is no axis {axis}: {shown(wholes[0])} has {rank} axes")
     if len(wholes) == 1:
         return wholes[0]
     place = axis % rank
+    _check_extents(wholes, place)
     names = {p: name for p in range(rank) if (name := axis_key(first, p)) is not None}
     sizes = {p: first.axes[p].size for p in names if p != place}
     matched = [recut(w, sizes, names) for w in wholes]
     cuts = current_cuts(first)
     cuts[place] = _joint_cut([w.type for w in wholes], place, names)
     return axis_order(retile(matched, cuts, along=place))
+
+
+def _check_extents(wholes: Sequence[Expr], along: int) -> None:
+    """Checks that tensors agree in all extents but one, before they are cut alike."""
+    first, *others = wholes
+    for other in others:
+        for place, (wanted, found) in enumerate(zip(first.type.axes, other.type.axes, strict=True)):
+            if place != along and wanted.extent != found.extent:
+                raise SchemaError(
+                    f"cannot concatenate along axis {along}: along axis {place} the extents are "
+                    f"{wanted.extent} and {found.extent}\n  first {shown(first)}\n  other {shown(other)}"
+                )
 
 
 def _joint_cut(types: Sequence[RelType], place: int, names: Mapping[int, str]) -> Cut:

@@ -47,6 +47,19 @@ def join_pairs(left: RelType, right: RelType, on: Any) -> Pairs:
     return named
 
 
+def keys_joined(left: RelType, right: RelType, on: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The keys of a join by the names it gives them: the left ones, then those of the right not joined.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> A = tensor_type((4, 4), "f8", ("i", "j"), 2)
+        >>> keys_joined(A, A, [("j", "i")])
+        ('i', 'j', 'j_2')
+    """
+    names, theirs = joined_names(left, right, on), {name for _, name in on}
+    return (*left.names, *(names[name] for name in right.names if name not in theirs))
+
+
 def joined_names(left: RelType, right: RelType, on: Sequence[tuple[str, str]]) -> dict[str, str]:
     """What each right key is called in a join: the left name if joined, else its own, with a suffix if taken.
 

@@ -28,6 +28,7 @@ Params: TypeAlias = tuple[tuple[str, Any], ...]
 TileFunction: TypeAlias = Callable[..., Any]  # arrays to an array, or to a scalar for tiles of rank 0
 Gradient: TypeAlias = Callable[..., Any]
 Flops: TypeAlias = Callable[[Mapping[str, int]], float]
+Fault: TypeAlias = Callable[..., "str | None"]  # tiles to what is wrong with them
 _user_versions = itertools.count(1)
 _USER_NAMES: set[str] = set()
 
@@ -48,6 +49,7 @@ class Kernel:
         flops_per_item: floating-point operations for one set of core dimensions, from their sizes.
         batched: the function accepts any number of leading loop dimensions.
         output_dtype: fixes the dtype of the result; None asks the function itself.
+        fault: says of tiles what in them makes the result no number, or None; asked when a loss is none.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Kernel:
     batched: bool = True
     output_dtype: np.dtype[Any] | None = None
     user: str = ""
+    fault: Fault | None = field(default=None, repr=False)
 
     @property
     def arity(self) -> int:
@@ -131,6 +134,7 @@ def make_kernel(
     batched: bool = True,
     output_dtype: Any = None,
     user: str = "",
+    fault: Fault | None = None,
 ) -> Kernel:
     """A kernel from its parts, not registered; see `Kernel` for their meaning.
 
@@ -153,6 +157,7 @@ def make_kernel(
         batched=batched,
         output_dtype=None if output_dtype is None else np.dtype(output_dtype),
         user=user,
+        fault=fault,
     )
 
 
@@ -253,7 +258,7 @@ def result_dtype(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype
     return kernel_.output_dtype if kernel_.output_dtype is not None else _probe(kernel_, dtypes)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # a kernel with a constant is one of its own
 def _probe(kernel_: Kernel, dtypes: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     tiles = [
         np.ones(tuple(int(d) if d.isdigit() else 1 for d in dims), dtype)

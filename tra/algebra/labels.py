@@ -9,7 +9,7 @@ from math import prod
 from tra.algebra.kernel import kernel
 from tra.algebra.kernels.contraction import einsum_kernel
 from tra.algebra.key_function import Op, Var
-from tra.algebra.nodes import Expr
+from tra.algebra.nodes import Expr, shown
 from tra.algebra.operators import filter_keys, rekey, transform
 from tra.algebra.types import RelType
 from tra.algebra.whole_tensor import axis_key, recut, squeeze, whole_form
@@ -56,7 +56,7 @@ def labelled(expr: Expr, labels: Sequence[str]) -> Labelled:
     if len(labels) != len(whole.type.axes):
         raise SchemaError(
             f"{len(labels)} indices ({', '.join(labels)}) for a tensor of {len(whole.type.axes)} axes: "
-            f"{expr.type}"
+            f"{shown(expr)}"
         )
     operand = Labelled(whole, tuple(labels))
     while len(set(operand.labels)) < len(operand.labels):
@@ -99,14 +99,14 @@ def check_extents(operands: Sequence[Labelled]) -> dict[str, int]:
     Raises:
         SchemaError: a label stands for two extents; both operands are shown.
     """
-    extents: dict[str, tuple[int, RelType]] = {}
+    extents: dict[str, tuple[int, Expr]] = {}
     for operand in operands:
         for label in operand.labels:
             extent = operand.extent(label)
-            if extents.setdefault(label, (extent, operand.type))[0] != extent:
+            if extents.setdefault(label, (extent, operand.expr))[0] != extent:
                 raise SchemaError(
                     f"index {label} has extent {extents[label][0]} in one operand and {extent} in another\n"
-                    f"  {extents[label][1]}\n  {operand.type}"
+                    f"  {shown(extents[label][1])}\n  {shown(operand.expr)}"
                 )
     return {label: extent for label, (extent, _) in extents.items()}
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tra.algebra.formula import with_constant
 from tra.algebra.laws import Laws
 from tra.algebra.signature import Signature
-from tra.algebra.types import Tile
 from tra.errors import KernelError
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def bind_literal(kernel_: Kernel, position: int, value: Any) -> Kernel:
     if position not in left or len(left) == 1 or kernel_.signature.inputs[left.index(position)]:
         raise KernelError(f"{kernel_} takes no constant as argument {position + 1}")
     slot = left.index(position)
-    inner = kernel_.function
-
-    def function(*tiles: Tile) -> Any:
-        return inner(*tiles[:slot], value, *tiles[slot:])
-
+    function = with_constant(kernel_.function, kernel_.arity, slot, value)
     rest = tuple(dims for p, dims in enumerate(kernel_.signature.inputs) if p != slot)
     return replace(
         kernel_,

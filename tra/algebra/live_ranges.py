@@ -7,6 +7,7 @@ can be cut down to what is live in time that does not depend on the number of ti
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,14 +28,16 @@ def ranges(type_: RelType) -> Ranges:
         ((1, 2), (0, 1))
     """
     match type_.live:
-        case Box(ranges=bounds):
-            return _tight(type_, bounds)
+        case Box():
+            return _tight(type_)
         case KeySet(ranges=bounds) | AtMost(ranges=bounds):
             return bounds
 
 
-def _tight(type_: RelType, bounds: Ranges) -> Ranges:
+@lru_cache(maxsize=4096)
+def _tight(type_: RelType) -> Ranges:
     """The bounds of the keys in a box whose tiles have a positive length along every axis."""
+    bounds = type_.live.ranges
     spans = dict(zip(type_.names, bounds, strict=True))
     empty = any(high <= low for low, high in bounds)
     for axis in type_.axes:

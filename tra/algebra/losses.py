@@ -12,14 +12,17 @@ from typing import NoReturn
 import numpy as np
 
 from tra.algebra.arithmetic import binary, cast
+from tra.algebra.entry_point import entry_point
 from tra.algebra.functions import kernel_function
+from tra.algebra.habits import python_habit, synonym
 from tra.algebra.labels import labelled, match_cuts
 from tra.algebra.reductions import iota_like, reduce
 from tra.algebra.relation import Operand, Relation, as_relation, combine, where
 from tra.algebra.whole_tensor import expand_dims
-from tra.errors import SchemaError
+from tra.errors import SchemaError, near_name
 
 
+@entry_point
 def squared_error(prediction: Operand, target: Operand) -> Relation:
     """The mean squared error: mean((prediction − target)²) over all elements.
 
@@ -40,11 +43,12 @@ def squared_error(prediction: Operand, target: Operand) -> Relation:
     return (found - wanted).transform("square").mean()
 
 
+@entry_point
 def softmax_cross_entropy(logits: Operand, labels: Operand) -> Relation:
     """The cross entropy of softmax(logits): mean(logsumexp(z) − z[label]) over the examples.
 
     Nothing overflows: the logarithm of the sum is taken about its largest term. A label that is no class
-    makes the loss NaN.
+    makes the loss NaN, and a training names it.
 
     Args:
         logits: a tensor [n, classes] (or with more axes before the last), before any softmax.
@@ -78,6 +82,7 @@ def softmax_cross_entropy(logits: Operand, labels: Operand) -> Relation:
     return _with_classes(scores, truth)
 
 
+@entry_point
 def logistic(scores: Operand, labels: Operand) -> Relation:
     """The cross entropy of sigmoid(scores): mean(log(1 + exp(s)) − s·y) over all elements; never overflows.
 
@@ -100,6 +105,7 @@ def logistic(scores: Operand, labels: Operand) -> Relation:
     return (combine("logaddexp", found, 0.0) - found * wanted).mean()
 
 
+@entry_point
 def hinge(scores: Operand, labels: Operand) -> Relation:
     """The hinge loss of a margin: mean(max(1 − y·s, 0)) over all elements.
 
@@ -156,8 +162,7 @@ def _between_shares(logits: Relation, shares: Relation) -> Relation:
 def _with_classes(logits: Relation, labels: Relation) -> Relation:
     """Takes z[label] by comparing: a product with one-hot rows would make NaN of a class ruled out by −∞."""
     logits, labels = _cut_alike(logits, labels)
-    is_class = (labels >= 0) & (labels < logits.shape[-1])
-    checked = where(is_class, 0.0, np.nan).astype(logits.dtype)
+    checked = labels.transform("class_check", size=logits.shape[-1], dtype=str(logits.dtype))
     taken = where(_is_label(logits, labels), logits, 0.0).sum(axis=-1)
     return (_logsumexp(logits) - taken + checked).mean()
 
@@ -178,6 +183,19 @@ def _is_label(logits: Relation, labels: Relation) -> Relation:
 
 def _logsumexp(logits: Relation) -> Relation:
     return Relation(reduce(logits.expr, "logsumexp", -1), logits.sources)
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Nothing: says what a loss of another library is called here."""
+    ours = synonym(name)
+    habit = None if name.startswith("_") else python_habit(name)
+    near = f"; did you mean {ours!r}?" if ours in __all__ else near_name(name, __all__)
+    hint = near if habit is None else f"; {habit}"
+    raise AttributeError(f"there is no loss {name!r}{hint or '; there are ' + ', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 __all__ = ["hinge", "logistic", "softmax_cross_entropy", "squared_error"]

@@ -253,6 +253,18 @@ def name_of(expr: Expr) -> str:
     return expr.name if isinstance(expr, Source) else ""
 
 
+def shown(expr: Expr) -> str:
+    """What messages call an expression: its type, and its name where it has one.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0], name="A")
+        >>> shown(A.expr), shown((A + 1).expr)
+        ('A[i:1] of 1 float64', '[i:1] of 1 float64')
+    """
+    return f"{name_of(expr)}{expr.type}"
+
+
 def postorder(*roots: Expr) -> Iterator[Expr]:
     """Every node below the roots, operands before users, each once.
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tra.algebra import arithmetic, operators, whole_tensor
 from tra.algebra.arguments import given_function, given_integer, given_kernel, given_list, key_names
+from tra.algebra.entry_point import entry_point
 from tra.algebra.handle import Handle
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernel import kernel as find_kernel
@@ -14,6 +15,7 @@ from tra.algebra.type_rules import KeyRef
 from tra.errors import KernelError, SchemaError, near_name
 
 
+@entry_point
 class OperatorMethods(Handle):
     """Σ, ⋈, ReKey, σ, λ, Tile, Concat; a key may be given by name or by position.
 

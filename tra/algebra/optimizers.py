@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tra.algebra.entry_point import entry_point
 from tra.algebra.parameter_tiles import Factor, clipped, each, matched, scaled, with_literal, zeros
 from tra.algebra.relation import Operand, Relation
 from tra.algebra.schedules import ABOVE_ZERO, Schedule, checked, checked_rate, rate_at, scalar_relation
@@ -117,6 +118,7 @@ class Optimizer:
             checked(self, "clip", low=ABOVE_ZERO, otherwise=", or None")
 
 
+@entry_point
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Gradient descent, with momentum and weight decay where asked for: p ← p − rate · g.
@@ -169,6 +171,7 @@ class SGD(Optimizer):
         return each("sub", parameter, scaled(gradient, rate_at(self.rate, step))), kept
 
 
+@entry_point
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam: p ← p − rate · m̂ / (√v̂ + eps), from running means m of gradients and v of their squares.
@@ -229,6 +232,7 @@ class Adam(Optimizer):
         return parameter, _decayed(gradient, parameter, self.weight_decay)
 
 
+@entry_point
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam whose weight decay acts on the parameter itself: p ← (1 − rate · weight_decay) · p first.

@@ -21,7 +21,7 @@ from tra.algebra.whole_tensor import axis_key, axis_order, expand_dims, is_whole
 from tra.errors import SchemaError
 
 Axes = int | Sequence[int] | None
-_FOLDS = {
+FOLDS = {
     "sum": ("reduce_sum", "add"),
     "prod": ("reduce_prod", "mul"),
     "max": ("reduce_max", "max"),
@@ -84,7 +84,7 @@ def reduce(expr: Expr, how: str, axis: Axes = None, keepdims: bool = False) -> E
     places = resolve_axes(operand.type, axis)
     if how in ("max", "min", "logsumexp"):
         _check_extents(operand.type, how, places)
-    tile_kernel, fold = _FOLDS[how]
+    tile_kernel, fold = FOLDS[how]
     cast_to = _reduced_dtype(operand.type.dtype, how)
     labels = [str(p) for p in places]
     result = reduce_labels(replace(operand, expr=cast(operand.expr, cast_to)), labels, tile_kernel, fold)

@@ -10,6 +10,7 @@ import numpy as np
 from tra.algebra import arithmetic, current, indexing
 from tra.algebra.arithmetic import SCALARS
 from tra.algebra.einsum import einsum_expr
+from tra.algebra.entry_point import entry_point
 from tra.algebra.handle import Handle, side_of
 from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.operator_methods import OperatorMethods
@@ -22,6 +23,7 @@ from tra.errors import SchemaError
 Operand: TypeAlias = Any  # a Relation, a scalar, or anything np.asarray takes
 
 
+@entry_point
 class Relation(OperatorMethods, TensorMethods):
     """A keyed tensor relation, lazy: methods build expressions, `compute` runs them.
 
@@ -158,6 +160,7 @@ def as_relation(value: Operand) -> Relation:
     return Relation._of(value)
 
 
+@entry_point
 def from_array(
     array: Any,
     keys: Sequence[str] | str | None = None,
@@ -183,6 +186,7 @@ def from_array(
     return Relation(source, {source.id: data})
 
 
+@entry_point
 def from_tiles(
     tiles: Mapping[Any, Any],
     keys: Sequence[str] | str,
@@ -210,6 +214,7 @@ def from_tiles(
     return Relation(source, {source.id: data})
 
 
+@entry_point
 def einsum(equation: str, *operands: Operand) -> Relation:
     """Einstein summation as `numpy.einsum` writes it, with implicit output and ellipsis.
 
@@ -233,6 +238,7 @@ def einsum(equation: str, *operands: Operand) -> Relation:
     return _over(relations, einsum_expr(equation, *(r.expr for r in relations)))
 
 
+@entry_point
 def concatenate(relations: Sequence[Operand], axis: int = 0) -> Relation:
     """Tensors one after the other along an axis, as `numpy.concatenate`.
 
@@ -251,6 +257,7 @@ def concatenate(relations: Sequence[Operand], axis: int = 0) -> Relation:
     return _over(operands, indexing.concatenate([arithmetic.cast(o.expr, dtype) for o in operands], axis))
 
 
+@entry_point
 def where(condition: Operand, chosen: Operand, other: Operand) -> Relation:
     """``chosen`` where the condition holds, else ``other``, as `numpy.where`.
 

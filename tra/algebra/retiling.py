@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate
 
 from tra.algebra.live import full_box, hole_text, is_dense, is_empty
@@ -14,6 +15,7 @@ from tra.algebra.types import AtMost, Axis, Box, Key, RelType
 from tra.errors import SchemaError
 
 
+@lru_cache(maxsize=1024)
 def check_whole(type_: RelType, what: str) -> None:
     """Checks that the relation is a whole tensor: dense, no key in two axes, links that are plain positions.
 

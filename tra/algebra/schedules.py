@@ -14,6 +14,7 @@ import numpy as np
 
 from tra.algebra import makers
 from tra.algebra.arithmetic import SCALARS
+from tra.algebra.entry_point import entry_point
 from tra.algebra.functions import maximum, minimum
 from tra.algebra.operators import generated
 from tra.algebra.relation import Operand, Relation, as_relation
@@ -25,6 +26,7 @@ _FLOAT = np.dtype(np.float64)
 ABOVE_ZERO = nextafter(0.0, 1.0)  # the least of the numbers that are positive
 
 
+@entry_point
 @dataclass(frozen=True)
 class Constant:
     """The same rate at every step.
@@ -46,6 +48,7 @@ class Constant:
         return Relation(generated(scalar_type(_FLOAT), makers.Constant(self.rate)), {})
 
 
+@entry_point
 @dataclass(frozen=True)
 class Step:
     """rate · factor^⌊t / every⌋: the rate changes after every so many steps.
@@ -73,6 +76,7 @@ class Step:
         return self.rate * self.factor ** (step // float(self.every))
 
 
+@entry_point
 @dataclass(frozen=True)
 class Exponential:
     """rate · factor^(t / every): the rate changes a little after each step.
@@ -100,6 +104,7 @@ class Exponential:
         return self.rate * self.factor ** (step / float(self.every))
 
 
+@entry_point
 @dataclass(frozen=True)
 class Cosine:
     """From `rate` to `end` along half a wave of the cosine, in so many steps; `end` from then on.
@@ -128,6 +133,7 @@ class Cosine:
         return self.end + (angle.transform("cos") + 1.0) * (0.5 * (self.rate - self.end))
 
 
+@entry_point
 @dataclass(frozen=True)
 class Warmup:
     """First a rate that grows by equal amounts for so many steps, then another schedule from its beginning.
@@ -259,6 +265,10 @@ def checked_rate(owner: object, name: str = "rate") -> None:
 
 def _is_real(value: object) -> bool:
     return isinstance(value, SCALARS) and not isinstance(value, (bool, np.bool_, complex, np.complexfloating))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 __all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "Warmup", "rate_at"]

@@ -7,8 +7,10 @@ from typing import Any, Self
 
 from tra.algebra import arithmetic, indexing, reductions, whole_tensor
 from tra.algebra.arithmetic_methods import ArithmeticMethods
+from tra.algebra.entry_point import entry_point
 
 
+@entry_point
 class TensorMethods(ArithmeticMethods):
     """A relation as one tensor: its axes are the keys that cut no axis, then the tile axes at full extent."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -149,7 +150,7 @@ class AtMost:
 Live: TypeAlias = Box | KeySet | AtMost
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RelType:
     """The static type of a relation: keys, axes, dtype and live keys.
 
@@ -164,27 +165,38 @@ class RelType:
     dtype: np.dtype[Any]
     live: Live
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    @cached_property
+    def _hash(self) -> int:
+        """Of this process alone, where strings have hashes of their own: it does not travel."""
+        return hash((self.keys, self.axes, self.dtype, self.live))
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The key names, in order."""
         return tuple(key.name for key in self.keys)
 
-    @property
+    @cached_property
     def domains(self) -> tuple[int, ...]:
         """The key domains, in order."""
         return tuple(key.domain for key in self.keys)
 
-    @property
+    @cached_property
     def tile_shape(self) -> tuple[int, ...]:
         """The shape of a full tile."""
         return tuple(axis.size for axis in self.axes)
 
-    @property
+    @cached_property
     def linked(self) -> frozenset[str]:
         """The keys that cut some axis."""
         return frozenset(name for axis in self.axes for name, _ in axis.link)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The whole tensor: domains of the keys that cut no axis, then the extents."""
         linked = self.linked

@@ -60,5 +60,9 @@ def pairs_alike(left: RelType, right: RelType, on: Sequence[tuple[str, str]], ke
 
 
 def _meet(one: Axis, other: Axis) -> bool:
-    """Claims that two axes are both cut, both in one piece, or one of them is of length one."""
-    return bool(one.link) == bool(other.link) or 1 in (one.extent, other.extent)
+    """Claims that two axes are cut alike, both in one piece, or that one of them is of length one.
+
+    Tiles of length one broadcast to longer ones one by one; side by side they would not.
+    """
+    alike = bool(one.link) == bool(other.link) and one.size == other.size
+    return alike or 1 in (one.extent, other.extent)

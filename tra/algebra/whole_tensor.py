@@ -252,14 +252,27 @@ def squeeze(expr: Expr, place: int) -> Expr:
     return transform(expr, "squeeze", axis=place - len(expr.type.axes))
 
 
-def default_tile(shape: Sequence[int], limit: int = 1 << 20) -> tuple[int, ...]:
-    """Tile sizes for a tensor whose user left them open: about `limit` elements, even along each axis.
+def default_tile(shape: Sequence[int], edge: int = 1 << 10) -> tuple[int, ...]:
+    """Tile sizes for a tensor whose user left them open: up to `edge` along each axis, in even pieces.
 
-    Up to two axes the size depends on the extent alone, so that tensors that meet have tiles that meet.
+    Tensors of many axes have shorter edges, so that a tile has about edge² elements at most. Where that is
+    not needed a size depends on the extent alone, so that tensors that meet have tiles that meet.
 
     Example:
-        >>> default_tile((1797, 64))
-        (899, 64)
+        >>> default_tile((1797, 64)), default_tile((1797, 8, 8)), default_tile((1000, 1000, 1000))
+        ((899, 64), (899, 8, 8), (100, 100, 100))
     """
-    edge = max(round(limit ** (1 / max(len(shape), 2))), 1)
-    return tuple(-(-extent // max(-(-extent // edge), 1)) for extent in shape)
+    longest = min(edge, _longest_edge(shape, edge * edge))
+    return tuple(-(-extent // max(-(-extent // longest), 1)) for extent in shape)
+
+
+def _longest_edge(shape: Sequence[int], limit: int) -> int:
+    """The longest edge of tiles of about so many elements, where shorter axes stay in one piece."""
+    extents = sorted(max(extent, 1) for extent in shape)
+    for place, extent in enumerate(extents):
+        n_longer = len(extents) - place
+        if extent**n_longer >= limit:
+            edge: float = limit ** (1 / n_longer)
+            return max(round(edge), 1)
+        limit //= extent
+    return extents[-1] if extents else 1

@@ -8,11 +8,9 @@ from typing import Any, Protocol
 
 from tra.algebra.sources import FixedTiles, TileSource
 from tra.algebra.types import Tile, TileKey
-from tra.algebra.volume import n_bytes
 from tra.backends.constants import Constants
 from tra.backends.tiles import Tiles
 from tra.errors import PlanError
-from tra.optimizer.boxes import box_of
 from tra.optimizer.meshes import coordinates, site_number
 from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Plan
@@ -105,11 +103,8 @@ def shares_of(program: Program, held: Sequence[Sequence[Any]]) -> tuple[tuple[Sh
         Share(held='lower half', nbytes=64)
     """
     return tuple(
-        tuple(
-            Share(h, n_bytes(root.type, box_of(root.type, root.placement, site)))
-            for site, h in enumerate(sites)
-        )
-        for root, sites in zip(program.roots, held, strict=True)
+        tuple(Share(h, nbytes) for h, nbytes in zip(sites, sizes, strict=True))
+        for sites, sizes in zip(held, program.result_bytes, strict=True)
     )
 
 
@@ -131,7 +126,7 @@ def result_sites(placement: Placement) -> list[int]:
 
 
 def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[tuple[TileKey, Tile]]:
-    """The tiles of a result, one by one, each once, however many copies there are.
+    """The tiles of a result, one by one, each once, however many copies there are; only to be read.
 
     Example:
         >>> import numpy as np
@@ -144,7 +139,10 @@ def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Itera
         [(0, 1)]
     """
     for tiles in result_shares(backend, root, shares):
-        yield from tiles
+        for key, tile in tiles:
+            seen = tile.view()
+            seen.flags.writeable = False  # it may be a part of what is stored
+            yield key, seen
 
 
 def result_shares(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[Tiles]:

@@ -100,6 +100,17 @@ class Examples:
 def examples_of(runner: Runner, relation: Relation, name: str) -> Examples:
     """What batches are taken from: arrays and files as they are, other relations computed first.
 
+    Example:
+        >>> from weakref import WeakSet
+        >>> import tra
+        >>> from tra.backends.local import LocalBackend
+        >>> from tra.backends.plans import Plans
+        >>> backend = LocalBackend(threads=1)
+        >>> runner = Runner(backend, Plans(backend), WeakSet())
+        >>> examples = examples_of(runner, tra.from_array([1.0, 2.0]) * 3, "data")
+        >>> examples.rows(np.array([1]), batch_type(examples.type, 1)).read((0,))
+        array([6.])
+
     Raises:
         SchemaError: the relation is no tensor with an axis 0.
     """

@@ -45,9 +45,7 @@ class Block:
 
     def keys(self) -> KeyArray:
         """The keys of the box in lexicographic order."""
-        shape = tuple(high - low for low, high in self.box)
-        lows = np.array([low for low, _ in self.box], dtype=np.int64)
-        return np.indices(shape, dtype=np.int64).reshape(len(shape), -1).T + lows if shape else _ONE_KEY
+        return keys_of(self.box)
 
     def tiles(self) -> list[Tile]:
         """The tiles as views, in the order of the keys."""
@@ -91,6 +89,18 @@ class Block:
     def shared(self) -> Block:
         """The same block, which somebody else may hold too."""
         return replace(self, is_fresh=False) if self.is_fresh else self
+
+
+def keys_of(box: Ranges) -> KeyArray:
+    """The keys of a box in lexicographic order.
+
+    Example:
+        >>> keys_of(((0, 1), (4, 6))).tolist()
+        [[0, 4], [0, 5]]
+    """
+    shape = tuple(high - low for low, high in box)
+    lows = np.array([low for low, _ in box], dtype=np.int64)
+    return np.indices(shape, dtype=np.int64).reshape(len(shape), -1).T + lows if shape else _ONE_KEY
 
 
 _ONE_KEY = np.zeros((1, 0), dtype=np.int64)

@@ -6,6 +6,7 @@ Each gives None where it would have to look at tiles; `local_operators` does tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one
 from tra.backends.block_products import product_of
 from tra.backends.element_chains import key_order
 from tra.backends.kernel_calls import call, call_into
-from tra.backends.pieces import Piece, each_piece, part
+from tra.backends.pieces import PIECE, Piece, each_piece, part
+from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles
 from tra.optimizer.plan import (
     LocalAggregate,
@@ -31,6 +33,8 @@ from tra.optimizer.plan import (
     LocalTile,
     Plan,
 )
+
+LEAST_ROWS = 64  # for a thread: NumPy adds up a row alone in another order than one of several
 
 
 def run_on_blocks(node: Plan, inputs: Sequence[Tiles]) -> Tiles | None:
@@ -78,10 +82,20 @@ def _mapped(node: LocalMap, blocks: Sequence[Block]) -> Tiles | None:
             return None
         array = block.array
         for kernel in node.kernels:
-            array = call(kernel, array)
+            array = _by_threads(kernel, array)
         is_new = array.base is None and array is not block.array
         made.append(Block(box, array, cuts, is_new or (block.is_fresh and array is block.array)))
     return Tiles.of(made)
+
+
+def _by_threads(kernel: Kernel, array: Tile) -> Tile:
+    """A kernel's result, some rows on each thread where the kernel looks at rows and they lie together."""
+    core, n_rows = kernel.signature.inputs[0], array.shape[0] if array.ndim else 0
+    n_parts = min(THREADS.get(), n_rows // LEAST_ROWS, array.nbytes // PIECE)
+    if n_parts < 2 or not 0 < len(core) < array.ndim or _moves(kernel) or not array.flags.c_contiguous:
+        return call(kernel, array)
+    edges = [n * n_rows // n_parts for n in range(n_parts + 1)]
+    return np.concatenate(parallel(lambda rows: call(kernel, array[slice(*rows)]), list(pairwise(edges))))
 
 
 def _are_whole(node: LocalMap) -> bool:

@@ -13,15 +13,13 @@ from functools import lru_cache
 from itertools import product
 from math import prod
 
-import numpy as np
-
-from tra.algebra.join_type import joined_names
+from tra.algebra.join_type import joined_names, keys_joined
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
-from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one, window_of
-from tra.backends.panel_products import Term, sum_of_calls, sum_of_products
+from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, empty_block, spans_one
+from tra.backends.panel_products import Pair, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
@@ -29,7 +27,7 @@ MERGED = 1 << 20  # bytes of a tile up to which tiles are copied together before
 
 
 @dataclass(frozen=True)
-class Law:
+class BlockProduct:
     """How a product of blocks goes.
 
     Attributes:
@@ -64,25 +62,34 @@ class Matrix:
 
 
 @lru_cache(maxsize=1024)
-def law_of(node: LocalContract | LocalJoin) -> Law | None:
-    """How a node's product goes on blocks, or None where it depends on how tensors are cut."""
+def block_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
+    """How a node's product goes on blocks, or None where it depends on how tensors are cut.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> how = block_product(node)
+        >>> how.left, how.right, how.gone, how.kept  # i, j, j_2
+        ((0, 1), (1, 2), (1,), (0, 2))
+        >>> block_product(LocalContract(A.type, A.placement, A, A, (), kernel("matmul"), ("i", "j_2"), ADD))
+    """
     left, right = node.left.type, node.right.type
     if not node.kernel.laws.contraction or None in (cuts_of(left), cuts_of(right), cuts_of(node.type)):
         return None
     if not pairs_alike(left, right, node.on, node.kernel):
         return None
-    names = joined_names(left, right, node.on)
-    theirs = {name for _, name in node.on}
-    joined = [*left.names, *(names[n] for n in right.names if n not in theirs)]
+    names, joined = joined_names(left, right, node.on), keys_joined(left, right, node.on)
     summed = _summed(node.kernel, left, right, names)
-    by = node.by if isinstance(node, LocalContract) else tuple(joined)
+    by = node.by if isinstance(node, LocalContract) else joined
     if set(joined) - set(by) != summed or (isinstance(node, LocalContract) and node.fold != ADD):
         return None
     place = {name: p for p, name in enumerate(joined)}
-    return Law(
+    return BlockProduct(
         left=tuple(place[name] for name in left.names),
         right=tuple(place[names[name]] for name in right.names),
-        gone=tuple(place[name] for name in sorted(summed)),
+        gone=tuple(place[name] for name in joined if name in summed),
         kept=tuple(place[name] for name in by),
         matrix=_matrix(node.kernel, left, right),
     )
@@ -120,6 +127,7 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
     """The product of two relations by blocks, or None where they do not lie in blocks.
 
     Example:
+        >>> import numpy as np
         >>> from tra.algebra.kernel import kernel
         >>> from tra.optimizer.rules.examples import scan
         >>> A, on = scan(), (("j", "i"),)
@@ -129,17 +137,17 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         >>> [block.array[0].tolist() for block in found.blocks]
         [[9.0, 0.0, 0.0, 0.0]]
     """
-    law = law_of(node)
-    if law is None:
+    how = block_product(node)
+    if how is None:
         return None
     ours, theirs = _blocks(left, node.left.type), _blocks(right, node.right.type)
-    found = _terms(law, ours, theirs)
+    found = _terms(how, ours, theirs)
     if found is None:
         merged = [_merged(tiles, side.type) for tiles, side in ((left, node.left), (right, node.right))]
-        found = _terms(law, *merged)
+        found = _terms(how, *merged)
     if not found:
         return None
-    return Tiles.of([_sum(node, law, box, terms) for box, terms in found.items()])
+    return Tiles.of([_sum(node, how, box, terms) for box, terms in found.items()])
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:
@@ -157,19 +165,21 @@ def _merged(tiles: Tiles, type_: RelType) -> list[Block]:
     return [] if block is None else [block]
 
 
-def _terms(law: Law, left: Sequence[Block], right: Sequence[Block]) -> dict[Ranges, list[Term]] | None:
+def _terms(
+    how: BlockProduct, left: Sequence[Block], right: Sequence[Block]
+) -> dict[Ranges, list[Pair]] | None:
     """What is multiplied for each block of the result, in the order of the keys summed over.
 
     None where the blocks do not line up, so that they would have to be cut against each other.
     """
-    found: dict[Ranges, dict[Ranges, Term]] = {}
+    found: dict[Ranges, dict[Ranges, Pair]] = {}
     for one, other in product(left, right):
-        joint = _joint(law, one, other)
+        joint = _joint(how, one, other)
         if joint is None:
             continue
-        out, inner = (tuple(joint[place] for place in places) for places in (law.kept, law.gone))
-        mine = one.within(tuple(joint[place] for place in law.left))
-        theirs = other.within(tuple(joint[place] for place in law.right))
+        out, inner = (tuple(joint[place] for place in places) for places in (how.kept, how.gone))
+        mine = one.within(tuple(joint[place] for place in how.left))
+        theirs = other.within(tuple(joint[place] for place in how.right))
         assert mine is not None and theirs is not None
         if inner in found.setdefault(out, {}):
             return None  # parts of one sum
@@ -180,10 +190,10 @@ def _terms(law: Law, left: Sequence[Block], right: Sequence[Block]) -> dict[Rang
     return {out: [terms[inner] for inner in sorted(terms)] for out, terms in found.items()}
 
 
-def _joint(law: Law, one: Block, other: Block) -> Ranges | None:
+def _joint(how: BlockProduct, one: Block, other: Block) -> Ranges | None:
     """The ranges of the joined keys that both blocks have."""
-    spans: dict[int, tuple[int, int]] = dict(zip(law.left, one.box, strict=True))
-    for place, (low, high) in zip(law.right, other.box, strict=True):
+    spans: dict[int, tuple[int, int]] = dict(zip(how.left, one.box, strict=True))
+    for place, (low, high) in zip(how.right, other.box, strict=True):
         mine = spans.get(place, (low, high))
         spans[place] = (max(low, mine[0]), min(high, mine[1]))
         if spans[place][0] >= spans[place][1]:
@@ -191,22 +201,20 @@ def _joint(law: Law, one: Block, other: Block) -> Ranges | None:
     return tuple(spans[place] for place in range(len(spans)))
 
 
-def _sum(node: LocalContract | LocalJoin, law: Law, box: Ranges, terms: Sequence[Term]) -> Block:
+def _sum(node: LocalContract | LocalJoin, how: BlockProduct, box: Ranges, terms: Sequence[Pair]) -> Block:
     """One block of the result."""
-    shape = tuple(window.stop - window.start for window in window_of(node.type, box))
-    out = np.empty(shape, node.type.dtype)
-    if law.matrix is not None:
+    made = empty_block(node.type, box)
+    out = made.array
+    if how.matrix is not None:
         sum_of_products(
-            [_as_matrices(law.matrix, x, y) for x, y in terms], _as_matrix(law.matrix, out, terms)
+            [_as_matrices(how.matrix, x, y) for x, y in terms], _as_matrix(how.matrix, out, terms)
         )
     else:
         sum_of_calls(node.kernel, terms, out)
-    cuts = cuts_of(node.type)
-    assert cuts is not None
-    return Block(box, out, cuts, is_fresh=True)
+    return made
 
 
-def _as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Term:
+def _as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Pair:
     """Both operands as matrices, the one that gives the rows first."""
     split = x.ndim - matrix.n_inner
     x, y = x.transpose(matrix.left), y.transpose(matrix.right)
@@ -216,7 +224,7 @@ def _as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Term:
     return (columns.T, rows.T) if matrix.is_swapped else (rows, columns)
 
 
-def _as_matrix(matrix: Matrix, out: Tile, terms: Sequence[Term]) -> Tile:
+def _as_matrix(matrix: Matrix, out: Tile, terms: Sequence[Pair]) -> Tile:
     x, y = terms[0]
     of_first = (y if matrix.is_swapped else x).ndim - matrix.n_inner
     return out.reshape(prod(out.shape[:of_first]), prod(out.shape[of_first:]))

@@ -19,17 +19,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tra.algebra.live import live_keys
 from tra.algebra.nodes import Cut
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import retile
 from tra.algebra.sources import TilesSource
 from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.same_training import differences
 from tra.backends.storage import open_source, save
 from tra.errors import CatalogError
 
 Tiles = Iterable[tuple[TileKey, Tile]]
-FORMAT = 2
-_MANIFEST, _LOCK = "manifest.json", ".lock"
+FORMAT, _MANIFEST, _LOCK = 2, "manifest.json", ".lock"
 _EPOCH = re.compile(r"epoch-[0-9]{8}")
 _BESIDE = re.compile(r"\.writing-(?P<pid>[0-9]+)-[0-9a-f]{12}-(?P<host>.+)")
 _own: set[str] = set()  # paths that this process is writing, and its locks: others of its number are older
@@ -74,8 +75,6 @@ def _relation(path: Path, type_: RelType) -> Relation:
 
 
 def _live_keys(type_: RelType) -> list[TileKey]:
-    from tra.algebra.live import live_keys
-
     return [tuple(key) for key in live_keys(type_).tolist()]
 
 
@@ -88,6 +87,13 @@ def write_checkpoint(
         folder: where checkpoints are kept; it is made where it is not there.
         about: what the manifest says; with the epoch, which is the checkpoint's name.
         values: types and tiles by name.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_checkpoint(Path(folder), {"epoch": 3, "step": 9}, {})
+        ...     found_checkpoint(Path(folder), {}).step
+        9
 
     Raises:
         CatalogError: it cannot be written.
@@ -164,6 +170,12 @@ def _is_dead(pid: int, host: str, path: Path) -> bool:
 @contextmanager
 def only_training(folder: Path | None) -> Iterator[None]:
     """Keeps other trainings out of a folder of checkpoints, as long as this one runs.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, only_training(Path(folder)):
+        ...     os.listdir(folder)
+        ['.lock']
 
     Raises:
         CatalogError: another training is running there; or the folder cannot be written.
@@ -252,6 +264,10 @@ def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | Non
         folder: where checkpoints are kept.
         about: what the training is; a checkpoint of another is not gone on from.
 
+    Example:
+        >>> found_checkpoint(Path("nowhere"), {}) is None
+        True
+
     Raises:
         CatalogError: the checkpoint is of another training, and says in what; or it is damaged.
     """
@@ -263,7 +279,7 @@ def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | Non
         manifest = json.loads((last / _MANIFEST).read_text(encoding="utf-8"))
         _check_same(last, manifest, about)
         epoch, step, names = int(manifest["epoch"]), int(manifest["step"]), tuple(manifest["relations"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, CatalogError):
             raise
         raise CatalogError(f"{last} is no checkpoint, or a damaged one: {error}") from error
@@ -273,12 +289,9 @@ def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | Non
 def _check_same(path: Path, manifest: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     if manifest["format"] != FORMAT:
         raise CatalogError(f"{path} has format {manifest['format']}; this version reads {FORMAT}")
-    differing = [name for name in about if manifest[name] != about[name]]
-    if not differing:
-        return
-    lines = [f"{name}: {manifest[name]} there, {about[name]} here" for name in differing]
-    raise CatalogError(
-        f"{path} is of another training\n  "
-        + "\n  ".join(lines)
-        + "\n  hint: give another folder, or remove this one to begin anew"
-    )
+    lines = differences(manifest, about)
+    if lines:
+        raise CatalogError(
+            "\n  ".join([f"{path} is of another training", *lines])
+            + "\n  hint: give another folder, or remove this one to begin anew"
+        )

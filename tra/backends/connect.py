@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from tra.algebra import current
+from tra.algebra.entry_point import entry_point
 from tra.backends.backend import Backend
 from tra.backends.constants import Kind
 from tra.backends.local import LocalBackend
@@ -17,10 +18,11 @@ from tra.optimizer.rules.registry import RULES, STRATEGIES
 
 Level = Literal["off", "run", "tiling", "exact"]
 _SIMILAR = 8  # names that a message lists
-_KINDS = "`explain` names the rules that a plan is made with"
+_LISTED = "All rules are listed in docs/rules.md, and `explain` names those that a plan is made with"
 _ALONE = ("one site", "stored")  # strategies of operators that have no other
 
 
+@entry_point
 def connect(
     backend: str = "local",
     scheduler: Any = None,
@@ -126,9 +128,11 @@ def _checked_rules(names: Any) -> tuple[str, ...]:
 
 
 def _no_rule(name: str, known: Sequence[str]) -> PlanError:
-    similar = get_close_matches(name, known, n=_SIMILAR, cutoff=0.4)
-    listed = f"Rules with names like it are {', '.join(similar)}" if similar else _KINDS
-    return PlanError(f"there is no rule {name!r}{near_name(name, known) or '.'} {listed}")
+    near = near_name(name, known)
+    close = get_close_matches(name, known, n=_SIMILAR, cutoff=0.4) if near else []
+    similar = close or [rule for rule in known if name and name in rule][:_SIMILAR]
+    listed = f"Rules with names like it are {', '.join(similar)}" if similar else _LISTED
+    return PlanError(f"there is no rule {name!r}{near or '.'} {listed}")
 
 
 def _no_other(name: str) -> PlanError:

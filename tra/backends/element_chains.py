@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
+from tra.algebra.formula import is_one_pass
 from tra.algebra.join_type import joined_names
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import Var
@@ -59,6 +61,11 @@ class Chain:
     nodes: list[Plan] = field(default_factory=list)
     operands: list[Plan] = field(default_factory=list)
     term: Term | None = None
+
+    @cached_property
+    def uses(self) -> list[Operand]:
+        """The operands, each as often as it is used with other keys."""
+        return _terms(self.term)
 
 
 def is_link(node: Plan) -> bool:
@@ -111,6 +118,16 @@ def chain_of(root: Plan, inner: Collection[str]) -> Chain:
     Args:
         root: the node.
         inner: digests of links that only one node uses, and nobody outside the stage.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A = scan()
+        >>> exp, log = (LocalMap(A.type, A.placement, A, None, (kernel(name),)) for name in ("exp", "log"))
+        >>> both = LocalJoin(A.type, A.placement, exp, log, (("i", "i"), ("j", "j")), kernel("add"))
+        >>> chain = chain_of(both, {exp.digest})
+        >>> chain.nodes == [exp, both], chain.operands == [A, log]
+        (True, True)
     """
     chain = Chain(root)
     chain.term = _term(root, tuple(range(len(root.type.keys))), inner, chain)
@@ -150,6 +167,15 @@ def run_chain(chain: Chain, inputs: Sequence[Tiles], own: Collection[str]) -> Ti
         chain: the chain.
         inputs: its operands.
         own: digests of operands that nothing else uses.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A = scan()
+        >>> exp = LocalMap(A.type, A.placement, A, None, (kernel("exp"),))
+        >>> tiles = Tiles.of([Block(((0, 1), (0, 2)), np.zeros((2, 4)), ((0, 2), (1, 2)))])
+        >>> [block.array.tolist() for block in run_chain(chain_of(exp, []), [tiles], []).blocks]
+        [[[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]]
     """
     lie = all(tiles.blocks is not None or _is_small(tiles) for tiles in inputs)
     if not lie or isinstance(chain.term, Operand):  # new names alone
@@ -166,7 +192,6 @@ def _is_small(tiles: Tiles) -> bool:
 
 
 def _terms(term: Term | None) -> list[Operand]:
-    """The operands of a chain, each as often as it is used with other keys."""
     match term:
         case Operand():
             return [term]
@@ -179,7 +204,7 @@ def _terms(term: Term | None) -> list[Operand]:
 def _boxes(chain: Chain, inputs: Sequence[Tiles]) -> list[tuple[Ranges, dict[Operand, Block]]]:
     """Where the result has blocks: where an operand with all keys has them, or all operands meet."""
     n_keys = len(chain.root.type.keys)
-    terms = _terms(chain.term)
+    terms = chain.uses
     whole = [t for t in terms if len(t.columns) == n_keys and inputs[t.place].blocks is not None]
     if whole:
         most = max(whole, key=lambda term: len(inputs[term.place].blocks or ()))
@@ -199,7 +224,7 @@ def _operands_at(
 ) -> dict[Operand, Block] | None:
     """The blocks that the result at a box of keys is made of, or None where they do not fit together."""
     blocks: dict[Operand, Block] = dict(given)
-    for term in _terms(chain.term):
+    for term in chain.uses:
         if term not in blocks:
             type_, part = chain.operands[term.place].type, tuple(box[column] for column in term.columns)
             found = None if cuts_of(type_) is None else inputs[term.place].block(type_, part)
@@ -217,8 +242,9 @@ def _shape(chain: Chain, box: Ranges) -> tuple[int, ...]:
 def _run_at(chain: Chain, box: Ranges, blocks: Mapping[Operand, Block], own: Collection[str]) -> Block:
     """The block of the result at a box of keys."""
     arrays = {term: block.array for term, block in blocks.items()}
-    out = _reusable(chain, blocks, _shape(chain, box), own)
-    out = np.empty(_shape(chain, box), chain.root.type.dtype) if out is None else out
+    shape = _shape(chain, box)
+    out = _reusable(chain, blocks, shape, own)
+    out = np.empty(shape, chain.root.type.dtype) if out is None else out
     each_piece(lambda piece: _evaluate(chain.term, arrays, piece, out), out, _is_one_pass(chain.term))
     return Block(box, out, cuts_of(chain.root.type) or (), is_fresh=True)
 
@@ -227,7 +253,7 @@ def _is_one_pass(term: Term | None) -> bool:
     """Claims that nothing is made on the way to the result."""
     kernels = term.kernels if isinstance(term, Applied) else ()
     alone = isinstance(term, Applied) and all(isinstance(below, Operand) for below in term.operands)
-    return alone and len(kernels) == 1 and isinstance(kernels[0].function, np.ufunc)
+    return alone and len(kernels) == 1 and is_one_pass(kernels[0].function)
 
 
 def _reusable(

@@ -51,6 +51,14 @@ def settle(query: StepQuery, resident: Sequence[Source], context: Context) -> Se
         resident: sources that are stored before the first step, wherever that is best.
         context: what is known: the sites, where other stored sources lie, and what the client sends.
 
+    Example:
+        >>> import tra
+        >>> from tra.backends.step_query import LOSS, open_relation
+        >>> w = open_relation(tra.from_array([1.0, 2.0]).expr.type, "parameter", "w")
+        >>> query = StepQuery({"w": w.expr}, (), {"w": w * 0.5}, {LOSS: w.sum()})
+        >>> [str(placement) for placement in settle(query, [], Context(n_sites=2)).placed.values()]
+        ['all on 2']
+
     Raises:
         MemoryLimitError: no plan of a step fits into the memory limit.
     """
@@ -58,7 +66,17 @@ def settle(query: StepQuery, resident: Sequence[Source], context: Context) -> Se
 
 
 def plan_step(query: StepQuery, placed: Mapping[str, Placement], context: Context) -> Planned:
-    """The plan of a step whose carried sources end where they lie."""
+    """The plan of a step whose carried sources end where they lie.
+
+    Example:
+        >>> import tra
+        >>> from tra.backends.step_query import LOSS, open_relation
+        >>> w = open_relation(tra.from_array([1.0, 2.0]).expr.type, "parameter", "w")
+        >>> query = StepQuery({"w": w.expr}, (), {"w": w * 0.5}, {LOSS: w.sum()})
+        >>> planned = plan_step(query, {w.expr.id: placement("i", 2)}, Context(n_sites=2))
+        >>> str(planned.program.roots[0].placement)
+        'split(i) on 2'
+    """
     return plan_query(query.roots, replace(context, placed=placed, targets=_targets(query, placed)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tra.algebra.formula import takes_out
 from tra.algebra.kernel import Kernel, result_dtype
 from tra.algebra.types import Tile, dtype_name
 from tra.backends.threads import parallel
@@ -47,7 +48,7 @@ def call_into(target: Tile, kernel: Kernel, *tiles: Tile) -> Tile:
         SchemaError: as `call`.
         KernelError: as `call`.
     """
-    if isinstance(kernel.function, np.ufunc) and target.ndim:
+    if takes_out(kernel.function) and target.ndim:
         return _called(kernel, tiles, {"out": target})
     target[...] = call(kernel, *tiles)
     return target

@@ -22,10 +22,8 @@ from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles, union
 from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.cost import CostModel
-from tra.optimizer.plan import Plan, Scan, plan_order
-from tra.optimizer.program import Output, Program, Task
-
-Place = tuple[int | None, int, str]
+from tra.optimizer.plan import Scan
+from tra.optimizer.program import Output, Place, Program, Task
 
 
 class LocalBackend:
@@ -93,28 +91,10 @@ class _Running:
 
     def __init__(self, program: Program, sources: Mapping[str, TileSource], threads: int) -> None:
         self.program, self.sources, self.threads = program, sources, threads
-        self.nodes: dict[str, Plan] = {node.digest: node for node in plan_order(*program.roots)}
         self.outputs: dict[Place, Tiles] = {}
-        self.expiring = self._last_uses()
         self.exchanged: dict[str, int] = {}
         self.sent: set[tuple[Output, int, str]] = set()
         self.peak = 0
-
-    def _last_uses(self) -> dict[int, list[Place]]:
-        """What may be dropped after each task."""
-        last: dict[Place, int] = {}
-        for number, task in enumerate(self.program.tasks):
-            for output in _taken(task):
-                last[_place(output)] = number
-            for digest in task.stage.outputs:
-                last.setdefault((task.stage.number, task.site, digest), number)
-        for outputs in self.program.results:
-            for output in outputs:
-                last[_place(output)] = len(self.program.tasks)
-        expiring: dict[int, list[Place]] = {}
-        for place, number in last.items():
-            expiring.setdefault(number, []).append(place)
-        return expiring
 
     def run(self, number: int, task: Task) -> None:
         """Runs one task and drops what no later task takes."""
@@ -131,18 +111,17 @@ class _Running:
             place: Place = (task.stage.number, task.site, digest)
             before = [self.outputs[place]] if task.panel else []
             self.outputs[place] = union([*before, tiles], tiles.arity)
-        for expired in self.expiring.pop(number, []):
+        for expired in self.program.expiring.get(number, ()):
             self.outputs.pop(expired, None)
 
     def whole(self, output: Output) -> Tiles:
         """An output as it lies; a given source is read when it is first wanted."""
-        place = _place(output)
-        if place not in self.outputs and output.stage is None:
-            self.outputs[place] = self._read_given(output)
-        return self.outputs[place]
+        if output.place not in self.outputs and output.stage is None:
+            self.outputs[output.place] = self._read_given(output)
+        return self.outputs[output.place]
 
     def _read_given(self, output: Output) -> Tiles:
-        scan = self.nodes[output.digest]
+        scan = self.program.nodes[output.digest]
         assert isinstance(scan, Scan)
         source = self.sources[scan.id]
         if isinstance(source, StoredSource):
@@ -155,7 +134,7 @@ class _Running:
             THREADS.reset(token)
 
     def _piece(self, task: Task, digest: str, source: int, output: Output) -> Piece:
-        piece = take(self.nodes, output, self.whole(output))
+        piece = take(self.program.nodes, output, self.whole(output))
         if source != task.site and (output, task.site, digest) not in self.sent:
             self.sent.add((output, task.site, digest))  # several panels may take it: a site keeps it for them
             self.exchanged[digest] = self.exchanged.get(digest, 0) + piece.nbytes
@@ -169,12 +148,3 @@ class _Running:
         return Measured(
             sum(self.exchanged.values()), self.peak, self.program.n_tasks, seconds, dict(self.exchanged)
         )
-
-
-def _place(output: Output) -> Place:
-    return output.stage, output.site, output.digest
-
-
-def _taken(task: Task) -> list[Output]:
-    pieces = [output for _, _, taken in task.received for _, output in taken]
-    return [output for _, output in task.local] + pieces

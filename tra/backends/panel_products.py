@@ -18,18 +18,18 @@ from tra.algebra.types import Tile
 from tra.backends.kernel_calls import call, call_into
 from tra.backends.threads import THREADS, parallel
 
-GRAIN = 64  # rows or columns of a panel are a multiple
-WIDE = 1 << 9  # the fewest of them: thin panels would change the bits of a product
+GRAIN = 192  # rows or columns of a panel are a multiple: where BLAS begins a round, so that no bit changes
+WIDE = 1 << 9  # the fewest of them: BLAS multiplies thin panels otherwise, with other bits
 LEAST = 1 << 21  # multiplications that are worth a thread
 TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
 PARTS = 8  # of a long sum
 LONG = 1 << 13  # terms of a sum that is cut, where a result is too small for the threads
 LEAST_SHARED = 1 << 20  # bytes of a result that is worth sharing
 
-Term: TypeAlias = tuple[Tile, Tile]
+Pair: TypeAlias = tuple[Tile, Tile]
 
 
-def sum_of_products(terms: Sequence[Term], out: Tile) -> None:
+def sum_of_products(terms: Sequence[Pair], out: Tile) -> None:
     """Writes the sum of some matrix products, panel by panel.
 
     Example:
@@ -55,7 +55,7 @@ def sum_of_products(terms: Sequence[Term], out: Tile) -> None:
     parallel(panel, _panels(out.shape, terms[0][0].shape[1]))
 
 
-def _shortened(x: Tile, y: Tile) -> list[Term]:
+def _shortened(x: Tile, y: Tile) -> list[Pair]:
     """A product as a sum of shorter ones, for a result that is too small to be shared by threads.
 
     Where it is cut depends on sizes alone, so that the sum has the same bits whatever the threads.
@@ -87,7 +87,7 @@ def _ranges(length: int, parts: int) -> list[slice]:
     return [slice(low, high) for low, high in pairwise(edges)] if length else [slice(0, 0)]
 
 
-def sum_of_calls(kernel: Kernel, terms: Sequence[Term], out: Tile) -> None:
+def sum_of_calls(kernel: Kernel, terms: Sequence[Pair], out: Tile) -> None:
     """Writes the sum of a kernel's results, cut for the threads along its longest axis.
 
     Example:

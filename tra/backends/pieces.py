@@ -15,14 +15,19 @@ Piece: TypeAlias = tuple[slice, ...]
 PIECE = 1 << 18  # bytes of a piece: a few of them fit into a core's cache
 
 
-def pieces(array: Tile) -> list[Piece]:
+def pieces(array: Tile, most: int | None = None) -> list[Piece]:
     """An array cut along its first axis that is long enough, else along its longest.
+
+    Args:
+        array: what is cut.
+        most: how many pieces there are at most, however large; None for any number.
 
     Example:
         >>> pieces(np.empty((2, 3))), len(pieces(np.empty((1 << 10, 1 << 10))))
         ([()], 32)
     """
     n_pieces = -(-array.nbytes // PIECE)
+    n_pieces = n_pieces if most is None else min(n_pieces, most)
     if n_pieces < 2:
         return [()]
     axis = next((a for a, n in enumerate(array.shape) if n >= n_pieces), int(np.argmax(array.shape)))
@@ -45,23 +50,17 @@ def each_piece(function: Callable[[Piece], None], result: Tile, in_one_pass: boo
         >>> result.tolist()
         [1.0, 1.0, 1.0]
     """
-    found = pieces(result)
-    n_runs = min(THREADS.get(), len(found))
+    threads = THREADS.get()
+    found = pieces(result, threads if in_one_pass else None)
+    n_runs = min(threads, len(found))
     edges = [n * len(found) // n_runs for n in range(n_runs + 1)]
     runs = [found[low:high] for low, high in pairwise(edges)]
-    if in_one_pass and len(found) > 1:
-        runs = [[_joined(run)] for run in runs]
 
     def do(run: list[Piece]) -> None:
         for piece in run:
             function(piece)
 
     parallel(do, runs)
-
-
-def _joined(run: list[Piece]) -> Piece:
-    """Neighbouring pieces as one."""
-    return (*run[0][:-1], slice(run[0][-1].start, run[-1][-1].stop))
 
 
 def part(array: Tile, piece: Piece) -> Tile:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from tra.algebra.live import is_listable, live_keys, ranges
-from tra.algebra.sources import TileSource
+from tra.algebra.sources import TileSource, WindowSource
 from tra.algebra.types import KeyArray, RelType, Tile
 from tra.backends.block import Block, Cuts, Ranges, cuts_of, spans_one, window_of
 from tra.backends.threads import parallel
@@ -41,11 +41,9 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         [[2.0], [3.0]]
     """
     source = source.cut(type_)
-    read_window = getattr(source, "read_window", None)  # as a `WindowSource` has
-    lying = None if read_window is None else _lying(type_, tuple(box))
-    if read_window is not None and lying is not None:
+    if isinstance(source, WindowSource) and (lying := _lying(type_, tuple(box))):
         held, cuts, window = lying
-        return Tiles.of([Block(held, read_window(window), cuts)])
+        return Tiles.of([Block(held, source.read_window(window), cuts)])
     keys = keys_within(type_, box)
 
     def read(key: list[int]) -> Tile:

@@ -19,6 +19,7 @@ from tra.algebra.tensor_type import tensor_type
 from tra.algebra.types import RelType, Tile
 from tra.backends.backend import StoredSource
 from tra.backends.step_query import LOSS, STEP, Function, Optimizer, StepQuery, Unbound, query_digest
+from tra.backends.used_parameters import using_all
 from tra.errors import PlanError, SchemaError
 
 
@@ -86,7 +87,8 @@ def checked_recipe(
     Raises:
         PlanError: an argument is none of its kind.
         SchemaError: data has other numbers of examples, or no examples; or a parameter has the name of
-            something that the optimizer keeps of another.
+            something that the optimizer keeps of another. A loss that does not depend on a parameter raises
+            it where the query of a step is written.
     """
     metrics = {} if metrics is None else metrics
     _check_functions(loss, metrics)
@@ -102,7 +104,7 @@ def checked_recipe(
         batch = batch if batch < relations[0].shape[0] else None  # all of it is one step
     values = {name: Relation._of(value) for name, value in parameters.items()}
     _check_state_names(values, using)
-    return Recipe(loss, values, using, relations, batch, epochs, seed, dict(metrics))
+    return Recipe(using_all(loss), values, using, relations, batch, epochs, seed, dict(metrics))
 
 
 def _check_functions(loss: Any, metrics: Any) -> None:

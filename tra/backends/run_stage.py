@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from tra.algebra.generate import generate_tile
-from tra.algebra.operators import joined_names
+from tra.algebra.join_type import keys_joined
 from tra.algebra.types import Tile
 from tra.backends import local_operators as local
 from tra.backends.block import cuts_of, empty_block, spans_one
@@ -94,29 +95,49 @@ def run_stage(
             if is_exchange(step.node):
                 made = _arrived(step.node, site, received)
             else:
-                made = _run_step(step, [held[digest] for digest in step.inputs], boxes, scan)
+                made = _run_step(step, held, boxes, scan)
             held[step.node.digest] = made
             peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
             for digest in step.free:
                 del held[digest]
     finally:
         THREADS.reset(token)
-    return StageRun(tuple(held[digest] for digest in stage.outputs), peak)
+    return StageRun(_apart([held[digest] for digest in stage.outputs]), peak)
 
 
-def _run_step(step: Step, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
+def _run_step(step: Step, held: Mapping[str, Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
     """A node, or a chain: at once where its operands lie in blocks, else node by node."""
+    inputs = [held[digest] for digest in step.inputs]
     if step.chain is None:
-        found = _run(step.node, inputs, boxes, scan)
-        wanted = [t for t, digest in zip(inputs, step.inputs, strict=True) if digest not in step.own]
-        return found.shared() if any(found.has_arrays_of(tiles) for tiles in wanted) else found
-    fused = run_chain(step.chain, inputs, step.own)
+        return _run(step.node, inputs, boxes, scan)
+    fused = run_chain(step.chain, inputs, _spare(step, held))
     if fused is not None:
         return fused
     made = dict(zip(step.inputs, inputs, strict=True))
     for node in step.chain.nodes:
         made[node.digest] = _run(node, [made[child.digest] for child in node.children], boxes, scan)
     return made[step.node.digest]
+
+
+def _spare(step: Step, held: Mapping[str, Tiles]) -> frozenset[str]:
+    """Operands that may be written to: made in this run, used up, and nothing else held is a view of them."""
+    fresh = [digest for digest in step.free if held[digest].has_fresh]
+    memory = {digest: tiles.memory() for digest, tiles in held.items()} if fresh else {}
+    return frozenset(
+        digest
+        for digest in fresh
+        if all(memory[digest].isdisjoint(found) for other, found in memory.items() if other != digest)
+    )
+
+
+def _apart(outputs: Sequence[Tiles]) -> tuple[Tiles, ...]:
+    """Outputs of a stage; those that share memory are nobody's own."""
+    memory = [tiles.memory() for tiles in outputs] if len(outputs) > 1 else []
+    uses = Counter(place for found in memory for place in found)
+    return tuple(
+        tiles.shared() if memory and any(uses[place] > 1 for place in memory[number]) else tiles
+        for number, tiles in enumerate(outputs)
+    )
 
 
 def _arrived(node: Plan, site: int, received: Received) -> Tiles:
@@ -176,9 +197,7 @@ def _run_on_tiles(node: Plan, inputs: Sequence[Tiles]) -> Tiles:
 
 def _contract(node: LocalContract, inputs: Sequence[Tiles]) -> Tiles:
     left, right = node.left.type, node.right.type
-    names = joined_names(left, right, node.on)
-    theirs = {name for _, name in node.on}
-    joined = (*left.names, *(names[n] for n in right.names if n not in theirs))
+    joined = keys_joined(left, right, node.on)
     return local.contract_local(
         inputs[0], inputs[1], left, right, joined, node.on, node.kernel, node.by, node.fold
     )

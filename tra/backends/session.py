@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 
 from tra.algebra import current
 from tra.algebra.counted import counted
+from tra.algebra.entry_point import entry_point
 from tra.algebra.nodes import Source, name_of
 from tra.algebra.relation import Relation
 from tra.algebra.retiling import check_whole
@@ -20,9 +21,10 @@ from tra.backends.assemble import assemble_array, distinct
 from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
-from tra.backends.storage import leaves_tiles, save
+from tra.backends.storage import leaves_tiles, save, target
+from tra.backends.texts import Texts
 from tra.backends.trainer import Trainer
-from tra.errors import PlanError, TraError
+from tra.errors import PlanError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement, widest_key
@@ -30,7 +32,8 @@ from tra.optimizer.planner import Planned
 from tra.optimizer.roles import ALL, Role, Split
 
 
-class Session(Trainer):
+@entry_point
+class Session(Trainer, Texts):
     """Runs queries on a backend; made by `tra.connect`, closed by `close` or at the end of a ``with``.
 
     Example:
@@ -41,10 +44,6 @@ class Session(Trainer):
         >>> float(total)
         2.0
     """
-
-    #: set by the face: query text in and out, which stands above the backends
-    text_runner: ClassVar[Callable[..., Any] | None] = None
-    text_printer: ClassVar[Callable[[Relation], str] | None] = None
 
     def __init__(self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0) -> None:
         self.backend = backend
@@ -119,7 +118,7 @@ class Session(Trainer):
         return dict(sorted(found, key=lambda item: item[0]))
 
     def iterate(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
-        """Runs a query and yields its tiles one by one.
+        """Runs a query and yields its tiles one by one; they are only to be read.
 
         Example:
             >>> import tra
@@ -183,13 +182,6 @@ class Session(Trainer):
         text, origin = self._text(relation), self.backend.constants.origin
         return explain_plan(planned, self.backend.name, origin, measured, text)
 
-    def _text(self, relation: Relation) -> str | None:
-        """The query text, or None where there is none."""
-        try:
-            return self.to_text(relation)
-        except TraError:
-            return None
-
     def save(self, relation: Relation, path: Any) -> None:
         """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
 
@@ -201,38 +193,11 @@ class Session(Trainer):
             array([2., 4.])
 
         Raises:
-            CatalogError: the suffix is unknown, or the file must not be overwritten.
+            CatalogError: the suffix is unknown, the file must not be overwritten, or the query reads it.
         """
-        planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(path))
-        save(path, planned.program.roots[0].type, self._results(planned, relation.sources))
-
-    def sql(self, text: str, /, **relations: Any) -> Any:
-        """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options.
-
-        Example:
-            >>> import tra
-            >>> with tra.connect("local", threads=1) as session:
-            ...     session.sql("LET y[i] = 2 * x[i];", x=[1.0, 2.0]).relation.compute()
-            array([2., 4.])
-        """
-        runner = type(self).text_runner
-        if runner is None:
-            raise PlanError("query text needs the package tra.sql")
-        return runner(self, text, **relations)
-
-    def to_text(self, relation: Relation) -> str:
-        """The query text of a relation; see `Relation.to_text`.
-
-        Example:
-            >>> import tra
-            >>> with tra.connect("local", threads=1) as session:
-            ...     print(session.to_text(-tra.from_array([1.0, 2.0], name="x")).splitlines()[-1])
-            SELECT x.i, NEG(x.tile) AS tile FROM x;
-        """
-        printer = type(self).text_printer
-        if printer is None:
-            raise PlanError("query text needs the package tra.sql")
-        return printer(relation)
+        place = target(path, relation.sources.values())
+        planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(place))
+        save(place, planned.program.roots[0].type, self._results(planned, relation.sources))
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(

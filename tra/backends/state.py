@@ -126,12 +126,25 @@ class Runner:
 
     def stored(self, relation: Relation, placement: Placement, name: str) -> StateSource:
         """A result as state of its own, which shares nothing with what it was made of."""
-        planned, run = self.run(relation, placement)
-        shares = [self.backend.hold(share) for share in run.shares[0]]
-        own = rehome(self.backend, [shares])[0]
-        stored = StateSource(self.backend, planned.program.roots[0], own, name)
-        self.kept.add(stored)
-        return stored
+        return self.all_stored([(relation, placement, name)])[0]
+
+    def all_stored(self, wanted: Sequence[tuple[Relation, Placement, str]]) -> list[StateSource]:
+        """Results as state, each of its own: one program makes them all, what they share once.
+
+        Args:
+            wanted: relations that differ, where each ends, and what messages call it.
+        """
+        sources = {id_: source for relation, _, _ in wanted for id_, source in relation.sources.items()}
+        targets = {relation.expr.digest: placement for relation, placement, _ in wanted}
+        planned = self.plans.plan([relation for relation, _, _ in wanted], sources, targets)
+        run = self.backend.run(planned.program, sources, measure=False)
+        own = rehome(self.backend, [[self.backend.hold(share) for share in shares] for shares in run.shares])
+        made = [
+            StateSource(self.backend, root, shares, name)
+            for root, shares, (_, _, name) in zip(planned.program.roots, own, wanted, strict=True)
+        ]
+        self.kept.update(made)
+        return made
 
 
 def home(relation: Relation, n_sites: int) -> Placement:
@@ -185,25 +198,49 @@ class State(Mapping[str, Relation]):
 
     def assign(self, values: Mapping[str, Any]) -> None:
         """Replaces values by name; all of them are computed from the values before."""
-        made = {name: self._made(name, Relation._of(value)) for name, value in values.items()}
-        for name, (node, stored) in made.items():
-            if name in self._held and self._held[name][0] == node:
+        relations = {name: Relation._of(value) for name, value in values.items()}
+        made: dict[str, StateSource] = {}
+        for names in _distinct(relations):
+            wanted = [(relations[name], self._place(name, relations[name]), name) for name in names]
+            made.update(zip(names, self._runner.all_stored(wanted), strict=True))
+        for name, stored in made.items():
+            if self._stays(name, relations[name]):
                 self._held[name][1].replace(stored._open())
             else:
                 self.drop([name])
+                node = Source(relations[name].expr.type, source_id("state"), "0", name)
                 self._held[name] = node, stored
 
-    def _made(self, name: str, relation: Relation) -> tuple[Source, StateSource]:
-        """The new value, and the node that stands for it: the one there is where types agree."""
-        type_ = relation.expr.type
-        if name in self._held and self._held[name][0].type == type_:
-            node, old = self._held[name]
-            return node, self._runner.stored(relation, old.root.placement, name)
-        node = Source(type_, source_id("state"), "0", name)
-        return node, self._runner.stored(relation, home(relation, self._runner.backend.n_sites), name)
+    def _stays(self, name: str, relation: Relation) -> bool:
+        """Claims that a relation may take the place of the value that a name has."""
+        return name in self._held and self._held[name][0].type == relation.expr.type
+
+    def _place(self, name: str, relation: Relation) -> Placement:
+        """Where a new value is to lie: where the one before does, if it takes its place."""
+        if self._stays(name, relation):
+            return self._held[name][1].root.placement
+        return home(relation, self._runner.backend.n_sites)
 
     def drop(self, names: Iterable[str]) -> None:
         """Forgets values."""
         for name in names:
             if name in self._held:
                 self._held.pop(name)[1].release()
+
+
+def _distinct(relations: Mapping[str, Relation]) -> list[list[str]]:
+    """Names in groups whose relations differ: one that is wanted twice is made for each name by itself.
+
+    Example:
+        >>> import tra
+        >>> one, other = tra.from_array([1.0]), tra.from_array([2.0])
+        >>> _distinct({"a": one, "b": other, "c": one})
+        [['a', 'b'], ['c']]
+    """
+    found: list[dict[str, str]] = []
+    for name, relation in relations.items():
+        group = next((group for group in found if relation.expr.digest not in group), None)
+        if group is None:
+            found.append(group := {})
+        group[relation.expr.digest] = name
+    return [list(group.values()) for group in found]

@@ -29,7 +29,7 @@ from tra.backends.step_query import (
 from tra.errors import PlanError
 from tra.optimizer.context import Context
 from tra.optimizer.planner import Planned
-from tra.optimizer.tile_choice import cut_for_sites
+from tra.optimizer.tile_sizes import cut_for_sites
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,14 @@ def is_open(relation: Relation) -> bool:
 
 
 def recut(relation: Relation, type_: RelType) -> Relation:
-    """An open source or a generated relation in the tiles of another type."""
+    """An open source or a generated relation in the tiles of another type.
+
+    Example:
+        >>> import tra
+        >>> A, halves = tra.from_array([1.0, 2.0], name="A"), tra.from_array([1.0, 2.0], tile=1)
+        >>> A, recut(A, halves.expr.type)
+        (A[i:1] of 2 float64, A[i:2] of 1/2 float64)
+    """
     assert isinstance(relation.expr, Source | Generated)
     return Relation(replace(relation.expr, type=type_), relation.sources)
 
@@ -150,6 +157,14 @@ def step_query(
         using: the optimizer.
         batch: open relations.
         metrics: more scalars, which nothing follows from.
+
+    Example:
+        >>> import tra
+        >>> w = open_relation(tra.from_array([1.0, 2.0]).expr.type, "parameter", "w")
+        >>> carried = {"w": w, STEP: open_relation(step_type(), "count", "n")}
+        >>> query = step_query(lambda p: p["w"].sum(), carried, 1, tra.SGD(rate=0.1), [], {})
+        >>> list(query.updates), list(query.figures)
+        (['w', '(step)'], ['loss'])
 
     Raises:
         SchemaError: the loss or a metric is no floating-point scalar; or an update changes the type.

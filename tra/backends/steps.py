@@ -21,14 +21,12 @@ class Step:
         inputs: digests of what it takes.
         chain: the chain that ends in the node, or None.
         free: digests of those inputs that nothing uses afterwards.
-        own: digests of those inputs that nothing else uses at all, so that no view of them is about either.
     """
 
     node: Plan
     inputs: tuple[str, ...]
     chain: Chain | None
     free: frozenset[str]
-    own: frozenset[str]
 
 
 @lru_cache(maxsize=512)
@@ -52,11 +50,10 @@ def steps_of(stage: Stage) -> tuple[Step, ...]:
     chains = [chain_of(node, inner) if is_link(node) else None for node in kept]
     inputs = [_inputs(node, chain) for node, chain in zip(kept, chains, strict=True)]
     last = {digest: number for number, taken in enumerate(inputs) for digest in taken}
-    users = Counter(digest for taken in inputs for digest in set(taken))
     steps = []
     for number, (node, chain, taken) in enumerate(zip(kept, chains, inputs, strict=True)):
         free = frozenset(d for d in taken if last[d] == number and d not in stage.outputs)
-        steps.append(Step(node, taken, chain, free, frozenset(d for d in free if users[d] == 1)))
+        steps.append(Step(node, taken, chain, free))
     return tuple(steps)
 
 

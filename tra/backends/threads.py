@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -61,7 +61,7 @@ class BlasThreads:
     """
 
     _depth = 0
-    _limiter: Any = None
+    _before: ClassVar[list[tuple[Any, int]]] = []
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -69,12 +69,18 @@ class BlasThreads:
     def __enter__(self) -> None:
         with _blas_lock:
             if BlasThreads._depth == 0:
-                BlasThreads._limiter = blas().limit(limits=self.threads, user_api="blas")
-                BlasThreads._limiter.__enter__()
+                BlasThreads._before = [
+                    (library, library.num_threads)
+                    for library in blas().lib_controllers
+                    if library.user_api == "blas"
+                ]
+                for library, _ in BlasThreads._before:
+                    library.set_num_threads(self.threads)
             BlasThreads._depth += 1
 
     def __exit__(self, *_: object) -> None:
         with _blas_lock:
             BlasThreads._depth -= 1
             if BlasThreads._depth == 0:
-                BlasThreads._limiter.__exit__(None, None, None)
+                for library, before in BlasThreads._before:
+                    library.set_num_threads(before)

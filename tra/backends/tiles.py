@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tra.algebra.types import KeyArray, RelType, Tile, TileKey
-from tra.backends.block import Block, Ranges, empty_block, is_covered, window_of
+from tra.backends.block import Block, Ranges, empty_block, is_covered, keys_of, window_of
 
 
 class Tiles:
@@ -128,24 +129,30 @@ class Tiles:
             if len(found) == 1 and found[0].box == box:
                 return found[0]
             return _together(type_, box, found) if is_covered(found, box) else None
+        inside = np.flatnonzero(in_box(self.keys, box))
+        n_keys = prod(high - low for low, high in box)
+        if len(inside) != n_keys or not np.array_equal(self.keys[inside], keys_of(box)):
+            return None  # tiles are missing, or there are several of one key
         made = empty_block(type_, box)
-        inside = np.flatnonzero(in_box(self.keys, box)).tolist()
-        if len(inside) != len(made.keys()):
-            return None
-        for tile, row in zip(made.tiles(), inside, strict=True):
+        for tile, row in zip(made.tiles(), inside.tolist(), strict=True):
             tile[...] = self.arrays[row]
         return made
 
     def shared(self) -> Tiles:
         """The same tiles, which somebody else may hold too."""
-        if self.blocks is None or not any(block.is_fresh for block in self.blocks):
+        if self.blocks is None or not self.has_fresh:
             return self
         return Tiles.of([block.shared() for block in self.blocks])
 
-    def has_arrays_of(self, other: Tiles) -> bool:
-        """Claims that a block of these tiles is in the memory of one of the other's."""
-        theirs = [block.array for block in other.blocks or ()]
-        return any(block.array is array for block in self.blocks or () for array in theirs)
+    @property
+    def has_fresh(self) -> bool:
+        """Claims that some block may be written to or given away."""
+        return any(block.is_fresh for block in self.blocks or ())
+
+    def memory(self) -> set[int]:
+        """What the arrays are views of, by identity: tiles that share memory have some of it in common."""
+        arrays = self.arrays if self.blocks is None else [block.array for block in self.blocks]
+        return {id(_root(array)) for array in arrays}
 
     def owned(self) -> Tiles:
         """The same tiles without views of larger arrays, which a view keeps alive."""
@@ -185,11 +192,17 @@ def _moved(block: Block, array: Tile) -> Block:
     return replace(block, array=array)
 
 
-def _keeps_more(array: Tile) -> bool:
-    """Claims that the memory behind an array is more than its elements."""
+def _root(array: Tile) -> Any:
+    """What an array is a view of in the end: an array of its own, or whatever lent its memory."""
     base: Any = array
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base
+    return base
+
+
+def _keeps_more(array: Tile) -> bool:
+    """Claims that the memory behind an array is more than its elements."""
+    base = _root(array)
     try:
         behind = base.nbytes if isinstance(base, np.ndarray) else memoryview(base).nbytes
     except TypeError:  # memory that does not say how much it is

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tra.algebra.entry_point import entry_point
 from tra.algebra.relation import Relation
 from tra.backends.recipe import checked_recipe
 from tra.backends.record import Record, Training, checked_wishes
@@ -14,6 +15,7 @@ from tra.backends.training import explain_training, train_with
 from tra.optimizer.explain import Explanation
 
 
+@entry_point
 class Trainer:
     """The part of a session that knows of state and training.
 
@@ -94,7 +96,7 @@ class Trainer:
 
         Raises:
             NotFiniteError: a loss is infinite or no number; names the step and the operator.
-            CatalogError: the checkpoint is of another training.
+            CatalogError: the checkpoint is of another training, or has more epochs done than are asked for.
             PlanError: an argument is none of its kind.
             SchemaError: the loss is no number, or data does not fit together.
         """

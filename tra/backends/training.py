@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tra.algebra.counted import counted
 from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource, source_id
@@ -19,23 +20,50 @@ from tra.backends.progress_line import ProgressLine
 from tra.backends.recipe import Recipe
 from tra.backends.record import Record, Training, Wishes
 from tra.backends.rehome import rehome
+from tra.backends.same_training import description
 from tra.backends.state import REHOMED_EVERY, Runner, StateSource, lies_alike
 from tra.backends.step_plans import StepPlan, StepPlans
 from tra.backends.step_query import LOSS
-from tra.errors import NotFiniteError, PlanError, SchemaError
+from tra.errors import CatalogError, NotFiniteError, PlanError, SchemaError
 from tra.optimizer.explain import Explanation, explain_plan
 
 _ADVICE = "\n  hint: a lower rate, or clip= in the optimizer, keeps updates small"
 
 
 def train_with(runner: Runner, recipe: Recipe, wishes: Wishes) -> Training:
-    """Runs a training to its end; see `Session.train`."""
+    """Runs a training to its end; see `Session.train`.
+
+    Example:
+        >>> from weakref import WeakSet
+        >>> import tra
+        >>> from tra.backends.local import LocalBackend
+        >>> from tra.backends.plans import Plans
+        >>> from tra.backends.recipe import checked_recipe
+        >>> backend = LocalBackend(threads=1)
+        >>> runner = Runner(backend, Plans(backend), WeakSet())
+        >>> recipe = checked_recipe(lambda p: p["w"] * p["w"], {"w": 1.0}, tra.SGD(rate=0.25), epochs=3)
+        >>> train_with(runner, recipe, Wishes()).losses
+        [1.0, 0.25, 0.0625]
+    """
     with only_training(wishes.checkpoint):
         return _Loop(runner, recipe, wishes).run()
 
 
 def explain_training(runner: Runner, recipe: Recipe) -> Explanation:
-    """The plan of the steps of a training, without running any or reading data."""
+    """The plan of the steps of a training, without running any or reading data.
+
+    Example:
+        >>> from weakref import WeakSet
+        >>> import tra
+        >>> from tra.backends.local import LocalBackend
+        >>> from tra.backends.plans import Plans
+        >>> from tra.backends.recipe import checked_recipe
+        >>> backend = LocalBackend(threads=1)
+        >>> runner = Runner(backend, Plans(backend), WeakSet())
+        >>> recipe = checked_recipe(lambda p: p["w"] * p["w"], {"w": 1.0}, tra.SGD(rate=0.25))
+        >>> explain_training(runner, recipe).to_dict()["sites"]
+        1
+    """
     planned = StepPlans(runner, recipe).settled.planned
     return explain_plan(planned, runner.backend.name, runner.backend.constants.origin)
 
@@ -90,7 +118,14 @@ class _Loop:
 
     def _checkpoint(self) -> Checkpoint | None:
         folder = self.wishes.checkpoint
-        return None if folder is None else found_checkpoint(folder, self._about())
+        there = None if folder is None else found_checkpoint(folder, self._about())
+        if there is not None and there.epoch > self.recipe.epochs:
+            done = counted(there.epoch, "epoch")
+            raise CatalogError(
+                f"{there.path} has {done} done, and {self.recipe.epochs} are asked for\n"
+                f"  hint: ask for at least {done}, or give another folder"
+            )
+        return there
 
     def _bindings(self, plan: StepPlan) -> dict[str, TileSource]:
         """What steps of a plan read, but for the batch; what is not stored yet is stored now."""
@@ -197,10 +232,13 @@ class _Loop:
     def _not_finite(self, loss: float, plan: StepPlan, sources: Mapping[str, TileSource]) -> NotFiniteError:
         self._rehome()
         found = first_not_finite(self.runner, plan.query, sources)
-        where = f"; the first result of it that is not finite is {found}" if found else ""
-        return NotFiniteError(
-            f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}{where}{_ADVICE}"
-        )
+        what = f"the loss of step {self.step}, in epoch {self.epoch}, is {loss}"
+        if found is None:
+            return NotFiniteError(what + _ADVICE)
+        if found.fault is not None:
+            return NotFiniteError(f"{what}: {found.fault}")
+        first = f"the first result of it that is not finite is {found.operator}"
+        return NotFiniteError(f"{what}; {first}{_ADVICE}")
 
     def _check_finite(self) -> None:
         """Checks what the last update made, which no loss has seen yet."""
@@ -220,16 +258,7 @@ class _Loop:
 
     def _about(self) -> dict[str, Any]:
         """What a training is, so that another does not go on from its checkpoints."""
-        recipe = self.recipe
-        types = {name: f"{r.shape} {r.dtype}" for name, r in recipe.parameters.items()}
-        return {
-            "parameters": types,
-            "examples": recipe.n_rows,
-            "batch": recipe.batch,
-            "seed": recipe.seed,
-            "query": self.plans.digest,
-            "the data": self.recipe.content(self._main.query),
-        }
+        return description(self.recipe, self.plans.digest, self.recipe.content(self._main.query))
 
     def _save(self) -> None:
         if self.wishes.checkpoint is None:

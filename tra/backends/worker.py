@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from tra.algebra.sources import TileSource
+from tra.backends.heap import keep_heap
 from tra.backends.packed import Packed, unpack
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
@@ -130,6 +131,7 @@ def _run_stage(
     values: Sequence[Any],
 ) -> Any:
     """One try of a stage at one site."""
+    keep_heap()
     taken: dict[str, Tiles] = {}
     nodes = {node.digest: node for node in stage.nodes}
     received: dict[tuple[str, int], list[Piece]] = {

@@ -14,6 +14,7 @@ from math import prod
 
 from tra.algebra.nodes import Expr
 from tra.optimizer.context import Context
+from tra.optimizer.idle import idle_note
 from tra.optimizer.operators import is_leaf, operator_graph
 from tra.optimizer.regions import WRITTEN, Option, Region, exchanged, regions
 from tra.optimizer.rules.registry import Fired
@@ -114,6 +115,7 @@ class _Best:
         notes = dict.fromkeys(region.note for region in self.regions if region.note)
         if self.context.hints:
             notes["a hinted operator stays as written, and so does the order of what it multiplies"] = None
+        notes.update(dict.fromkeys(idle_note(self.assignment, self.wishes)))
         others = (form for options, form in self.considered.items() if options != self.options)
         considered = (self.considered[self.options], *sorted(others, key=lambda form: form.price))
         return Form(self.made, changes, self.wishes, self.assignment, considered, tuple(notes))

@@ -79,8 +79,8 @@ def read_network(root: Expr, is_shared: Callable[[Expr], bool]) -> Network | Non
     terms = tuple(
         Term(t.expr, tuple(map(reader.find, t.keys)), tuple(map(reader.find, t.axes))) for t in reader.terms
     )
-    if len({t.expr.type.dtype for t in terms} | {root.type.dtype}) > 1 or any(map(_has_diagonal, terms)):
-        return None  # the dtype of products would depend on their order
+    if any(map(_has_diagonal, terms)):
+        return None
     keys, axes = (tuple(map(reader.find, labels)) for labels in (opened.keys, opened.axes))
     return Network(terms, keys, axes, opened.tree, reader.n_folded, reader.kernels)
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import combinations
 from math import prod
+from typing import Any
+
+import numpy as np
 
 from tra.optimizer.cost import CostModel
 from tra.optimizer.network import Network, Term, Tree
@@ -119,7 +122,8 @@ class _Sizes:
         self.sizes = {("k", c): s for c, s in keys.items()} | {("a", c): s for c, s in axes.items()}
         self.labels = [_labels(term) for term in network.terms]
         self.result = frozenset(_labels(network))
-        self.dtype = network.terms[0].expr.type.dtype
+        self.dtypes = [term.expr.type.dtype for term in network.terms]
+        self._dtypes: dict[int, np.dtype[Any]] = {}
         self._kept: dict[int, frozenset[tuple[str, int]]] = {}
         self._volumes: dict[frozenset[tuple[str, int]], tuple[float, float, int]] = {}
 
@@ -131,6 +135,13 @@ class _Sizes:
                 (inside if members >> place & 1 else outside).update(labels)
             self._kept[members] = frozenset(inside & outside)
         return self._kept[members]
+
+    def dtype(self, members: int) -> np.dtype[Any]:
+        """The type that the product of a set of terms has."""
+        if members not in self._dtypes:
+            own = {dtype for place, dtype in enumerate(self.dtypes) if members >> place & 1}
+            self._dtypes[members] = own.pop() if len(own) == 1 else np.result_type(*own)
+        return self._dtypes[members]
 
     def elements(self, labels: Iterable[tuple[str, int]]) -> float:
         return prod(self.sizes[c] for c in sorted(labels))  # in an order, for floats round
@@ -148,11 +159,13 @@ class _Sizes:
         n_calls, flops, rank = self.volume(one | other)
         n_kept, n_elements, kept_rank = self.volume(kept)
         is_product = rank > kept_rank
-        operands = sum(keys * axes for keys, axes, _ in (self.volume(one), self.volume(other)))
+        dtypes = (self.dtype(left), self.dtype(right))
+        sizes = [keys * axes for keys, axes, _ in (self.volume(one), self.volume(other))]
+        dtype = self.dtype(left | right)
         work = contraction_work(
-            self.dtype,
-            (n_calls, product_flops(flops, self.dtype) if is_product else flops),
-            operands * self.dtype.itemsize,
+            dtype,
+            (n_calls, product_flops(flops, dtype) if is_product else flops),
+            sum(size * own.itemsize for size, own in zip(sizes, dtypes, strict=True)),
             (n_calls * n_elements, n_kept * n_elements),
             is_product,
         )

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from tra.optimizer.boxes import Ranges, box_of
+from tra.algebra.volume import n_bytes
+from tra.optimizer.boxes import Ranges, box_of, boxes_of
 from tra.optimizer.cost import CostModel
 from tra.optimizer.exchange import Piece, pieces
 from tra.optimizer.panels import Panels, panels_of
@@ -43,7 +44,18 @@ class Output:
     box: Ranges | None = None
     repartition: tuple[str, int, int] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Claims that no key is wanted."""
+        return any(low >= high for low, high in self.box or ())
 
+    @property
+    def place(self) -> Place:
+        """What it is taken from: stage, site and plan node."""
+        return self.stage, self.site, self.digest
+
+
+Place: TypeAlias = tuple[int | None, int, str]
 Taken: TypeAlias = tuple[tuple[int, Output], ...]
 
 
@@ -88,6 +100,30 @@ class Program:
     given: tuple[Scan, ...]
     stages: tuple[Stage, ...]
     tasks: tuple[Task, ...]
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Plan]:
+        """The plan nodes by digest."""
+        return {node.digest: node for node in plan_order(*self.roots)}
+
+    @cached_property
+    def result_bytes(self) -> Sequence[Sequence[int]]:
+        """For each root, the bytes of the tiles that each site holds of it, or a little more."""
+        return [[n_bytes(r.type, box) for box in boxes_of(r.type, r.placement)] for r in self.roots]
+
+    @cached_property
+    def expiring(self) -> Mapping[int, Sequence[Place]]:
+        """What nothing takes any more after each task, by the task's place in the order."""
+        last: dict[Place, int] = {}
+        for number, task in enumerate(self.tasks):
+            for taken in (task.local, *(found for _, _, found in task.received)):
+                last.update((output.place, number) for _, output in taken)
+            last.update(((task.stage.number, task.site, digest), number) for digest in task.stage.outputs)
+        kept = {output.place for outputs in self.results for output in outputs}
+        found: dict[int, list[Place]] = {}
+        for place in last.keys() - kept:
+            found.setdefault(last[place], []).append(place)
+        return found
 
     @cached_property
     def cut_outputs(self) -> tuple[Output, ...]:
@@ -206,24 +242,26 @@ def _panel(task: Task, panels: Panels, number: int) -> Task:
     """One panel of a task: what it takes, cut along the panels' key."""
     nodes = {n.digest: n for node in task.stage.nodes for n in (node, *node.children)}
 
-    def part(digest: str, output: Output) -> Output | None:
+    def part(digest: str, output: Output) -> Output:
         """What the panel needs of an operand, or of a piece of an exchange."""
         node = nodes[digest]
         if digest not in panels.labels:
             return output
         held = nodes[output.digest]
         box = output.box or box_of(held.type, held.placement, output.site)
-        box = panels.narrowed(node, box, task.site, number)
-        return replace(output, box=box) if all(low < high for low, high in box) else None
+        return replace(output, box=panels.narrowed(node, box, task.site, number))
 
-    local = ((digest, part(digest, output)) for digest, output in task.local)
-    received = tuple(
-        (digest, operand, tuple((site, cut_) for site, output in taken if (cut_ := part(digest, output))))
+    parts = (
+        (digest, operand, ((site, part(digest, output)) for site, output in taken))
         for digest, operand, taken in task.received
+    )
+    received = tuple(
+        (digest, operand, tuple((site, output) for site, output in taken if not output.is_empty))
+        for digest, operand, taken in parts
     )
     return replace(
         task,
-        local=tuple((digest, output) for digest, output in local if output is not None),
+        local=tuple((digest, part(digest, output)) for digest, output in task.local),
         received=received,
         made=tuple((node, panels.narrowed(node, box, task.site, number)) for node, box in task.made),
         panel=number,

@@ -17,6 +17,7 @@ from tra.optimizer.expansion import expanded, rounding
 from tra.optimizer.network import Network, Tree, read_network
 from tra.optimizer.operators import Operator
 from tra.optimizer.orders import ranked_trees
+from tra.optimizer.precision import is_mixed, narrowed
 from tra.optimizer.products import write_network
 from tra.optimizer.rules.registry import with_children
 
@@ -97,35 +98,82 @@ def _region(node: Expr, network: Network, context: Context) -> Region:
     found = {node.digest: Option(WRITTEN, order_text(network, network.tree), node)}
     if network.n_folded and FOLD not in context.without:
         folded = write_network(network, network.tree, node.type)
+        if folded is not None and is_mixed(network, node) and narrowed(node, folded, ends):
+            folded = None
         if folded is not None and _n_nodes(folded) < _n_nodes(node):
             found = {folded.digest: Option(FOLD, order_text(network, network.tree), folded)}
-    complete, note = _add_orders(found, node, network, context)
-    options = [replace(o, work=_work(o.expr, ends, context.model)) for o in found.values()]
-    made = expanded(network, node.type, context.model) if EXPAND not in context.without else None
-    if made is not None:
-        option = Option(EXPAND, "multiplied out", made, _work(made, ends, context.model))
-        lost, least = rounding(network), min(o.work for o in options)
-        if lost <= context.tolerance:
-            options.append(option)
-        elif option.work < least:
-            note = (
-                f"{EXPAND} would be {least / option.work:.2g} times less work, and is not taken: it rounds "
-                f"by up to {lost:.1e} of the largest product, and tolerance is {context.tolerance:g}"
-            )
-    return Region(node, tuple(options), complete, note)
+    complete, notes, narrower = _add_orders(found, node, network, context)
+    options = [_priced(option, ends, context.model) for option in found.values()]
+    notes += _narrower_note(
+        [_priced(option, ends, context.model) for option in narrower], options, node, ends
+    )
+    multiplied, note = _multiplied_out(options, node, network, context)
+    return Region(node, (*options, *multiplied), complete, "; ".join([*notes, *note]))
 
 
-def _add_orders(found: dict[str, Option], node: Expr, network: Network, context: Context) -> tuple[bool, str]:
-    """Adds the orders worth planning; says whether these are all, and if not, why."""
+def _multiplied_out(
+    options: Sequence[Option], node: Expr, network: Network, context: Context
+) -> tuple[list[Option], list[str]]:
+    """The sums multiplied out where that rounds no more than is tolerated; else a note where it would pay."""
+    allowed = EXPAND not in context.without and not is_mixed(network, node)
+    made = expanded(network, node.type, context.model) if allowed else None
+    if made is None:
+        return [], []
+    ends = {term.expr.digest for term in network.terms}
+    option = _priced(Option(EXPAND, "multiplied out", made), ends, context.model)
+    lost, least = rounding(network), min(o.work for o in options)
+    if lost <= context.tolerance:
+        return [option], []
+    note = (
+        f"{EXPAND} would be {least / option.work:.2g} times less work, and is not taken: it rounds "
+        f"by up to {lost:.1e} of the largest product, and tolerance is {context.tolerance:g}"
+    )
+    return [], [note] if option.work < least else []
+
+
+def _add_orders(
+    found: dict[str, Option], node: Expr, network: Network, context: Context
+) -> tuple[bool, list[str], list[Option]]:
+    """Adds the orders worth planning; says whether these are all, and if not, why.
+
+    Also gives the orders that would compute in narrower types than the query does.
+    """
+    narrower: list[Option] = []
     if ORDER in context.without:
-        return True, ""
+        return True, [], narrower
     ranked, complete = ranked_trees(network, context.model)
+    mixed = is_mixed(network, node)
+    ends = {term.expr.digest for term in network.terms}
     for tree in (r.tree for r in ranked):
         made = write_network(network, tree, node.type)
-        if made is not None:
-            found.setdefault(made.digest, Option(ORDER, order_text(network, tree), made))
+        if made is None:
+            continue
+        option = Option(ORDER, order_text(network, tree), made)
+        if mixed and narrowed(node, made, ends):
+            narrower.append(option)
+        else:
+            found.setdefault(made.digest, option)
     n = len(network.terms)
-    return complete, "" if complete else f"{len(ranked)} orders of {n} factors were ranked best and planned"
+    notes = [] if complete else [f"{len(ranked)} orders of {n} factors were ranked best and planned"]
+    return complete, notes, narrower
+
+
+def _narrower_note(
+    narrower: Sequence[Option], options: Sequence[Option], node: Expr, ends: Collection[str]
+) -> list[str]:
+    """A note where an order that computes in narrower types would be less work than all others."""
+    best = min(narrower, key=lambda option: option.work, default=None)
+    least = min(option.work for option in options)
+    if best is None or best.work >= least:
+        return []
+    return [
+        f"{ORDER} {best.order} would be {least / best.work:.2g} times less work, and is not taken: "
+        f"{narrowed(node, best.expr, ends)}"
+    ]
+
+
+def _priced(option: Option, ends: Collection[str], model: CostModel) -> Option:
+    return replace(option, work=_work(option.expr, ends, model))
 
 
 def order_text(network: Network, tree: Tree) -> str:

@@ -12,7 +12,15 @@ from lark import Token
 from tra.sql.habits import habit
 from tra.sql.numerals import span_of_token
 from tra.sql.problems import Problem, Span
-from tra.sql.vocabulary import KEYWORDS, QUERY_STARTS, RESERVED, STATEMENT_STARTS, STATEMENTS, expected
+from tra.sql.vocabulary import (
+    DISTRIBUTIONS,
+    KEYWORDS,
+    QUERY_STARTS,
+    RESERVED,
+    STATEMENT_STARTS,
+    STATEMENTS,
+    expected,
+)
 
 _CLOSES = {"RPAR": "LPAR", "RSQB": "LSQB"}
 # Operators, and the functions that do the same to tiles.
@@ -50,6 +58,11 @@ class Situation:
     def is_let(self) -> bool:
         """Claims that the statement is a LET."""
         return self.first is not None and self.first.type == "LET"
+
+    @property
+    def is_initialize(self) -> bool:
+        """Claims that the statement is an INITIALIZE."""
+        return self.first is not None and self.first.type == "INITIALIZE"
 
     def read(self, token: Token) -> None:
         """Takes in the next token."""
@@ -157,6 +170,8 @@ def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
     known = _tile_hint(kind, last, accepts) or _habit_hint(token, accepts, situation)
     if known:
         return known
+    if situation.is_initialize and accepts >= {"NAME", "WHERE"}:
+        return f"a parameter begins as {DISTRIBUTIONS}"
     if accepts == {"COMMA"}:
         return "the loss and what it is taken by have names: GRAD(loss, W)"
     if kind in STATEMENT_STARTS and "SEMICOLON" in accepts:

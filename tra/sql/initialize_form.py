@@ -11,9 +11,9 @@ from tra.sql import syntax as s
 from tra.sql.generated_form import dtype_of, random_maker
 from tra.sql.problems import Problem
 from tra.sql.scope import at
+from tra.sql.vocabulary import DISTRIBUTIONS
 
 _DRAWN = ("uniform", "normal")
-_LEGAL = "UNIFORM(low, high), NORMAL(mean, deviation), ZEROS"
 
 
 def bind_initialize(statement: s.Initialize) -> Relation:
@@ -50,7 +50,7 @@ def _maker(statement: s.Initialize) -> Maker:
         return Constant(0.0)
     if name.text not in _DRAWN:
         near = near_name(name.text.upper(), ["UNIFORM", "NORMAL", "ZEROS"])
-        raise Problem(name.span, f"no distribution {name.text.upper()}{near}", _LEGAL)
+        raise Problem(name.span, f"no distribution {name.text.upper()}{near}", DISTRIBUTIONS)
     if seed is None:
         raise Problem(drawn.span, f"{name.text.upper()} needs a SEED: runs draw the same numbers", "SEED 1")
     return random_maker(name, drawn.parameters, seed.value)

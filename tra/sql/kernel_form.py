@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
+from tra.algebra.habits import synonym, text_habit
 from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel, kernel_names
 from tra.errors import TraError, near_name
 from tra.sql import syntax as s
@@ -13,12 +14,6 @@ from tra.sql.scope import at
 # What SQL calls aggregations, and the kernels they are; a kernel of the user's with such a name goes first.
 AGGREGATIONS = {"sum": "add", "prod": "mul", "any": "logical_or", "all": "logical_and"}
 
-# What functions are called elsewhere, or would be if they did what they do here.
-_ELSEWHERE = {
-    "average": "mean", "avg": "mean", "ceiling": "ceil", "if": "where", "iif": "where", "ln": "log",
-    "maximum": "max", "minimum": "min", "power": "pow", "remainder": "mod", "stddev": "std", "total": "sum",
-    "variance": "var",
-}  # fmt: skip
 _OF_INDICES = ("mean", "var", "std", "argmin", "argmax")  # what the index form has beside kernels
 
 
@@ -75,18 +70,15 @@ def _unknown(function: s.Name, there: Set[str]) -> Problem:
     name = function.text.upper()
     if function.text in there:
         return Problem(function.span, f"{name} takes one argument, which is no constant")
-    meant = _ELSEWHERE.get(function.text, function.text)
+    meant = synonym(function.text)
     if meant in there:
         return Problem(function.span, f"no function {name}; did you mean {meant.upper()!r}?")
-    if function.text == "grad":
-        return Problem(
-            function.span, "no function GRAD of tiles", "a LET has it: LET G[i] = GRAD(loss, W)[i]"
-        )
-    if function.text == "count":
-        return Problem(function.span, "no function COUNT", "the sum of a condition counts: SUM[i](A[i] > 0)")
     if meant in _OF_INDICES:
         hint = f"the index form has {meant.upper()}: LET m[i] = {meant.upper()}[j](A[i, j])"
         return Problem(function.span, f"no function {name} of tiles", hint)
+    habit = text_habit(function.text)
+    if habit is not None:
+        return Problem(function.span, f"no function {name}", habit)
     names = [other.upper() for other in sorted(there)]
     near = near_name(name, names)
     return Problem(

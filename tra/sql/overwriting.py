@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tra.backends.storage.location import locate
+from tra.backends.storage.overwriting import overlap
 from tra.errors import CatalogError
 from tra.sql import syntax as s
 from tra.sql.problems import Problem
@@ -22,21 +23,6 @@ def place_of(path: str, base: Path | None) -> Path | None:
         return Path(locate(path, base).path).resolve()
     except CatalogError:
         return None
-
-
-def overlap(one: Path, other: Path) -> bool:
-    """Claims that two places are one file, or that one is within the other.
-
-    Example:
-        >>> overlap(Path("/a.tra"), Path("/a.tra/part.tra")), overlap(Path("/a.npy"), Path("/b.npy"))
-        (True, False)
-    """
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        return True
-    try:
-        return one.samefile(other)
-    except OSError:  # one of them is not there yet
-        return False
 
 
 def check_saves(statements: Sequence[s.Statement], base: Path | None) -> None:

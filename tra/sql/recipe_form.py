@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from tra.algebra import optimizers, schedules
+from tra.algebra.habits import near_argument
 from tra.algebra.optimizers import Optimizer
 from tra.errors import near_name
 from tra.sql import syntax as s
@@ -67,7 +68,7 @@ def _settings(recipe: s.Recipe, kind: type[Any]) -> dict[str, s.Setting]:
             raise Problem(setting.span, f"{owner} has no more settings", _legal(recipe, kind))
         name = names[place] if setting.name is None else setting.name.text
         if name not in names:
-            message = f"{owner} has no setting {name}{near_name(name, names)}"
+            message = f"{owner} has no setting {name}{near_argument(name, names)}"
             raise Problem(setting.span, message, _legal(recipe, kind))
         if name in given:
             raise Problem(setting.span, f"{name} is given twice")

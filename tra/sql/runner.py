@@ -17,12 +17,13 @@ from tra.algebra.relation import Relation
 from tra.backends.hints import Hint, check_key, checked_hint
 from tra.backends.session import Session
 from tra.backends.storage.location import locate
+from tra.backends.storage.overwriting import overlap
 from tra.errors import QueryError, TraError
 from tra.sql import syntax as s
 from tra.sql.binder import bind_query
 from tra.sql.carets import caret_error
 from tra.sql.definitions import Definitions, later
-from tra.sql.overwriting import check_saves, overlap, place_of
+from tra.sql.overwriting import check_saves, place_of
 from tra.sql.parser import parse_text
 from tra.sql.problems import Problem
 from tra.sql.result import Result

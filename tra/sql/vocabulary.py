@@ -36,6 +36,7 @@ _CLAUSES = (
 _UNRESERVED = ("INITIALIZE", "TRAIN", *QUERY_STARTS[1:], *_CLAUSES, "INF", "NAN", "TRUE", "FALSE")
 KEYWORDS = (*RESERVED, *_UNRESERVED)
 
+DISTRIBUTIONS = "UNIFORM(low, high), NORMAL(mean, deviation), ZEROS"
 STATEMENTS = "LOAD, INITIALIZE, LET, CREATE VIEW, HINT, TRAIN, EXPLAIN, SHOW, SAVE or a query"
 
 _SIGNS = {
@@ -84,6 +85,7 @@ _PHRASES = (
     _Phrase(frozenset({"NOT"}), "a condition on keys", _NAMES | {"NOT", "INT", "LPAR", "MINUS"}),
     _Phrase(frozenset({"NAME", "FLOAT"}), "an expression", _CALLS),
     _Phrase(frozenset({"NAME", "INT", "MINUS"}), "a key expression", _NAMES | _LITERALS),
+    _Phrase(frozenset({"NAME", "WHERE"}), "a distribution", _NAMES | {"WHERE"}),  # named like a function
     _Phrase(frozenset({"NAME"}), "a name", _NAMES),
     _Phrase(frozenset({"FLOAT"}), "a number", _NUMBERS),
     _Phrase(frozenset({"IMAGINARY"}), "an imaginary number such as 2.0j", _NUMBERS),

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from tra.algebra.entry_point import entry_point
 from tra.algebra.relation import Relation, from_array
 from tra.errors import CatalogError, SchemaError, near_name
 from tra.workflows.layers import FUNCTIONS, layer_norm
@@ -14,6 +15,7 @@ from tra.workflows.model import Model, Result, Step, Weight
 from tra.workflows.tensor_functions import Function, identity
 
 
+@entry_point
 def from_onnx(model: Any) -> OnnxModel:
     """An ONNX model as relations, one per array of floating point numbers in it, and its expression.
 

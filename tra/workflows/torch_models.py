@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from tra.algebra.entry_point import entry_point
 from tra.algebra.relation import from_array
 from tra.errors import CatalogError, SchemaError, near_name
 from tra.workflows.model import Model
 from tra.workflows.torch_graph import Graph, array_of, read_graph
 
 
+@entry_point
 def from_torch(module: Any, example: Any = None, names: Mapping[str, str] | None = None) -> TorchModel:
     """A PyTorch module as relations, one per parameter, and the expression of its evaluation.
 

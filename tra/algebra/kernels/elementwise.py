@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tra.algebra.formula import formula
 from tra.algebra.kernel import Kernel, Laws, TileFunction, kernel, make_kernel, register
 from tra.algebra.types import Tile
 
@@ -20,15 +21,10 @@ BINARY = "(),()->()"
 _SLOW = 8.0  # operations charged for a transcendental function
 
 
-def _sigmoid(x: Tile) -> Tile:
-    with np.errstate(over="ignore"):
-        result: Tile = 1.0 / (1.0 + np.exp(-x))
-    return result
-
-
-def _relu(x: Tile) -> Tile:
-    result: Tile = np.maximum(x, x.dtype.type(0))
-    return result
+_SIGMOID = formula(
+    (np.negative, ...), (np.exp, ...), (np.add, 1.0, ...), (np.true_divide, 1.0, ...), over="ignore"
+)
+_RELU = formula((np.maximum, ..., False))  # a truth value leaves the dtype as it is, truth values too
 
 
 def _step(x: Tile) -> Tile:
@@ -67,8 +63,8 @@ _fixed("expm1", UNARY, np.expm1, _SLOW, zero_preserving=True, monotone=True)
 _fixed("sin", UNARY, np.sin, _SLOW, zero_preserving=True)
 _fixed("cos", UNARY, np.cos, _SLOW)
 _fixed("tanh", UNARY, np.tanh, _SLOW, zero_preserving=True, monotone=True)
-_fixed("sigmoid", UNARY, _sigmoid, _SLOW, monotone=True)
-_fixed("relu", UNARY, _relu, 1.0, zero_preserving=True, monotone=True)
+_fixed("sigmoid", UNARY, _SIGMOID, _SLOW, monotone=True)
+_fixed("relu", UNARY, _RELU, 1.0, zero_preserving=True, monotone=True)
 _fixed("step", UNARY, _step, 1.0, zero_preserving=True, monotone=True)
 _fixed("floor", UNARY, np.floor, 1.0, zero_preserving=True, monotone=True)
 _fixed("ceil", UNARY, np.ceil, 1.0, zero_preserving=True, monotone=True)
@@ -109,7 +105,9 @@ _fixed("where", "(),(),()->()", np.where, 1.0, zero_preserving=True)
 
 def _scale(by: float) -> Kernel:
     laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=(float(by),) if np.isrealobj(by) else ())
-    return make_kernel("scale", UNARY, lambda x: x * by, params={"by": by}, laws=laws, flops=lambda dims: 1.0)
+    return make_kernel(
+        "scale", UNARY, formula((np.multiply, ..., by)), params={"by": by}, laws=laws, flops=lambda dims: 1.0
+    )
 
 
 def _cast(dtype: str) -> Kernel:
@@ -122,7 +120,7 @@ def _cast(dtype: str) -> Kernel:
 
 def _clip(low: float, high: float) -> Kernel:
     return make_kernel(
-        "clip", UNARY, lambda x: np.clip(x, low, high), params={"low": low, "high": high},
+        "clip", UNARY, formula((np.clip, ..., low, high)), params={"low": low, "high": high},
         laws=_laws(zero_preserving=low <= 0 <= high, monotone=True), flops=lambda dims: 2.0,
     )  # fmt: skip
 

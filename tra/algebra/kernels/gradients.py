@@ -220,7 +220,7 @@ TABLE: dict[str, Callable[..., Builder]] = {
     "cast": _passed(lambda z: z),
     "stop_gradient": _nothing,
     "sign": lambda: _sign,
-    **dict.fromkeys(("step", "floor", "ceil", "logical_not", "is_nan", "one_hot"), _nothing),
+    **dict.fromkeys(("step", "floor", "ceil", "logical_not", "is_nan", "one_hot", "class_check"), _nothing),
     "add": lambda: lambda inputs, out, z: (z, z),
     "sub": lambda: lambda inputs, out, z: (z, -z),
     "mul": lambda: lambda inputs, out, z: (z * conj(inputs[1]), z * conj(inputs[0])),

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from tra.backends.storage.location import SUFFIXES, leaves_tiles
 from tra.backends.storage.opening import open_source
+from tra.backends.storage.overwriting import target
 from tra.backends.storage.saving import save, tile_writer
 
 if TYPE_CHECKING:
     from tra.backends.storage.relation_writer import RelationWriter
 
-__all__ = ["SUFFIXES", "RelationWriter", "leaves_tiles", "open_source", "save", "tile_writer"]
+__all__ = ["SUFFIXES", "RelationWriter", "leaves_tiles", "open_source", "save", "target", "tile_writer"]
 
 
 def __getattr__(name: str) -> Any:

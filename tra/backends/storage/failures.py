@@ -6,7 +6,8 @@ they like. Both leave as `CatalogError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def reading(location: Location, key: TileKey | None = None) -> Iterator[None]:
         tra.errors.CatalogError: cannot read the tile at key (0, 1) of /srv/A.npy: it ends too early
     """
     tile = "" if key is None else f"the tile at key {key} of "
-    with _failing(f"cannot read {tile}{location}", location):
+    with _failing(f"cannot read {tile}{location}", location, _absent):
         yield
 
 
@@ -41,23 +42,24 @@ def writing(location: Location, key: TileKey | None = None) -> Iterator[None]:
         tra.errors.CatalogError: cannot write /srv/A.npy: no space left on device
     """
     tile = "" if key is None else f"the tile at key {key} to "
-    with _failing(f"cannot write {tile}{location}", location):
+    with _failing(f"cannot write {tile}{location}", location, _unmade):
         yield
 
 
 @contextmanager
-def _failing(what: str, location: Location) -> Iterator[None]:
+def _failing(what: str, location: Location, absent: Callable[[Path], str]) -> Iterator[None]:
+    """Turns failures into errors; `absent` says of a path why nothing is there."""
     try:
         yield
     except (TraError, MemoryError):
         raise
     except Exception as error:  # zip, JSON, Arrow and zarr each have errors of their own
-        raise CatalogError(f"{what}: {_reason(error, location)}") from error
+        raise CatalogError(f"{what}: {_reason(error, location, absent)}") from error
 
 
-def _reason(error: Exception, location: Location) -> str:
+def _reason(error: Exception, location: Location, absent: Callable[[Path], str]) -> str:
     if isinstance(error, FileNotFoundError):
-        return _absent(Path(location.path))
+        return absent(Path(location.path))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     lines = str(error).strip().splitlines()
@@ -68,6 +70,15 @@ def _absent(path: Path) -> str:
     if path.is_dir():
         return "the folder is no relation, or not wholly written"
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
+        return _no_folder(path)
     others = [other.name for other in path.parent.iterdir() if other.suffix in SUFFIXES]
     return f"there is no such file{near_name(path.name, others)}"
+
+
+def _unmade(path: Path) -> str:
+    folder = Path(os.path.realpath(path)).parent  # a link is written through
+    return f"no file can be made in {folder}" if folder.is_dir() else _no_folder(path)
+
+
+def _no_folder(path: Path) -> str:
+    return f"there is no folder {path.parent}"

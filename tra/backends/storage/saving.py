@@ -58,7 +58,7 @@ def tile_writer(
 
 
 def save(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Location,
     type_: RelType,
     tiles: Iterable[tuple[TileKey, Tile]],
     base: Path | None = None,
