@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from tra.algebra.sources import FixedTiles, TileSource
 from tra.algebra.types import Tile, TileKey
 from tra.backends.constants import Constants
@@ -140,7 +142,7 @@ def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Itera
     """
     for tiles in result_shares(backend, root, shares):
         for key, tile in tiles:
-            seen = tile.view()
+            seen = np.asarray(tile).view()
             seen.flags.writeable = False  # it may be a part of what is stored
             yield key, seen
 
