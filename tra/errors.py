@@ -60,7 +60,8 @@ def near_name(name: str, names: Iterable[str]) -> str:
     names = list(names)
     lowered = {other.lower(): other for other in names}
     found = [lowered[other] for other in get_close_matches(name.lower(), list(lowered))]
-    close = [*get_close_matches(name, names, cutoff=0.8), *found]
+    same = [lowered[name.lower()]] if name.lower() in lowered else []
+    close = [*same, *get_close_matches(name, names), *found]
     near = next((other for other in close if _is_misspelt(name.lower(), other.lower())), None)
     return f"; did you mean {near!r}?" if near is not None else ""
 

@@ -196,8 +196,11 @@ def test_without_data_a_loss_is_of_parameters_alone(local):
 
 
 def test_what_no_gradient_reaches_stays(local):
-    found = local.train(loss, {**START, "unused": [7.0]}, SGD(rate=0.05), data=[X, Y], epochs=3)
-    assert found.parameters["unused"].compute().tolist() == [7.0]
+    def with_constant(p, x, y):
+        return loss(p, x, y) + tra.stop_gradient(p["still"]).sum()
+
+    found = local.train(with_constant, {**START, "still": [7.0]}, SGD(rate=0.05), data=[X, Y], epochs=3)
+    assert found.parameters["still"].compute().tolist() == [7.0]
 
 
 @pytest.mark.xdist_group("dask")

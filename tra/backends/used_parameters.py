@@ -31,6 +31,8 @@ def using_all(loss: Callable[..., Any]) -> Callable[..., Relation]:
     @wraps(loss)
     def checked(parameters: Mapping[str, Relation], *batch: Relation) -> Relation:
         value = Relation._of(loss(parameters, *batch))
+        if value.shape or value.dtype.kind != "f":
+            return value  # it is no loss at all, which is said where its gradient is taken
         reached = {node.digest for node in postorder(value.expr)}
         unused = [name for name, relation in parameters.items() if relation.expr.digest not in reached]
         if unused:
