@@ -124,6 +124,7 @@ def open(
     keys: Sequence[str] | None = None,
     tile: Sequence[int] | int | None = None,
     name: str | None = None,
+    check: str = "read",
 ) -> Relation:
     """A relation at rest; no tile is read before it is needed.
 
@@ -132,6 +133,8 @@ def open(
         keys: a name per cut axis of an array; for a relation (.tra, .parquet) new names for its keys.
         tile: tile sizes of an array, chosen by the engine when left out; a relation keeps its own.
         name: the name in plans and query text; the member's or the file's when left out.
+        check: when the checksums of a `.tra` relation are compared: ``"read"`` when a tile is first read,
+            ``"open"`` all of them now, ``"never"``.
 
     Example:
         >>> import tempfile, numpy as np
@@ -145,7 +148,7 @@ def open(
         CatalogError: the file is not there, of no known format, or damaged.
         SchemaError: `keys` or `tile` do not fit what is stored, or the name is none.
     """
-    source, tiles = open_source(path, keys, tile, name)
+    source, tiles = open_source(path, keys, tile, name, check=check)
     return Relation(source, {source.id: tiles})
 
 

@@ -31,7 +31,7 @@ class Engine(Protocol):
         """The plan and its price."""
         ...
 
-    def save(self, relation: Relation, path: Any) -> None:
+    def save(self, relation: Relation, path: Any, append: bool = False) -> None:
         """Writes a relation to a file."""
         ...
 

@@ -81,11 +81,12 @@ class Relation(OperatorMethods, TensorMethods):
         """
         return current.current().explain(self, analyze=analyze)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, append: bool = False) -> None:
         """Runs the query and writes the result; the suffix decides the format.
 
         Args:
             path: a file to make, ending in .tra, .npy, .npz, .parquet or .zarr.
+            append: adds the tiles to the relation in the `.tra` folder, where there is one.
 
         Example:
             >>> import tempfile, tra
@@ -96,8 +97,9 @@ class Relation(OperatorMethods, TensorMethods):
 
         Raises:
             CatalogError: the suffix is unknown, or the file must not be overwritten.
+            SchemaError: what is appended does not fit what is there, or has a tile at the same key.
         """
-        current.current().save(self, path)
+        current.current().save(self, path, append)
 
     def to_text(self) -> str:
         """The query text of this relation; it parses back to the same expression.

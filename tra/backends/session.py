@@ -18,9 +18,9 @@ from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array, distinct
 from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
+from tra.backends.exports import Exports
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
-from tra.backends.storage import leaves_tiles, save
 from tra.backends.trainer import Trainer
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
@@ -30,7 +30,7 @@ from tra.optimizer.planner import Planned
 from tra.optimizer.roles import ALL, Role, Split
 
 
-class Session(Trainer):
+class Session(Trainer, Exports):
     """Runs queries on a backend; made by `tra.connect`, closed by `close` or at the end of a ``with``.
 
     Example:
@@ -189,22 +189,6 @@ class Session(Trainer):
             return self.to_text(relation)
         except TraError:
             return None
-
-    def save(self, relation: Relation, path: Any) -> None:
-        """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
-
-        Example:
-            >>> import tempfile, tra
-            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1) as session:
-            ...     session.save(tra.from_array([1.0, 2.0]) * 2, f"{folder}/twice.npy")
-            ...     np.load(f"{folder}/twice.npy")
-            array([2., 4.])
-
-        Raises:
-            CatalogError: the suffix is unknown, or the file must not be overwritten.
-        """
-        planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(path))
-        save(path, planned.program.roots[0].type, self._results(planned, relation.sources))
 
     def sql(self, text: str, /, **relations: Any) -> Any:
         """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options.

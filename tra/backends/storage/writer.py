@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 import numpy as np
 
@@ -18,7 +16,9 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.types import AtMost, KeyArray, RelType, Tile, TileKey
 from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location, locate
+from tra.backends.storage.put_in_place import put_in_place
 from tra.backends.storage.tile_check import TileCheck
+from tra.backends.storage.unfinished import claim, disclaim, remove, remove_abandoned, writer_tag
 from tra.errors import CatalogError
 
 BATCH_BYTES = 8 << 20
@@ -35,7 +35,7 @@ class TileWriter(ABC):
         self._check = TileCheck(type_)
         self.type = self._check.type
         self.target = Path(os.path.realpath(self.location.path))
-        self.temporary = self.target.with_name(f".{self.target.name}.{uuid4().hex[:12]}.tmp")
+        self.temporary = self.target.with_name(f".{self.target.name}.{writer_tag()}.tmp")
 
     @abstractmethod
     def is_own(self) -> bool:
@@ -75,8 +75,11 @@ class TileWriter(ABC):
 
     def __enter__(self) -> Self:
         self._check_target()
+        claim(self.temporary)
         try:
             with writing(self.location):
+                for suffix in (".tmp", ".zip"):
+                    remove_abandoned(self.target.parent, f".{self.target.name}.", suffix)
                 if not self.target.parent.is_dir():
                     raise FileNotFoundError
                 self.begin()
@@ -94,7 +97,7 @@ class TileWriter(ABC):
                 self._check_target()
                 with writing(self.location):
                     self.finish()
-                    _put_in_place(self.temporary, self.target)
+                    self.put_in_place()
         finally:
             self._discard()
 
@@ -111,27 +114,14 @@ class TileWriter(ABC):
                 "save under another name, or remove it first"
             )
 
+    def put_in_place(self) -> None:
+        """Gives the finished file or folder its name; what had it is gone."""
+        put_in_place(self.temporary, self.target)
+
     def _discard(self) -> None:
         self.abandon()
-        if self.temporary.is_dir():
-            shutil.rmtree(self.temporary, ignore_errors=True)
-        else:
-            self.temporary.unlink(missing_ok=True)
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Renames a finished file or folder to its name; what had the name is gone."""
-    if not (temporary.is_dir() and target.exists()):
-        temporary.replace(target)
-        return
-    old = temporary.with_suffix(".old")
-    target.rename(old)
-    try:
-        temporary.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        remove(self.temporary)
+        disclaim(self.temporary)
 
 
 class TensorWriter(TileWriter):
