@@ -25,7 +25,7 @@ from tra.algebra.gradient import grad, value_and_grad
 from tra.algebra.kernel import is_registered, kernel_names
 from tra.algebra.kernel import user_kernel as kernel
 from tra.algebra.optimizers import SGD, Adam, AdamW
-from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_tiles, where
+from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_coo, from_tiles, where
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
 from tra.backends.record import Record, Training
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adam", "AdamW", "Axis", "Record", "Relation", "Result", "SGD", "Session", "Training",
-    "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_onnx",
-    "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum", "open", "schedules",
-    "sql", "train", "value_and_grad", "where",
+    "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_coo",
+    "from_onnx", "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum", "open",
+    "schedules", "sql", "train", "value_and_grad", "where",
 ]  # fmt: skip
 
 

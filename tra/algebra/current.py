@@ -35,6 +35,10 @@ class Engine(Protocol):
         """Writes a relation to a file."""
         ...
 
+    def to_dask(self, relation: Relation) -> Any:
+        """A dask.array whose graph is the plan."""
+        ...
+
     def to_text(self, relation: Relation) -> str:
         """The query text of a relation."""
         ...
