@@ -56,6 +56,8 @@ def _failing(what: str, location: Location) -> Iterator[None]:
 
 
 def _reason(error: Exception, location: Location) -> str:
+    if isinstance(error, FileNotFoundError) and location.is_remote:
+        return "there is no such file, or it is not wholly written"
     if isinstance(error, FileNotFoundError):
         return _absent(Path(location.path))
     if isinstance(error, OSError) and error.strerror:

@@ -50,21 +50,35 @@ def opened(
         ValueError: the file is not of that version any more; or is a pipe or a device, which is never
             waited for.
     """
-    stat = location.stamped.stat()
-    if not S_ISREG(stat.st_mode):
-        raise ValueError("it is no file" if location.stamped == Path(location.path) else "it is no relation")
-    stamp = f"{stat.st_mtime_ns}-{stat.st_size}"
-    if version is not None and version.split("-")[:2] != stamp.split("-"):
+    stamp, file = _remote_stamp(location) if location.is_remote else _stamp(location)
+    if version is not None and version.split("/")[0] != stamp:
         raise _changed()
-    entry = _entry((location, stamp, stat.st_ino, way))
+    entry = _entry((location, stamp, file, way))
     with entry.lock:
         if entry.reader is None:
             entry.reader = open_(location)
             digest = getattr(entry.reader, "digest", "")
-            entry.version = f"{stamp}-{digest}" if digest else stamp
+            entry.version = f"{stamp}/{digest}" if digest else stamp
     if version is not None and version != entry.version:
         raise _changed()
     return entry.reader, entry.version
+
+
+def _stamp(location: Location) -> tuple[str, int]:
+    """What changes with the content of a file, and the number of the file."""
+    stat = location.stamped.stat()
+    if not S_ISREG(stat.st_mode):
+        raise ValueError("it is no file" if location.stamped == Path(location.path) else "it is no relation")
+    return f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_ino
+
+
+def _remote_stamp(location: Location) -> tuple[str, int]:
+    from tra.backends.storage.remote import RemoteFile
+
+    file = RemoteFile(location.path)
+    names = {".tra": ["manifest.json"], ".zarr": ["zarr.json", ".zarray"]}.get(location.suffix, [""])
+    name = next((name for name in names[:-1] if file.exists(name)), names[-1])
+    return file.stamp(name), 0
 
 
 def _changed() -> ValueError:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from tra.algebra.key_arrays import sort_keys
 from tra.algebra.types import Axis, Key, KeyArray, RelType
 from tra.backends.storage.manifest import Manifest, manifest_of, to_text
-from tra.backends.storage.relation_reader import LocalFolder, RelationReader
+from tra.backends.storage.relation_reader import Folder, RelationReader
 from tra.backends.storage.tile_check import with_keys
 from tra.errors import SchemaError
 
 
-def appended(target: Path, staging: Path, new: Manifest) -> tuple[Manifest, int]:
+def appended(target: Folder, staging: Folder, new: Manifest) -> tuple[Manifest, int]:
     """The manifest of a stored relation and of what is appended to it, and how many parts stay: all.
 
     Raises:
         SchemaError: they do not fit together; both are shown.
     """
-    old = RelationReader(LocalFolder(str(target)))
-    added = _keys(staging, new)
+    old = RelationReader(target)
+    added = RelationReader(_Written(staging, new)).keys
     type_ = joined_type(old.type, old.keys, new.type, added)
     if old.manifest.column != new.column:
         raise SchemaError(f"cannot append {new.type} to {old.type}: their tiles are called differently")
@@ -31,16 +30,12 @@ def appended(target: Path, staging: Path, new: Manifest) -> tuple[Manifest, int]
     return whole, len(old.manifest.parts)
 
 
-def _keys(staging: Path, new: Manifest) -> KeyArray:
-    """The keys of what was just written."""
-    return RelationReader(_Written(staging, new)).keys
-
-
-class _Written(LocalFolder):
+class _Written:
     """A folder whose manifest is not there yet."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        super().__init__(str(path))
+    def __init__(self, folder: Folder, manifest: Manifest) -> None:
+        self.keeps = folder.keeps
+        self.part = folder.part
         self._manifest = manifest
 
     def manifest(self) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,38 +17,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tra.backends.storage.manifest import MANIFEST, PART_NAME, Manifest, to_text
-from tra.backends.storage.type_text import FORMAT
+from tra.backends.storage.relation_reader import Folder, LocalFolder
 from tra.backends.storage.unfinished import remove
 from tra.errors import CatalogError
 
 LOCK = ".lock"
 LOCK_SECONDS = 60.0
 _NEW_MANIFEST = ".manifest.new"
-Joined = Callable[[Path, Path, Manifest], tuple[Manifest, int]]
+Joined = Callable[[Folder, Folder, Manifest], tuple[Manifest, int]]
 
 
-def is_relation(path: Path) -> bool:
-    """Claims that a folder is a relation of the native format, of any version and in any state.
-
-    Example:
-        >>> is_relation(Path("/"))
-        False
-    """
-    try:
-        data = json.loads((path / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(data, dict) and data.get("format") == FORMAT
-
-
-def replaced(target: Path, staging: Path, new: Manifest) -> tuple[Manifest, int]:
+def replaced(target: Folder, staging: Folder, new: Manifest) -> tuple[Manifest, int]:
     """What an overwritten relation is: the new one, and how many of its first parts are there already.
 
     Example:
         >>> from tra.algebra.sources import tensor_type
         >>> from tra.backends.storage.manifest import manifest_of
         >>> new = manifest_of(tensor_type((5,), "f8", tile=2), (), "tile", "one site")
-        >>> replaced(Path("A.tra"), Path(".new"), new) == (new, 0)
+        >>> replaced(LocalFolder("A.tra"), LocalFolder(".new"), new) == (new, 0)
         True
     """
     return new, 0
@@ -79,7 +64,7 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
             sync(target.parent)
             return
     with locked(target):
-        whole, n_kept = joined(target, staging, new)
+        whole, n_kept = joined(LocalFolder(str(target)), LocalFolder(str(staging)), new)
         names = [part.file for part in whole.parts[:n_kept]] + _move(staging, target, new)
         listed = whole.named(names)
         _write(target / _NEW_MANIFEST, to_text(listed))

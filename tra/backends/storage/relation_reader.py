@@ -180,4 +180,13 @@ def open_relation(location: Location, check: str = "read") -> RelationReader:
         ...     open_relation(Location(f"{folder}/x.tra", ".tra")).read((1,))
         array([3.])
     """
-    return RelationReader(LocalFolder(location.path), check)
+    return RelationReader(folder_of(location), check)
+
+
+def folder_of(location: Location) -> Folder:
+    """Where the files of a relation lie."""
+    if location.is_remote:
+        from tra.backends.storage.remote import RemoteFile, RemoteFolder
+
+        return RemoteFolder(RemoteFile(location.path))
+    return LocalFolder(location.path)

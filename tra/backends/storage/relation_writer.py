@@ -16,7 +16,7 @@ from tra.algebra.whole_tensor import fresh_name
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import Batch, Part, manifest_of
 from tra.backends.storage.relation_append import appended
-from tra.backends.storage.relation_folder import is_relation, publish, replaced, sync
+from tra.backends.storage.relation_folder import replaced, sync
 from tra.backends.storage.tile_check import with_keys
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.writer import RowBuffer, TileWriter
@@ -60,15 +60,15 @@ class RelationWriter(TileWriter):
         self._placement = placement
 
     def is_own(self) -> bool:
-        return is_relation(self.target)
+        return self.place.is_relation()
 
     def begin(self) -> None:
-        self.temporary.mkdir()
+        self.place.temporary.mkdir()
 
     def put(self, key: TileKey, tile: Tile) -> None:
         part = self._parts.get(tile.shape)
         if part is None:
-            file = self.temporary / f"part-{len(self._parts)}.arrow"
+            file = self.place.temporary / f"part-{len(self._parts)}.arrow"
             part = self._parts[tile.shape] = _PartWriter(file, self.type, tile.shape, self._column)
         part.buffer.add(key, tile)
         if part.buffer.is_full:
@@ -83,7 +83,7 @@ class RelationWriter(TileWriter):
     def put_in_place(self) -> None:
         parts = [part.entry() for part in self._parts.values()]
         manifest = manifest_of(self._known(), parts, self._column, self._placement)
-        publish(self.temporary, self.target, manifest, self._joined)
+        self.place.publish(manifest, self._joined)
 
     def _known(self) -> RelType:
         """The type with its live keys, where only the run knew them."""

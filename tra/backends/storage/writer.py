@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,9 +15,8 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.types import AtMost, KeyArray, RelType, Tile, TileKey
 from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location, locate
-from tra.backends.storage.put_in_place import put_in_place
+from tra.backends.storage.places import place_of
 from tra.backends.storage.tile_check import TileCheck
-from tra.backends.storage.unfinished import claim, disclaim, remove, remove_abandoned, writer_tag
 from tra.errors import CatalogError
 
 BATCH_BYTES = 8 << 20
@@ -34,8 +32,7 @@ class TileWriter(ABC):
         self.location = locate(path)
         self._check = TileCheck(type_)
         self.type = self._check.type
-        self.target = Path(os.path.realpath(self.location.path))
-        self.temporary = self.target.with_name(f".{self.target.name}.{writer_tag()}.tmp")
+        self.place = place_of(self.location)
 
     @abstractmethod
     def is_own(self) -> bool:
@@ -75,13 +72,9 @@ class TileWriter(ABC):
 
     def __enter__(self) -> Self:
         self._check_target()
-        claim(self.temporary)
         try:
             with writing(self.location):
-                for suffix in (".tmp", ".zip"):
-                    remove_abandoned(self.target.parent, f".{self.target.name}.", suffix)
-                if not self.target.parent.is_dir():
-                    raise FileNotFoundError
+                self.place.begin()
                 self.begin()
         except BaseException:
             self._discard()
@@ -102,26 +95,28 @@ class TileWriter(ABC):
             self._discard()
 
     def _check_target(self) -> None:
-        if not self.target.exists():
+        with writing(self.location):
+            exists = self.place.exists()
+            is_file = exists and self.place.is_file()
+        if not exists:
             return
-        if self.location.suffix == ".tra" and self.target.is_file():
+        if self.location.suffix == ".tra" and is_file:
             raise CatalogError(
-                f"{self.target} is a query file and is never overwritten; save under another name"
+                f"{self.place} is a query file and is never overwritten; save under another name"
             )
         if not self.is_own():
             raise CatalogError(
-                f"{self.target} exists and is not in the format {self.location.suffix}: not overwritten; "
+                f"{self.place} exists and is not in the format {self.location.suffix}: not overwritten; "
                 "save under another name, or remove it first"
             )
 
     def put_in_place(self) -> None:
         """Gives the finished file or folder its name; what had it is gone."""
-        put_in_place(self.temporary, self.target)
+        self.place.put()
 
     def _discard(self) -> None:
         self.abandon()
-        remove(self.temporary)
-        disclaim(self.temporary)
+        self.place.end()
 
 
 class TensorWriter(TileWriter):

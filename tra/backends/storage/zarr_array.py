@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from math import prod
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tra.algebra.types import Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.places import Place
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, SchemaError
@@ -38,13 +38,14 @@ def open_zarr(location: Location) -> Any:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "zarr.json").write_text('{"codecs": [{"name": "pickle"}]}')
         ...     open_zarr(Location(folder, ".zarr"))
         Traceback (most recent call last):
         ValueError: its chunks are pickled, which is never read
     """
-    metadata = json.loads(location.stamped.read_bytes())
+    metadata = json.loads(_metadata(location))
     codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
     if "pickle" in json.dumps(codecs):
         raise ValueError("its chunks are pickled, which is never read")
@@ -53,13 +54,22 @@ def open_zarr(location: Location) -> Any:
     return array
 
 
+def _metadata(location: Location) -> bytes:
+    if not location.is_remote:
+        return location.stamped.read_bytes()
+    from tra.backends.storage.remote import RemoteFile
+
+    file = RemoteFile(location.path)
+    return file.read(".zarray" if file.exists(".zarray") else "zarr.json")
+
+
 class ZarrWriter(TensorWriter):
     """Writes a `.zarr` folder: a chunk per tile, not compressed."""
 
     _array: Any = None
 
     def is_own(self) -> bool:
-        return _is_array(self.target)
+        return is_array(self.place)
 
     def begin(self) -> None:
         zarr = _zarr_module()
@@ -67,7 +77,7 @@ class ZarrWriter(TensorWriter):
             raise SchemaError(f"zarr has no stable type for {self.type}; save as .tra or .npy")
         n_free = len(self.type.shape) - len(self.type.axes)
         self._array = zarr.create_array(
-            store=str(self.temporary),
+            store=str(self.place.temporary),
             shape=self.type.shape,
             chunks=(1,) * n_free + tuple(max(axis.size, 1) for axis in self.type.axes),
             dtype=self.type.dtype,
@@ -87,12 +97,13 @@ class ZarrWriter(TensorWriter):
         self._array = None
 
 
-def _is_array(path: Path) -> bool:
+def is_array(place: Place) -> bool:
     """Claims that a folder is a zarr array (a group is not)."""
-    if (path / ".zarray").is_file():
+    if place.exists(".zarray"):
         return True
     try:
-        data = json.loads((path / "zarr.json").read_bytes())
+        with place.open("zarr.json") as file:
+            data = json.load(file)
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and data.get("node_type") == "array"
