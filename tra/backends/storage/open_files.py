@@ -64,21 +64,21 @@ def opened(
     return entry.reader, entry.version
 
 
-def _stamp(location: Location) -> tuple[str, int]:
-    """What changes with the content of a file, and the number of the file."""
+def _stamp(location: Location) -> tuple[str, object]:
+    """What changes with the content of a file, and what tells two files apart that had the name."""
     stat = location.stamped.stat()
     if not S_ISREG(stat.st_mode):
         raise ValueError("it is no file" if location.stamped == Path(location.path) else "it is no relation")
-    return f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_ino
+    return f"{stat.st_mtime_ns}-{stat.st_size}", (stat.st_ino, stat.st_ctime_ns)  # numbers are used again
 
 
-def _remote_stamp(location: Location) -> tuple[str, int]:
+def _remote_stamp(location: Location) -> tuple[str, object]:
     from tra.backends.storage.remote import RemoteFile
 
     file = RemoteFile(location.path)
     names = {".tra": ["manifest.json"], ".zarr": ["zarr.json", ".zarray"]}.get(location.suffix, [""])
     name = next((name for name in names[:-1] if file.exists(name)), names[-1])
-    return file.stamp(name), 0
+    return file.stamp(name), None
 
 
 def _changed() -> ValueError:

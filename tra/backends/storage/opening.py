@@ -20,6 +20,7 @@ from tra.backends.storage.relation_reader import CHECKS
 from tra.backends.storage.sources import ArrayFile, TableFile, open_file
 from tra.backends.storage.table_reader import TableReader
 from tra.backends.storage.tile_check import native
+from tra.backends.storage.zarr_array import dimension_keys, holed_type
 from tra.errors import CatalogError, SchemaError, near_name
 
 Sizes = Sequence[int] | int
@@ -70,10 +71,16 @@ def open_source(
         location = with_member(location)
         reader, version = open_file(location, check=check)
         stored = reader.type if isinstance(reader, TableReader) else None
+        holed = holed_type(reader) if location.suffix == ".zarr" else None
     name = name or location.member or location.stem
     if stored is not None:
         type_ = _as_asked(stored, keys, tile, location)
         return Source(type_, str(location), version, name), TableFile(location, version, check)
+    if holed is not None:
+        type_ = _as_asked(holed, keys, tile, location)
+        return Source(type_, str(location), version, name), ArrayFile(location, version, type_)
+    if keys is None and location.suffix == ".zarr":
+        keys = dimension_keys(reader)
     type_ = tensor_type(reader.shape, native(reader.dtype), keys, tile)
     array = ArrayFile(location, version, type_, is_open=tile is None)
     return Source(type_, str(location), version, name), array

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from tra.algebra.sources import ArraySource, FixedTiles
-from tra.algebra.types import RelType, Tile, TileKey
+from tra.algebra.types import KeySet, RelType, Tile, TileKey
 from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
@@ -81,6 +81,18 @@ class TableFile(FixedTiles):
             return tile
 
 
+def _is_live(type_: RelType, key: TileKey) -> bool:
+    """Claims that a key in the domain has a tile."""
+    if isinstance(type_.live, KeySet):
+        return key in _listed(type_.live)
+    return all(low <= k < high for k, (low, high) in zip(key, type_.live.ranges, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _listed(live: KeySet) -> frozenset[TileKey]:
+    return frozenset(map(tuple, live.keys.tolist()))
+
+
 @dataclass(frozen=True)
 class ArrayFile:
     """The tiles of a whole tensor: `.npy`, `.npz` or `.zarr`."""
@@ -109,6 +121,8 @@ class ArrayFile:
         with reading(self.location, key):
             domains = self.type.domains
             if len(key) != len(domains) or not all(0 <= k < d for k, d in zip(key, domains, strict=True)):
+                raise ValueError("there is no tile at this key")
+            if not _is_live(self.type, tuple(map(int, key))):
                 raise ValueError("there is no tile at this key")
         return self._read(self.type.tile_window(key), key)
 

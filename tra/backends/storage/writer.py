@@ -127,8 +127,17 @@ class TensorWriter(TileWriter):
     """
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
-        check_whole(type_, f"a {locate(path).suffix} file")
+        self.location = locate(path)
+        self.check_places(type_)
         super().__init__(path, required(type_) if isinstance(type_.live, AtMost) else type_)
+
+    def check_places(self, type_: RelType) -> None:
+        """Checks that every tile has its place, and every place a tile.
+
+        Raises:
+            SchemaError: the relation is no whole tensor; names a hole.
+        """
+        check_whole(type_, f"a {self.location.suffix} file")
 
     def window(self, key: TileKey) -> tuple[int | slice, ...]:
         """The place of a tile in the whole tensor: keys that cut no axis lead."""
