@@ -10,8 +10,8 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,\
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 WORKERS ?= 2
 BENCH ?=
-# Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,bench,demo,torch,onnx
-EXTRAS ?= dev,peers,bench,demo
+# Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,tables,bench,demo,torch,onnx
+EXTRAS ?= dev,peers,tables,bench,demo
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

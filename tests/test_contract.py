@@ -48,7 +48,7 @@ METHODS = {
     "persist": [],
     "explain": ["analyze"],
     "to_text": [],
-    "save": ["path"],
+    "save": ["path", "append"],
     "sum": ["axis", "keepdims"],
     "mean": ["axis", "keepdims"],
     "var": ["axis", "keepdims"],

@@ -27,7 +27,7 @@ from tra.algebra.habits import python_habit, synonym
 from tra.algebra.kernel import is_registered, kernel_names
 from tra.algebra.kernel import user_kernel as kernel
 from tra.algebra.optimizers import SGD, Adam, AdamW
-from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_tiles, where
+from tra.algebra.relation import Relation, concatenate, einsum, from_array, from_coo, from_tiles, where
 from tra.algebra.types import Axis
 from tra.backends.connect import connect
 from tra.backends.record import Record, Training
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adam", "AdamW", "Axis", "Record", "Relation", "Result", "SGD", "Session", "Training",
-    "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_onnx",
-    "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum", "open", "schedules",
-    "sql", "train", "value_and_grad", "where",
+    "__version__", "concatenate", "connect", "einsum", "errors", "from_array", "from_coo",
+    "from_onnx", "from_tiles", "from_torch", "grad", "kernel", "losses", "maximum", "minimum", "open",
+    "schedules", "sql", "train", "value_and_grad", "where",
 ]  # fmt: skip
 
 
@@ -128,6 +128,7 @@ def open(
     keys: Sequence[str] | None = None,
     tile: Sequence[int] | int | None = None,
     name: str | None = None,
+    check: str = "read",
 ) -> Relation:
     """A relation at rest; no tile is read before it is needed.
 
@@ -136,6 +137,8 @@ def open(
         keys: a name per cut axis of an array; for a relation (.tra, .parquet) new names for its keys.
         tile: tile sizes of an array, chosen by the engine when left out; a relation keeps its own.
         name: the name in plans and query text; the member's or the file's when left out.
+        check: when the checksums of a `.tra` relation are compared: ``"read"`` when a tile is first read,
+            ``"open"`` all of them now, ``"never"``.
 
     Example:
         >>> import tempfile, numpy as np
@@ -149,7 +152,7 @@ def open(
         CatalogError: the file is not there, of no known format, or damaged.
         SchemaError: `keys` or `tile` do not fit what is stored, or the name is none.
     """
-    source, tiles = open_source(path, keys, tile, name)
+    source, tiles = open_source(path, keys, tile, name, check=check)
     return Relation(source, {source.id: tiles})
 
 

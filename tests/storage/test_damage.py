@@ -112,8 +112,8 @@ def test_a_newer_format(tmp_path, whole):
     path = tmp_path / "a.tra"
     save(path, whole[0], whole[1].items())
     manifest = json.loads((path / "manifest.json").read_bytes())
-    (path / "manifest.json").write_text(json.dumps({**manifest, "version": 2}))
-    with refuses(path, "format version 2, known is 1"):
+    (path / "manifest.json").write_text(json.dumps({**manifest, "version": 3}))
+    with refuses(path, "format version 3, known is 2"):
         open_source(path)
 
 

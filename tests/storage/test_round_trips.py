@@ -17,6 +17,7 @@ from tra.algebra.sources import tensor_type
 from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, RelType, as_link
 from tra.backends.storage import open_source, save
 from tra.backends.storage.tile_check import shape_at
+from tra.errors import CatalogError, SchemaError
 
 PAIR = np.dtype([("value", "f4"), ("index", "i8")])
 NUMBERS = [np.dtype(t) for t in ("f8", "f4", "f2", "i8", "i4", "u1", "?", "c8", "c16")]
@@ -205,3 +206,70 @@ def test_foreign_byte_order_and_strides_are_stored_plain(paths):
     source, stored = open_source(path)
     assert source.type.dtype == np.dtype("f4") and source.type.dtype.isnative
     assert stored.read((0, 0)).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@st.composite
+def holed_tensors(draw):
+    """Tensors some of whose tiles are holes, each key cutting the axis of its place."""
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple))
+    names = draw(st.permutations(NAMES))[: len(shape)]
+    dense = tensor_type(shape, draw(st.sampled_from(NUMBERS)), keys=names, tile=draw(st.integers(1, 4)))
+    keys = live_keys(dense)
+    return with_live(dense, KeySet(keys[[draw(st.booleans()) for _ in keys]]))
+
+
+@given(type_=holed_tensors(), seed=st.integers(0, 1 << 32))
+@settings(max_examples=50, deadline=None)
+def test_holes_come_back_from_zarr(paths, type_, seed):
+    zarr = pytest.importorskip("zarr")
+    tiles, path = tiles_of(type_, seed), paths(".zarr")
+    save(path, type_, tiles.items())
+    source, stored = open_source(path)
+    if isinstance(type_.live, KeySet):
+        assert source.type == type_
+    else:  # a whole tensor, whose tiles the engine chooses
+        source, stored = open_source(path, tile=[axis.size for axis in type_.axes])
+        assert source.type == type_
+    for key, tile in tiles.items():
+        assert stored.read(key).tobytes() == tile.tobytes()
+    whole = zarr.open_array(str(path), mode="r")
+    assert whole.metadata.dimension_names == type_.names
+    expected = np.zeros(type_.shape, type_.dtype)
+    for key, tile in tiles.items():
+        expected[type_.tile_window(key)] = tile
+    assert whole[...].tobytes() == expected.tobytes()
+
+
+def test_zarr_holes_say_so(paths):
+    pytest.importorskip("zarr")
+    dense = tensor_type((4, 3), "f8", keys=("a", "b"), tile=2)
+    type_ = with_live(dense, KeySet(live_keys(dense)[1:3]))
+    path = paths(".zarr")
+    save(path, type_, tiles_of(type_, 0).items())
+    with pytest.raises(CatalogError, match=r"tile at key \(0, 0\) of .* there is no tile at this key"):
+        open_source(path)[1].read((0, 0))
+    assert open_source(path, keys=("x", "y"), tile=2)[0].type.names == ("x", "y")
+    with pytest.raises(SchemaError, match="not in tiles of 3"):
+        open_source(path, tile=3)
+
+
+def test_names_of_dimensions_are_keys(paths):
+    zarr = pytest.importorskip("zarr")
+    path = str(paths(".zarr"))
+    made = zarr.create_array(path, shape=(4, 3), dtype="f8", dimension_names=("time", "place"))
+    made[...] = 1
+    assert open_source(path)[0].type.names == ("time", "place")
+    assert open_source(path, keys=("i", "j"))[0].type.names == ("i", "j")
+
+
+@pytest.mark.parametrize("damage", [lambda t: t.replace("0", "9"), lambda t: "{}", lambda t: t[:-2]])
+def test_zarr_attributes_of_others(paths, damage):
+    zarr = pytest.importorskip("zarr")
+    dense = tensor_type((4, 3), "f8", tile=2)
+    type_ = with_live(dense, KeySet(live_keys(dense)[1:3]))
+    path = paths(".zarr")
+    save(path, type_, tiles_of(type_, 0).items())
+    array = zarr.open_array(str(path), mode="r+")
+    array.attrs["tra"] = damage(array.attrs["tra"])
+    with pytest.raises(CatalogError, match=f"cannot read {path}"):
+        open_source(path)

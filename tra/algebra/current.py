@@ -31,8 +31,12 @@ class Engine(Protocol):
         """The plan and its price."""
         ...
 
-    def save(self, relation: Relation, path: Any) -> None:
+    def save(self, relation: Relation, path: Any, append: bool = False) -> None:
         """Writes a relation to a file."""
+        ...
+
+    def to_dask(self, relation: Relation) -> Any:
+        """A dask.array whose graph is the plan."""
         ...
 
     def to_text(self, relation: Relation) -> str:

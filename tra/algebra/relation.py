@@ -11,6 +11,7 @@ from tra.algebra import arithmetic, current, indexing
 from tra.algebra.arithmetic import SCALARS
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.entry_point import entry_point
+from tra.algebra.export_methods import ExportMethods
 from tra.algebra.handle import Handle, side_of
 from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.operator_methods import OperatorMethods
@@ -24,7 +25,7 @@ Operand: TypeAlias = Any  # a Relation, a scalar, or anything np.asarray takes
 
 
 @entry_point
-class Relation(OperatorMethods, TensorMethods):
+class Relation(OperatorMethods, TensorMethods, ExportMethods):
     """A keyed tensor relation, lazy: methods build expressions, `compute` runs them.
 
     Example:
@@ -83,24 +84,6 @@ class Relation(OperatorMethods, TensorMethods):
         """
         return current.current().explain(self, analyze=analyze)
 
-    def save(self, path: Any) -> None:
-        """Runs the query and writes the result; the suffix decides the format.
-
-        Args:
-            path: a file to make, ending in .tra, .npy, .npz, .parquet or .zarr.
-
-        Example:
-            >>> import tempfile, tra
-            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1):
-            ...     tra.from_array([1.0, 2.0]).save(f"{folder}/a.npy")
-            ...     tra.open(f"{folder}/a.npy").compute()
-            array([1., 2.])
-
-        Raises:
-            CatalogError: the suffix is unknown, or the file must not be overwritten.
-        """
-        current.current().save(self, path)
-
     def to_text(self) -> str:
         """The query text of this relation; it parses back to the same expression.
 
@@ -115,24 +98,6 @@ class Relation(OperatorMethods, TensorMethods):
             QueryError: a key function could not be traced, so that it has no text.
         """
         return current.current().to_text(self)
-
-    def to_arrow(self) -> Any:
-        """Runs the query and returns an Arrow table: one int64 column per key, and the tiles.
-
-        Example:
-            >>> import tra
-            >>> tra.from_array([1.0, 2.0, 3.0, 4.0], tile=2).to_arrow().column_names
-            ['i', 'tile']
-
-        Raises:
-            SchemaError: a key is called ``tile`` or ``shape``.
-        """
-        from tra.algebra.arrow_table import arrow_table  # PyArrow takes a while to load
-
-        return arrow_table(self.tiles(), self.expr.type)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tile:
-        return np.array(self.compute(), dtype=dtype, copy=copy)
 
     def __array_function__(self, function: Any, types: Any, operands: Any, settings: Any) -> Any:
         """NumPy hands over: ``np.sum(A, axis=0)`` is a relation."""
@@ -170,7 +135,8 @@ def from_array(
     """A relation over an array, cut into tiles; the array is borrowed, not copied.
 
     Args:
-        array: numpy, memmap, zarr, dask.array — anything with shape, dtype and slices.
+        array: numpy, memmap, zarr, dask.array — anything with shape, dtype and slices; a tensor with
+            DLPack, such as PyTorch's; a sparse matrix of SciPy, whose empty tiles are holes.
         keys: a name per cut axis; ``i, j, k, …`` when left out.
         tile: the tile size along each cut axis; chosen by the engine when left out.
         name: the name in plans and query text.
@@ -183,6 +149,44 @@ def from_array(
         SchemaError: more keys than axes, tile sizes that do not fit, or an array of objects or strings.
     """
     source, data = array_source(array, keys, tile, name)
+    return Relation(source, {source.id: data})
+
+
+@entry_point
+def from_coo(
+    table: Any,
+    coordinates: Sequence[str],
+    values: str = "value",
+    shape: Sequence[int] | None = None,
+    keys: Sequence[str] | str | None = None,
+    tile: Sequence[int] | int | None = None,
+    name: str | None = None,
+) -> Relation:
+    """A relation of a table of elements with coordinates; tiles without any are holes.
+
+    Args:
+        table: of pandas, Arrow, polars, or columns by name. Elements at one place are added.
+        coordinates: the columns that say where an element lies, one per axis.
+        values: the column of elements.
+        shape: the extents; one past the largest coordinates when left out.
+        keys: a name per cut axis; those of the columns when left out.
+        tile: the tile size along each cut axis.
+        name: the name in plans and query text.
+
+    Example:
+        >>> edges = {"source": [0, 0, 7], "target": [1, 2, 7], "weight": [1.0, 0.5, 2.0]}
+        >>> A = from_coo(edges, ("source", "target"), "weight", shape=(8, 8), tile=4)
+        >>> A, sorted(A.tiles())
+        (sparse_...[source:2, target:2] of 4/8×4/8 float64, [(0, 0), (1, 1)])
+        >>> float(A.sum().compute())
+        3.5
+
+    Raises:
+        SchemaError: a column is missing or has missing values, or a coordinate is outside the shape.
+    """
+    from tra.algebra.sparse import coo_source
+
+    source, data = coo_source(table, coordinates, values, shape, keys, tile, name)
     return Relation(source, {source.id: data})
 
 

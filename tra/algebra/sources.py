@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from tra.algebra.adopted import adopted
 from tra.algebra.arguments import given_name, key_names
 from tra.algebra.nodes import Source
 from tra.algebra.tensor_type import tensor_type
@@ -147,43 +148,26 @@ def array_source(
     Raises:
         SchemaError: keys or tile sizes do not fit, or elements are masked, or no numbers or truth values.
     """
-    if np.ma.is_masked(array):
-        raise SchemaError(
-            "a tensor has no mask; got a masked array, and some elements are masked\n"
-            "  hint: array.filled(value) puts a value there; tra.from_tiles leaves out whole tiles, as holes"
-        )
     given_name(name)
-    dtype = _dtype_of(array)
-    if dtype is None:
-        array = _as_array(array)
-        dtype = array.dtype
-    _check_dtype(dtype)
+    if hasattr(array, "tocoo"):
+        from tra.algebra.sparse import is_sparse, sparse_source  # it is made of this
+
+        if is_sparse(array):
+            return sparse_source(array, keys, tile, name)
+    array = adopted(array)
+    dtype = np.dtype(array.dtype)
+    check_dtype(dtype)
     type_ = tensor_type(array.shape, dtype.newbyteorder("="), keys, tile)
     id_ = source_id("array")
     data = ArraySource(array, type_, is_open=tile is None)
     return Source(type_, id_, "0", name or id_.replace("-", "_")), data
 
 
-def _as_array(value: Any) -> Tile:
-    try:
-        return np.asarray(value)
-    except ValueError as error:  # nested lists of different lengths
-        raise SchemaError(f"an array has rows of one length; {error}") from None
-
-
-def _dtype_of(array: Any) -> np.dtype[Any] | None:
-    """The NumPy dtype of an array-like that can be sliced, or None."""
-    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-        return None
-    try:
-        dtype: np.dtype[Any] = np.dtype(array.dtype)
-    except TypeError:
-        return None
-    return dtype
-
-
-def _check_dtype(dtype: np.dtype[Any]) -> None:
+def check_dtype(dtype: np.dtype[Any]) -> None:
     """Checks that elements are booleans or numbers, or pairs of a value and an index.
+
+    Example:
+        >>> check_dtype(np.dtype("f4"))
 
     Raises:
         SchemaError: they are strings, objects or dates.
@@ -255,6 +239,7 @@ __all__ = [
     "TilesSource",
     "WindowSource",
     "array_source",
+    "check_dtype",
     "fresh_name",
     "key_names",
     "source_id",

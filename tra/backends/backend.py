@@ -58,12 +58,14 @@ class Backend(Protocol):
     Attributes:
         name: "local" or "dask".
         n_sites: how many sites plans are made for.
+        threads: threads of one site.
         constants: the cost model of the sites, and where its figures come from.
         memory_limit: bytes one site may use, or None.
     """
 
     name: str
     n_sites: int
+    threads: int
     constants: Constants
     memory_limit: int | None
 

@@ -27,13 +27,13 @@ from tra.algebra.sources import TilesSource
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.same_training import differences
 from tra.backends.storage import open_source, save
+from tra.backends.storage.unfinished import claim, disclaim, is_dead, remove_abandoned, writer_tag
 from tra.errors import CatalogError
 
 Tiles = Iterable[tuple[TileKey, Tile]]
 FORMAT, _MANIFEST, _LOCK = 2, "manifest.json", ".lock"
 _EPOCH = re.compile(r"epoch-[0-9]{8}")
-_BESIDE = re.compile(r"\.writing-(?P<pid>[0-9]+)-[0-9a-f]{12}-(?P<host>.+)")
-_own: set[str] = set()  # paths that this process is writing, and its locks: others of its number are older
+_BESIDE = ".writing-"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def write_checkpoint(
     Raises:
         CatalogError: it cannot be written.
     """
-    beside = folder / _beside_name()
-    _own.add(str(beside))
+    beside = folder / f"{_BESIDE}{writer_tag()}"
+    claim(beside)
     try:
         beside.mkdir(parents=True)
         for place, (type_, tiles) in enumerate(values.values()):
@@ -111,11 +111,7 @@ def write_checkpoint(
         raise CatalogError(f"cannot write a checkpoint to {folder}: {error}") from error
     finally:
         _remove([beside])
-        _own.discard(str(beside))
-
-
-def _beside_name() -> str:
-    return f".writing-{os.getpid()}-{uuid4().hex[:12]}-{socket.gethostname()}"
+        disclaim(beside)
 
 
 def _put_in_place(beside: Path, target: Path) -> None:
@@ -127,7 +123,7 @@ def _put_in_place(beside: Path, target: Path) -> None:
     beside.rename(target)
     _sync(target.parent)
     _remove(path for path in _checkpoints(target.parent) if path != target)
-    _remove(path for path in target.parent.iterdir() if _is_abandoned(path))
+    remove_abandoned(target.parent, _BESIDE, "")
 
 
 def _put_aside(target: Path) -> None:
@@ -144,27 +140,6 @@ def _checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _EPOCH.fullmatch(path.name) and path.is_dir())
-
-
-def _is_abandoned(path: Path) -> bool:
-    """Claims that a process that runs no more was writing this."""
-    found = _BESIDE.fullmatch(path.name)
-    return found is not None and _is_dead(int(found["pid"]), found["host"], path)
-
-
-def _is_dead(pid: int, host: str, path: Path) -> bool:
-    """Claims that the process that made a path is one of this host, and runs no more."""
-    if host != socket.gethostname():
-        return False
-    if pid == os.getpid():
-        return str(path) not in _own
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
 
 
 @contextmanager
@@ -193,7 +168,7 @@ def only_training(folder: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _own.discard(str(lock))
+        disclaim(lock)
         with suppress(OSError):
             lock.unlink()
 
@@ -206,7 +181,7 @@ def _lock(lock: Path) -> None:
             f"another training keeps its checkpoints in {lock.parent}: {_holder(lock)}\n"
             f"  hint: give another folder; if none is running, remove {lock}"
         ) from None
-    _own.add(str(lock))
+    claim(lock)
     with os.fdopen(number, "w") as file:
         file.write(f"{os.getpid()} {socket.gethostname()}")
 
@@ -226,7 +201,7 @@ def _take_over(lock: Path) -> None:
 
 def _is_stale(written: str, lock: Path) -> bool:
     pid, _, host = written.partition(" ")
-    return pid.isdecimal() and _is_dead(int(pid), host, lock)
+    return pid.isdecimal() and is_dead(int(pid), host, lock)
 
 
 def _read(lock: Path) -> str:

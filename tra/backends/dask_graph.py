@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dask
+from dask.delayed import delayed
 from dask.task_spec import Task as DaskTask
 from dask.task_spec import TaskRef
 from distributed import Client, Future
 
 from tra.algebra.sources import TileSource
 from tra.backends.backend import StoredSource
+from tra.backends.dask_arrays import dask_array_of, window_task
 from tra.backends.packed import Packed
-from tra.backends.read_tiles import read_tiles
+from tra.backends.read_tiles import lying_in, read_tiles
 from tra.backends.tiles import Tiles
 from tra.backends.worker import Arriving, Local, cut_task, join_task, pick_task, stage_task
 from tra.optimizer.boxes import box_of
@@ -81,7 +83,8 @@ class Graph:
         self._tasks: dict[TaskKey, DaskTask] = {}
         self._pinned: dict[TaskKey, str] = {}
         self._priorities: dict[TaskKey, int] = {}
-        self._given: dict[Output, Future[Any] | Part] = {}
+        self._given: dict[Output, Any] = {}  # futures, or parts of them
+        self._persisted: dict[str, Any] = {}
         self._cuts = {output: ("tra-send", self.token, n) for n, output in enumerate(program.cut_outputs)}
         alone = {output for shares in program.results[together:] for output in shares}
         picked = [output for output in program.picked_outputs if output in alone]
@@ -89,6 +92,11 @@ class Graph:
 
     def submit(self) -> list[list[Future[Any] | Part]]:
         """Sends the graph; one future, or part of one, per root and site."""
+        self._build()
+        return self._send()
+
+    def _build(self) -> None:
+        """Makes all tasks."""
         self._hold_given()
         for output, key in self._cuts.items():
             node = self._nodes[output.repartition[0]] if output.repartition else None
@@ -102,7 +110,6 @@ class Graph:
             self._stage(task)
         for number, site in self.program.joined:
             self._join(number, site)
-        return self._send()
 
     def _send(self) -> list[list[Future[Any] | Part]]:
         results = [output for shares in self.program.results for output in shares]
@@ -141,11 +148,29 @@ class Graph:
                 if isinstance(source, StoredSource):
                     self._given[output] = source.share(site).held
                     continue
+                window = self._window(scan, source, site, worker)
+                if window is not None:
+                    self._given[output] = window
+                    continue
                 batch[output] = self._read(scan, source, site).contiguous()
                 if sum(tiles.nbytes for tiles in batch.values()) > UPLOAD_BYTES:
                     self._upload(batch, worker)
                     batch = {}
             self._upload(batch, worker)
+
+    def _window(self, scan: Scan, source: TileSource, site: int, worker: str) -> Future[Any] | None:
+        """A share of a dask.array, which the workers compute; None where there is none."""
+        array = dask_array_of(source)
+        lying = lying_in(scan.type, box_of(scan.type, scan.placement, site))
+        if array is None or lying is None:
+            return None
+        box, cuts, window = lying
+        if scan.id not in self._persisted:  # one computation for the shares of all sites
+            self._persisted[scan.id] = self.client.persist(array)
+        elements = self._persisted[scan.id][window]
+        task = delayed(window_task, pure=False)(box, cuts, scan.type.dtype.str, elements)
+        computed: Future[Any] = self.client.compute(task, workers=[worker], allow_other_workers=False)
+        return computed
 
     def _read(self, scan: Scan, source: TileSource, site: int) -> Tiles:
         return read_tiles(scan.type, box_of(scan.type, scan.placement, site), source)

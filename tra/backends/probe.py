@@ -22,7 +22,7 @@ def installed() -> tuple[str | None, str]:
 
 
 def unseen(paths: list[str]) -> list[str]:
-    """The paths that do not exist here.
+    """The paths and URLs that do not exist here.
 
     Example:
         >>> unseen(["/", "/no/such/path"])
@@ -30,4 +30,12 @@ def unseen(paths: list[str]) -> list[str]:
     """
     from pathlib import Path
 
-    return [path for path in paths if not Path(path).exists()]
+    def exists(path: str) -> bool:
+        if "://" not in path:
+            return Path(path).exists()
+        from fsspec.core import url_to_fs
+
+        files, name = url_to_fs(path)
+        return bool(files.exists(name))
+
+    return [path for path in paths if not exists(path)]

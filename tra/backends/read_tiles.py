@@ -41,7 +41,7 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
         [[2.0], [3.0]]
     """
     source = source.cut(type_)
-    if isinstance(source, WindowSource) and (lying := _lying(type_, tuple(box))):
+    if isinstance(source, WindowSource) and (lying := lying_in(type_, tuple(box))):
         held, cuts, window = lying
         return Tiles.of([Block(held, source.read_window(window), cuts)])
     keys = keys_within(type_, box)
@@ -55,8 +55,14 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
 
 
 @lru_cache(maxsize=4096)
-def _lying(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ...]] | None:
-    """The live tiles in a box, where they lie side by side and there are any: keys, cuts, place."""
+def lying_in(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ...]] | None:
+    """The live tiles in a box, where they lie side by side and there are any: keys, cuts, place.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> lying_in(tensor_type((5,), "f8", ("i",), 2), ((1, 3),))
+        (((1, 3),), ((0, 2),), (slice(2, 5, None),))
+    """
     cuts = cuts_of(type_)
     if cuts is None:
         return None

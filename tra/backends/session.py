@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -19,9 +18,9 @@ from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array, distinct
 from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
+from tra.backends.exports import Exports
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
-from tra.backends.storage import leaves_tiles, save, target
 from tra.backends.texts import Texts
 from tra.backends.trainer import Trainer
 from tra.errors import PlanError
@@ -33,7 +32,7 @@ from tra.optimizer.roles import ALL, Role, Split
 
 
 @entry_point
-class Session(Trainer, Texts):
+class Session(Trainer, Texts, Exports):
     """Runs queries on a backend; made by `tra.connect`, closed by `close` or at the end of a ``with``.
 
     Example:
@@ -181,23 +180,6 @@ class Session(Trainer, Texts):
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
         text, origin = self._text(relation), self.backend.constants.origin
         return explain_plan(planned, self.backend.name, origin, measured, text)
-
-    def save(self, relation: Relation, path: Any) -> None:
-        """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
-
-        Example:
-            >>> import tempfile, tra
-            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1) as session:
-            ...     session.save(tra.from_array([1.0, 2.0]) * 2, f"{folder}/twice.npy")
-            ...     np.load(f"{folder}/twice.npy")
-            array([2., 4.])
-
-        Raises:
-            CatalogError: the suffix is unknown, the file must not be overwritten, or the query reads it.
-        """
-        place = target(path, relation.sources.values())
-        planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(place))
-        save(place, planned.program.roots[0].type, self._results(planned, relation.sources))
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(

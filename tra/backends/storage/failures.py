@@ -58,6 +58,8 @@ def _failing(what: str, location: Location, absent: Callable[[Path], str]) -> It
 
 
 def _reason(error: Exception, location: Location, absent: Callable[[Path], str]) -> str:
+    if isinstance(error, FileNotFoundError) and location.is_remote:
+        return "there is no such file, or it is not wholly written"
     if isinstance(error, FileNotFoundError):
         return absent(Path(location.path))
     if isinstance(error, OSError) and error.strerror:

@@ -14,7 +14,7 @@ _WITHOUT_TILES = (".npy", ".npz")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An absolute path, the suffix that says its format, and the member of an `.npz` archive (else empty)."""
+    """An absolute path or a URL, the suffix that says its format, and the member of an `.npz`, or none."""
 
     path: str
     suffix: str
@@ -24,6 +24,11 @@ class Location:
     def stem(self) -> str:
         """The file's name without its suffix."""
         return Path(self.path).stem
+
+    @property
+    def is_remote(self) -> bool:
+        """Claims that it is a URL, of a file system that fsspec knows."""
+        return "://" in self.path
 
     @property
     def stamped(self) -> Path:
@@ -43,12 +48,14 @@ def locate(path: str | os.PathLike[str] | Location, base: Path | None = None) ->
     """Reads a path as users write it.
 
     Args:
-        path: a path with one of the suffixes; an `.npz` path may name a member after a colon.
+        path: a path or a URL with one of the suffixes; an `.npz` path may name a member after a colon.
         base: the folder that relative paths start from; the working directory when left out.
 
     Example:
         >>> locate("data/digits.npz:X", base=Path("/srv"))
         Location(path='/srv/data/digits.npz', suffix='.npz', member='X')
+        >>> locate("s3://bucket/A.tra").is_remote
+        True
         >>> locate("A.tar")
         Traceback (most recent call last):
         tra.errors.CatalogError: 'A.tar' has no known format:
@@ -65,6 +72,7 @@ def locate(path: str | os.PathLike[str] | Location, base: Path | None = None) ->
         raise CatalogError(f"a path is a str or a Path; got {path!r}") from None
     if not isinstance(text, str):
         raise CatalogError(f"a path is a str or a Path; got {text!r}")
+    text = text.removeprefix("file://")
     head, colon, member = text.partition(".npz:")
     if colon and not member:
         raise CatalogError(f"{text!r} names no member after the colon")
@@ -74,6 +82,8 @@ def locate(path: str | os.PathLike[str] | Location, base: Path | None = None) ->
         raise CatalogError(
             f"{text!r} has no known format: a path ends with {legal}{near_name(file.suffix, SUFFIXES)}"
         )
+    if "://" in text:
+        return Location(head + ".npz" if colon else text, file.suffix, member.removesuffix(".npy"))
     full = os.path.abspath((base or Path()) / file)  # noqa: PTH100 - not resolve(): links stay as users wrote them
     return Location(full, file.suffix, member.removesuffix(".npy"))
 

@@ -9,7 +9,8 @@ import os
 import shutil
 import struct
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.lib import format as npy
 
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.remote import RemoteArray, RemoteFile
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, near_name
@@ -29,7 +31,7 @@ HEADER = 30  # bytes of an entry's own header, before its name
 PADDING = 0xD935  # the kind of extra field that zipalign pads with
 
 
-def open_npy(location: Location) -> Tile:
+def open_npy(location: Location) -> Any:
     """The array of a `.npy` file, mapped.
 
     Example:
@@ -39,12 +41,16 @@ def open_npy(location: Location) -> Tile:
         ...     open_npy(Location(f"{folder}/x.npy", ".npy"))
         memmap([0, 1, 2])
     """
+    if location.is_remote:
+        remote = RemoteFile(location.path)
+        with remote.open() as file:
+            return _remote(remote, file, remote.size())
     path = Path(location.path)
     with path.open("rb") as file:
         return _mapped(path, file, path.stat().st_size)
 
 
-def open_npz(location: Location) -> Tile:
+def open_npz(location: Location) -> Any:
     """An array of an `.npz` archive: mapped where it was stored, read where it was compressed.
 
     Example:
@@ -54,14 +60,14 @@ def open_npz(location: Location) -> Tile:
         ...     open_npz(Location(f"{folder}/a.npz", ".npz", member="y"))
         memmap([1., 1.])
     """
-    with zipfile.ZipFile(location.path) as archive:
+    with _archive(location) as archive:
         names = _members(archive)
         if location.member not in names:
             near = near_name(location.member, names)
             raise ValueError(f"the archive's members are {', '.join(names) or 'none'}{near}")
         info = archive.getinfo(f"{location.member}.npy")
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
-            return _stored(Path(location.path), info)
+            return _stored(location, info)
         with archive.open(info) as file:
             return _read(file, info.file_size)
 
@@ -81,7 +87,7 @@ def with_member(location: Location) -> Location:
     """
     if location.suffix != ".npz" or location.member:
         return location
-    with zipfile.ZipFile(location.path) as archive:
+    with _archive(location) as archive:
         names = _members(archive)
     if len(names) == 1:
         return replace(location, member=names[0])
@@ -95,21 +101,46 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def _stored(path: Path, info: zipfile.ZipInfo) -> Tile:
-    """Maps a member that lies in the archive as it is."""
+@contextmanager
+def _archive(location: Location) -> Iterator[zipfile.ZipFile]:
+    if not location.is_remote:
+        with zipfile.ZipFile(location.path) as archive:
+            yield archive
+        return
+    with RemoteFile(location.path).open() as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def _stored(location: Location, info: zipfile.ZipInfo) -> Any:
+    """A member that lies in the archive as it is: mapped, or read by windows."""
+    if location.is_remote:
+        remote = RemoteFile(location.path)
+        with remote.open() as file:
+            begin = _begin(file, info)
+            return _remote(remote, file, min(begin + info.file_size, remote.size()))
+    path = Path(location.path)
     with path.open("rb") as file:
-        file.seek(info.header_offset)
-        header = file.read(HEADER)
-        if header[:4] != b"PK\x03\x04" or len(header) < HEADER:
-            raise ValueError("the archive is damaged")
-        begin = (
-            info.header_offset
-            + HEADER
-            + int.from_bytes(header[26:28], "little")
-            + int.from_bytes(header[28:30], "little")
-        )
-        file.seek(begin)
+        begin = _begin(file, info)
         return _mapped(path, file, min(begin + info.file_size, path.stat().st_size))
+
+
+def _begin(file: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Goes to where a member's content begins."""
+    file.seek(info.header_offset)
+    header = file.read(HEADER)
+    if header[:4] != b"PK\x03\x04" or len(header) < HEADER:
+        raise ValueError("the archive is damaged")
+    sizes = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    begin = info.header_offset + HEADER + sum(sizes)
+    file.seek(begin)
+    return begin
+
+
+def _remote(remote: RemoteFile, file: IO[bytes], end: int) -> RemoteArray:
+    """The array whose header begins where a remote file stands and whose data ends at `end`."""
+    shape, fortran, dtype = _header(file)
+    _check_size(shape, dtype, end - file.tell())
+    return RemoteArray(remote, file.tell(), shape, fortran, dtype)
 
 
 def _mapped(path: Path, file: IO[bytes], end: int) -> Tile:
@@ -166,16 +197,16 @@ class NpyWriter(TensorWriter):
     _map: Tile | None = None
 
     def is_own(self) -> bool:
-        with suppress(OSError), self.target.open("rb") as file:
+        with suppress(OSError), self.place.open() as file:
             return file.read(6) == npy.MAGIC_PREFIX
         return False
 
     def begin(self) -> None:
         if prod(self.type.shape):
-            self._map = npy.open_memmap(self.temporary, "w+", self.type.dtype, self.type.shape)
-            _take_space(self.temporary)
+            self._map = npy.open_memmap(self.place.temporary, "w+", self.type.dtype, self.type.shape)
+            _take_space(self.place.temporary)
             return
-        with self.temporary.open("wb") as file:
+        with self.place.temporary.open("wb") as file:
             np.save(file, np.zeros(self.type.shape, self.type.dtype))
 
     def put(self, key: TileKey, tile: Tile) -> None:
@@ -204,18 +235,18 @@ class NpzWriter(NpyWriter):
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         super().__init__(path, type_)
         self._member = f"{self.location.member or self.location.stem}.npy"
-        self._archive = self.temporary.with_suffix(".zip")
+        self._archive = self.place.temporary.with_suffix(".zip")
 
     def is_own(self) -> bool:
         try:
-            with zipfile.ZipFile(self.target) as archive:
+            with self.place.open() as file, zipfile.ZipFile(file) as archive:
                 others = set(archive.namelist()) - {self._member}
         except (OSError, zipfile.BadZipFile):
             return False
         if others and all(name.endswith(".npy") for name in others):
             lost = ", ".join(sorted(name.removesuffix(".npy") for name in others))
             raise CatalogError(
-                f"{self.target} also holds {lost}, which would be lost: "
+                f"{self.location.path} also holds {lost}, which would be lost: "
                 "an archive is written with one member; save under another name"
             )
         return not others
@@ -225,10 +256,10 @@ class NpzWriter(NpyWriter):
         with (
             zipfile.ZipFile(self._archive, "w") as archive,
             archive.open(_aligned(self._member), "w", force_zip64=True) as out,
-            self.temporary.open("rb") as file,
+            self.place.temporary.open("rb") as file,
         ):
             shutil.copyfileobj(file, out, 1 << 20)
-        self._archive.replace(self.temporary)
+        self._archive.replace(self.place.temporary)
 
     def abandon(self) -> None:
         super().abandon()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISREG
 from threading import Lock
 from typing import Any
 
@@ -27,7 +29,7 @@ _lock = Lock()
 
 
 def opened(
-    location: Location, open_: Callable[[Location], Any], version: str | None = None
+    location: Location, open_: Callable[[Location], Any], version: str | None = None, way: str = ""
 ) -> tuple[Any, str]:
     """The reader of a file, opened where this process has not done so, and the version of its content.
 
@@ -35,6 +37,7 @@ def opened(
         location: the file.
         open_: makes the reader.
         version: the version that a source was made for.
+        way: how it is opened, where there are several ways.
 
     Example:
         >>> import tempfile
@@ -44,21 +47,38 @@ def opened(
         True
 
     Raises:
-        ValueError: the file is not of that version any more.
+        ValueError: the file is not of that version any more; or is a pipe or a device, which is never
+            waited for.
     """
-    stat = location.stamped.stat()
-    stamp = f"{stat.st_mtime_ns}-{stat.st_size}"
-    if version is not None and version.split("-")[:2] != stamp.split("-"):
+    stamp, file = _remote_stamp(location) if location.is_remote else _stamp(location)
+    if version is not None and version.split("/")[0] != stamp:
         raise _changed()
-    entry = _entry((location, stamp, stat.st_ino))
+    entry = _entry((location, stamp, file, way))
     with entry.lock:
         if entry.reader is None:
             entry.reader = open_(location)
             digest = getattr(entry.reader, "digest", "")
-            entry.version = f"{stamp}-{digest}" if digest else stamp
+            entry.version = f"{stamp}/{digest}" if digest else stamp
     if version is not None and version != entry.version:
         raise _changed()
     return entry.reader, entry.version
+
+
+def _stamp(location: Location) -> tuple[str, object]:
+    """What changes with the content of a file, and what tells two files apart that had the name."""
+    stat = location.stamped.stat()
+    if not S_ISREG(stat.st_mode):
+        raise ValueError("it is no file" if location.stamped == Path(location.path) else "it is no relation")
+    return f"{stat.st_mtime_ns}-{stat.st_size}", (stat.st_ino, stat.st_ctime_ns)  # numbers are used again
+
+
+def _remote_stamp(location: Location) -> tuple[str, object]:
+    from tra.backends.storage.remote import RemoteFile
+
+    file = RemoteFile(location.path)
+    names = {".tra": ["manifest.json"], ".zarr": ["zarr.json", ".zarray"]}.get(location.suffix, [""])
+    name = next((name for name in names[:-1] if file.exists(name)), names[-1])
+    return file.stamp(name), None
 
 
 def _changed() -> ValueError:

@@ -16,11 +16,12 @@ from tra.algebra.types import Key, RelType
 from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location, locate
 from tra.backends.storage.numpy_files import with_member
-from tra.backends.storage.open_files import opened
-from tra.backends.storage.sources import OPENERS, ArrayFile, TableFile
+from tra.backends.storage.relation_reader import CHECKS
+from tra.backends.storage.sources import ArrayFile, TableFile, open_file
 from tra.backends.storage.table_reader import TableReader
 from tra.backends.storage.tile_check import native
-from tra.errors import CatalogError, SchemaError
+from tra.backends.storage.zarr_array import dimension_keys, holed_type
+from tra.errors import CatalogError, SchemaError, near_name
 
 Sizes = Sequence[int] | int
 
@@ -31,6 +32,7 @@ def open_source(
     tile: Sizes | None = None,
     name: str | None = None,
     base: Path | None = None,
+    check: str = "read",
 ) -> tuple[Source, TileSource]:
     """A source over a file; no tile is read.
 
@@ -40,6 +42,8 @@ def open_source(
         tile: tile sizes of an array, chosen by the engine when left out; a relation keeps its own.
         name: the name in plans and query text; the member's or the file's when left out.
         base: the folder that relative paths start from; the working directory when left out.
+        check: when the checksums of a `.tra` relation are compared: ``"read"`` when a tile is first read,
+            ``"open"`` all of them now, ``"never"``.
 
     Example:
         >>> import tempfile
@@ -62,17 +66,35 @@ def open_source(
         raise CatalogError(
             f"{location} is a file, and a relation at rest is a folder; a query is run with `tra run`"
         )
+    _check_check(check, location)
     with reading(location):
         location = with_member(location)
-        reader, version = opened(location, OPENERS[location.suffix])
+        reader, version = open_file(location, check=check)
         stored = reader.type if isinstance(reader, TableReader) else None
+        holed = holed_type(reader) if location.suffix == ".zarr" else None
     name = name or location.member or location.stem
     if stored is not None:
         type_ = _as_asked(stored, keys, tile, location)
-        return Source(type_, str(location), version, name), TableFile(location, version)
+        return Source(type_, str(location), version, name), TableFile(location, version, check)
+    if holed is not None:
+        type_ = _as_asked(holed, keys, tile, location)
+        return Source(type_, str(location), version, name), ArrayFile(location, version, type_)
+    if keys is None and location.suffix == ".zarr":
+        keys = dimension_keys(reader)
     type_ = tensor_type(reader.shape, native(reader.dtype), keys, tile)
     array = ArrayFile(location, version, type_, is_open=tile is None)
     return Source(type_, str(location), version, name), array
+
+
+def _check_check(check: str, location: Location) -> None:
+    if check not in CHECKS:
+        raise CatalogError(
+            f"check is one of {', '.join(CHECKS)}; got {check!r}{near_name(str(check), CHECKS)}"
+        )
+    if check != "read" and location.suffix != ".tra":
+        raise CatalogError(
+            f"check={check!r} is for relations in .tra folders; {location} has no such checksums"
+        )
 
 
 def _as_asked(stored: RelType, keys: Sequence[str] | None, tile: Sizes | None, location: Location) -> RelType:

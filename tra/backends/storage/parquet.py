@@ -41,11 +41,20 @@ def tile_column(type_: RelType) -> TileColumn:
     return TileColumn(type_.dtype, shape_at(type_, (0,) * len(type_.keys)) if uniform else None)
 
 
+def _source(location: Location) -> Any:
+    """What Arrow reads: a path, or an open remote file."""
+    if not location.is_remote:
+        return location.path
+    from tra.backends.storage.remote import RemoteFile
+
+    return RemoteFile(location.path).open()
+
+
 class ParquetReader(TableReader):
     """An open `.parquet` file."""
 
     def __init__(self, location: Location) -> None:
-        self._file = pq.ParquetFile(location.path, memory_map=True, page_checksum_verification=True)
+        self._file = pq.ParquetFile(_source(location), memory_map=True, page_checksum_verification=True)
         self._reading = Lock()
         metadata = self._file.schema_arrow.metadata or {}
         if METADATA not in metadata:
@@ -102,13 +111,13 @@ class ParquetWriter(TileWriter):
         self._file: Any = None
 
     def is_own(self) -> bool:
-        with suppress(OSError), self.target.open("rb") as file:
+        with suppress(OSError), self.place.open() as file:
             return file.read(4) == b"PAR1"
         return False
 
     def begin(self) -> None:
         self._file = pq.ParquetWriter(
-            str(self.temporary),
+            str(self.place.temporary),
             self._schema,
             use_dictionary=False,
             compression="none",

@@ -1,105 +1,192 @@
 """Reading the native format: a directory of Arrow files and a manifest, mapped into memory.
 
-``manifest.json`` holds the type of the relation and lists the parts. A part is an uncompressed Arrow IPC file
-of the tiles of one shape: a column per key and a column of tiles (`tile_column`). Keys and tiles of each
-batch carry checksums, which are compared when first read.
+The manifest (`manifest`) says where in its part each batch of keys and tiles lies. Tiles are views of the
+map; Arrow is not needed to read them, and what a damaged Arrow header says cannot matter.
+
+Checksums are compared per batch (8 MB, or one tile where tiles are larger) when a tile of it is first read,
+so that every byte is looked at once, just before it is used; or of everything when the relation is opened;
+or never (`CHECKS`).
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import zlib
-from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
+from tra.algebra.live import frontier
 from tra.algebra.types import KeyArray, Tile
 from tra.backends.storage.location import Location
-from tra.backends.storage.table_reader import TableReader, column_rows
-from tra.backends.storage.tile_column import TileColumn
-from tra.backends.storage.type_text import type_from_json, unseal
+from tra.backends.storage.manifest import KEY_BYTES, MANIFEST, Batch, Part, from_text
+from tra.backends.storage.table_reader import TableReader
 
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch of rows: how many, and the checksums of its keys and of its tiles."""
-
-    rows: int
-    keys_crc32: int
-    tiles_crc32: int
+Bytes = NDArray[np.uint8]
+CHECKS = ("read", "open", "never")
 
 
-@dataclass(slots=True)
-class _Part:
-    """A part as the manifest lists it, mapped when first used."""
+class PartBytes(Protocol):
+    """The bytes of a part, of which any range can be had."""
 
-    path: Path
-    shape: tuple[int, ...]
-    n_bytes: int
-    batches: list[Batch]
-    lock: Lock = field(default_factory=Lock)
-    file: Any = None
+    def __getitem__(self, place: slice) -> Bytes: ...
 
-    def batch(self, number: int) -> Any:
-        """The batch as Arrow sees it."""
-        with self.lock:
-            if self.file is None:
-                self.file = self._mapped()
-            batch = self.file.get_batch(number)
-        batch.validate()
-        if batch.num_rows != self.batches[number].rows:
-            raise ValueError(f"{self.path.name} has other rows than the manifest says")
-        return batch
 
-    def _mapped(self) -> Any:
-        if self.path.stat().st_size != self.n_bytes:
-            raise ValueError(
-                f"{self.path.name} is of {self.path.stat().st_size} bytes, the manifest says {self.n_bytes}"
-            )
-        file = pa.ipc.open_file(pa.memory_map(str(self.path)))
-        if file.num_record_batches != len(self.batches):
-            raise ValueError(f"{self.path.name} has other batches than the manifest says")
-        return file
+class Folder(Protocol):
+    """Where the files of a relation lie."""
+
+    keeps: bool  # whether ranges are views, which cost no memory
+
+    def manifest(self) -> bytes: ...
+
+    def part(self, part: Part) -> PartBytes: ...
+
+
+class LocalFolder:
+    """A folder of this machine, whose parts are mapped. No link in it is followed."""
+
+    keeps = True
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def manifest(self) -> bytes:
+        """The text of the manifest."""
+        with os.fdopen(_open(self._path / MANIFEST), "rb") as file:
+            return file.read()
+
+    def part(self, part: Part) -> PartBytes:
+        """A part, mapped.
+
+        Raises:
+            ValueError: it is gone, no plain file, or of another size than its manifest says.
+        """
+        try:
+            number = _open(self._path / part.file)
+        except FileNotFoundError:
+            raise ValueError(f"{part.file} is gone: the relation is damaged, or not wholly written") from None
+        with os.fdopen(number, "rb") as file:
+            size = os.fstat(number).st_size
+            if size != part.bytes:
+                raise ValueError(f"{part.file} is of {size} bytes, the manifest says {part.bytes}")
+            return np.memmap(file, np.uint8, "r").view(np.ndarray) if size else np.empty(0, np.uint8)
+
+
+def _open(path: Path) -> int:
+    """Opens a plain file; a link, a pipe or a device is refused and never waited for."""
+    if path.is_symlink():
+        raise ValueError(f"{path.name} is a link, which is not followed")
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise ValueError(f"{path.name} is no file")
+    return number
+
+
+class _OpenPart:
+    """A part, opened when it is first used."""
+
+    def __init__(self, folder: Folder, part: Part) -> None:
+        self.part = part
+        self._folder = folder
+        self._lock = Lock()
+        self._bytes: PartBytes | None = None
+
+    def __getitem__(self, place: slice) -> Bytes:
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = self._folder.part(self.part)
+        return self._bytes[place]
 
 
 class RelationReader(TableReader):
-    """An open `.tra` directory."""
+    """An open `.tra` directory.
 
-    kept_bytes = float("inf")  # views of the map: they cost nothing
+    Args:
+        folder: where its files are.
+        check: when checksums are compared, one of `CHECKS`.
 
-    def __init__(self, location: Location) -> None:
-        folder = Path(location.path)
-        text = (folder / MANIFEST).read_bytes()
-        data = unseal(text)
-        parts = [_part(folder, part) for part in data["parts"]]
-        self._slots = [(part, number) for part in parts for number in range(len(part.batches))]
-        self._column: str = data["tiles"]
-        super().__init__(type_from_json(data), [part.batches[number].rows for part, number in self._slots])
+    Raises:
+        ValueError: its manifest is damaged or lies, or with ``check="open"`` a part is damaged.
+    """
+
+    def __init__(self, folder: Folder, check: str = "read") -> None:
+        text = folder.manifest()
+        self.manifest = from_text(text)
+        parts = [_OpenPart(folder, part) for part in self.manifest.parts]
+        self._slots: list[tuple[_OpenPart, Batch]] = [(p, batch) for p in parts for batch in p.part.batches]
+        self._check = check
+        if folder.keeps:
+            self.kept_bytes = float("inf")
+        super().__init__(self.manifest.type, [batch.rows for _, batch in self._slots])
         self.digest = f"{zlib.crc32(text):08x}"
+        if frontier(self.type) != self.manifest.frontier:
+            raise ValueError(
+                f"its frontier is {frontier(self.type)}, the manifest says {self.manifest.frontier}"
+            )
+        if check == "open":
+            self.check_all()
+
+    def check_all(self) -> None:
+        """Compares every checksum.
+
+        Raises:
+            ValueError: one differs; names the part.
+        """
+        for batch in range(len(self._slots)):
+            self._batch(batch)
+
+    @property
+    def keys(self) -> KeyArray:
+        """All keys, in lexicographic order."""
+        return self._sorted
 
     def batch_keys(self, batch: int) -> KeyArray:
-        part, number = self._slots[batch]
-        keys = column_rows(part.batch(number), self._type.names)
-        if zlib.crc32(keys.data) != part.batches[number].keys_crc32:
-            raise ValueError(f"{part.path.name} is damaged (the checksum of its keys differs)")
+        part, where = self._slots[batch]
+        columns = [part[at : at + where.rows * KEY_BYTES].view(np.int64) for at in where.keys]
+        keys = np.stack(columns, axis=1) if columns else np.zeros((where.rows, 0), np.int64)
+        self._compare(keys, where.keys_crc32, part, "keys")
         return keys
 
     def batch_elements(self, batch: int, sizes: KeyArray) -> Tile:
-        part, number = self._slots[batch]
-        stored = part.batch(number).column(self._column)
-        elements = TileColumn(self._type.dtype, part.shape).decode(stored, sizes)
-        if zlib.crc32(elements.view(np.uint8).data) != part.batches[number].tiles_crc32:
-            raise ValueError(f"{part.path.name} is damaged (the checksum of its tiles differs)")
-        return elements
+        part, where = self._slots[batch]
+        n_bytes = where.rows * prod(part.part.shape) * self._type.dtype.itemsize
+        stored = part[where.tiles : where.tiles + n_bytes]
+        self._compare(stored, where.tiles_crc32, part, "tiles")
+        return stored.view(self._type.dtype)
+
+    def check_batch(self, batch: int, lengths: KeyArray) -> None:
+        part, _ = self._slots[batch]
+        if np.any(lengths != np.array(part.part.shape, np.int64)):
+            raise ValueError(f"{part.part.file} has keys of tiles of other shapes than {part.part.shape}")
+
+    def _compare(self, content: NDArray[Any], crc32: int, part: _OpenPart, what: str) -> None:
+        if self._check != "never" and zlib.crc32(content.data) != crc32:
+            raise ValueError(f"{part.part.file} is damaged (the checksum of its {what} differs)")
 
 
-def _part(folder: Path, data: dict[str, Any]) -> _Part:
-    name, shape = str(data["file"]), tuple(map(int, data["shape"]))
-    return _Part(
-        folder / Path(name).name, shape, int(data["bytes"]), [Batch(*map(int, b)) for b in data["batches"]]
-    )
+def open_relation(location: Location, check: str = "read") -> RelationReader:
+    """The reader of a `.tra` directory.
+
+    Example:
+        >>> import tempfile, tra
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tra.from_array([1.0, 2.0, 3.0], tile=2).save(f"{folder}/x.tra")
+        ...     open_relation(Location(f"{folder}/x.tra", ".tra")).read((1,))
+        array([3.])
+    """
+    return RelationReader(folder_of(location), check)
+
+
+def folder_of(location: Location) -> Folder:
+    """Where the files of a relation lie."""
+    if location.is_remote:
+        from tra.backends.storage.remote import RemoteFile, RemoteFolder
+
+        return RemoteFolder(RemoteFile(location.path))
+    return LocalFolder(location.path)

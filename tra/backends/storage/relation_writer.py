@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from contextlib import suppress
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tra.algebra.types import RelType, Tile, TileKey
+from tra.algebra.types import AtMost, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import fresh_name
 from tra.backends.storage.location import Location
-from tra.backends.storage.relation_reader import MANIFEST, Batch
+from tra.backends.storage.manifest import Batch, Part, manifest_of
+from tra.backends.storage.relation_append import appended
+from tra.backends.storage.relation_folder import replaced, sync
+from tra.backends.storage.tile_check import with_keys
 from tra.backends.storage.tile_column import TileColumn
-from tra.backends.storage.type_text import FORMAT, seal, type_to_json
 from tra.backends.storage.writer import RowBuffer, TileWriter
 
 BUFFER_BYTES = 64 << 20
@@ -26,6 +26,12 @@ BUFFER_BYTES = 64 << 20
 
 class RelationWriter(TileWriter):
     """Writes a `.tra` directory; holds at most `BUFFER_BYTES` of tiles, and one tile more.
+
+    Args:
+        path: its place.
+        type_: what is written.
+        append: adds to the relation that is there, where one is, instead of replacing it.
+        placement: how the tiles lie on the sites that made them, for the manifest.
 
     Example:
         >>> import tempfile
@@ -40,21 +46,29 @@ class RelationWriter(TileWriter):
         >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Location,
+        type_: RelType,
+        append: bool = False,
+        placement: str = "one site",
+    ) -> None:
         super().__init__(path, type_)
         self._parts: dict[tuple[int, ...], _PartWriter] = {}
         self._column = fresh_name("tile", self.type.names)
+        self._joined = appended if append else replaced
+        self._placement = placement
 
     def is_own(self) -> bool:
-        return _is_relation(self.target)
+        return self.place.is_relation()
 
     def begin(self) -> None:
-        self.temporary.mkdir()
+        self.place.temporary.mkdir()
 
     def put(self, key: TileKey, tile: Tile) -> None:
         part = self._parts.get(tile.shape)
         if part is None:
-            file = self.temporary / f"part-{len(self._parts)}.arrow"
+            file = self.place.temporary / f"part-{len(self._parts)}.arrow"
             part = self._parts[tile.shape] = _PartWriter(file, self.type, tile.shape, self._column)
         part.buffer.add(key, tile)
         if part.buffer.is_full:
@@ -63,9 +77,19 @@ class RelationWriter(TileWriter):
             max(self._parts.values(), key=lambda p: p.buffer.n_bytes).flush()
 
     def finish(self) -> None:
-        parts = [part.close() for part in self._parts.values()]
-        text = seal({**type_to_json(self.type), "tiles": self._column, "parts": parts})
-        (self.temporary / MANIFEST).write_text(text)
+        for part in self._parts.values():
+            part.close()
+
+    def put_in_place(self) -> None:
+        parts = [part.entry() for part in self._parts.values()]
+        manifest = manifest_of(self._known(), parts, self._column, self._placement)
+        self.place.publish(manifest, self._joined)
+
+    def _known(self) -> RelType:
+        """The type with its live keys, where only the run knew them."""
+        if not isinstance(self.type.live, AtMost):
+            return self.type
+        return with_keys(self.type, self._check.keys)
 
     def abandon(self) -> None:
         for part in self._parts.values():
@@ -82,7 +106,7 @@ class _PartWriter:
         self._schema = pa.schema([*((name, pa.int64()) for name in type_.names), (column, self._tiles.type)])
         self._sink = pa.OSFile(str(path), "wb")
         self._file = pa.ipc.new_file(self._sink, self._schema)
-        self._batches: list[Batch] = []
+        self._checksums: list[tuple[int, int]] = []  # of the keys and of the tiles of each batch
 
     def flush(self) -> None:
         """Writes the rows gathered so far as a batch."""
@@ -94,20 +118,26 @@ class _PartWriter:
         crc = 0
         for tile in tiles:
             crc = zlib.crc32(np.reshape(tile, -1).view(np.uint8).data, crc)
-        self._batches.append(Batch(len(tiles), zlib.crc32(keys.data), crc))
+        self._checksums.append((zlib.crc32(keys.data), crc))
 
-    def close(self) -> dict[str, Any]:
-        """Completes the file; what the manifest says of it."""
+    def close(self) -> None:
+        """Completes the file and brings it to the disk."""
         self.flush()
         self._file.close()
         self._sink.close()
-        return {
-            "file": self.path.name,
-            "shape": self.shape,
-            "rows": sum(batch.rows for batch in self._batches),
-            "bytes": self.path.stat().st_size,
-            "batches": [astuple(batch) for batch in self._batches],
-        }
+        sync(self.path)
+
+    def entry(self) -> Part:
+        """What the manifest says of the file: where its batches lie is asked of Arrow."""
+        with pa.memory_map(str(self.path)) as file:
+            begin = file.read_buffer().address
+            file.seek(0)
+            stored = pa.ipc.open_file(file)
+            batches = tuple(
+                _located(stored.get_batch(number), begin, checksums)
+                for number, checksums in enumerate(self._checksums)
+            )
+        return Part(self.path.name, self.path.stat().st_size, self.shape, batches)
 
     def abandon(self) -> None:
         """Closes the file as it is."""
@@ -116,10 +146,11 @@ class _PartWriter:
         self._sink.close()
 
 
-def _is_relation(path: Path) -> bool:
-    """Claims that a folder is a relation of the native format, of any version and in any state."""
-    try:
-        data = json.loads((path / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and data.get("format") == FORMAT
+def _located(batch: Any, begin: int, checksums: tuple[int, int]) -> Batch:
+    """A batch and where its columns lie, the data of each being its last buffer."""
+    *keys, tiles = [_place(column.buffers()[-1], begin) for column in batch.columns]
+    return Batch(batch.num_rows, tuple(keys), checksums[0], tiles, checksums[1])
+
+
+def _place(buffer: Any, begin: int) -> int:
+    return int(buffer.address - begin) if buffer is not None and buffer.size else 0

@@ -11,12 +11,9 @@ from tra.backends.storage.location import Location, locate
 from tra.backends.storage.numpy_files import NpyWriter, NpzWriter
 from tra.backends.storage.writer import TileWriter
 from tra.backends.storage.zarr_array import ZarrWriter
+from tra.errors import CatalogError
 
-
-def _relation_writer(location: Location, type_: RelType) -> TileWriter:
-    from tra.backends.storage.relation_writer import RelationWriter  # PyArrow takes a while to load
-
-    return RelationWriter(location, type_)
+Writers = Callable[[Location, RelType], TileWriter]
 
 
 def _parquet_writer(location: Location, type_: RelType) -> TileWriter:
@@ -25,8 +22,7 @@ def _parquet_writer(location: Location, type_: RelType) -> TileWriter:
     return ParquetWriter(location, type_)
 
 
-WRITERS: dict[str, Callable[[Location, RelType], TileWriter]] = {
-    ".tra": _relation_writer,
+WRITERS: dict[str, Writers] = {
     ".parquet": _parquet_writer,
     ".npy": NpyWriter,
     ".npz": NpzWriter,
@@ -35,9 +31,13 @@ WRITERS: dict[str, Callable[[Location, RelType], TileWriter]] = {
 
 
 def tile_writer(
-    path: str | os.PathLike[str] | Location, type_: RelType, base: Path | None = None
+    path: str | os.PathLike[str] | Location,
+    type_: RelType,
+    base: Path | None = None,
+    append: bool = False,
+    placement: str = "one site",
 ) -> TileWriter:
-    """A writer for tiles that come one by one; use it as a context manager.
+    """A writer for tiles that come one by one, a context manager; arguments are those of `save`.
 
     Example:
         >>> import tempfile, numpy as np
@@ -54,6 +54,12 @@ def tile_writer(
         SchemaError: the relation has holes and the format holds whole tensors only.
     """
     location = locate(path, base)
+    if location.suffix == ".tra":
+        from tra.backends.storage.relation_writer import RelationWriter  # PyArrow takes a while to load
+
+        return RelationWriter(location, type_, append, placement)
+    if append:
+        raise CatalogError(f"cannot append to {location}: only a relation in a .tra folder grows")
     return WRITERS[location.suffix](location, type_)
 
 
@@ -62,6 +68,8 @@ def save(
     type_: RelType,
     tiles: Iterable[tuple[TileKey, Tile]],
     base: Path | None = None,
+    append: bool = False,
+    placement: str = "one site",
 ) -> None:
     """Writes a relation; what was at the path stays until all tiles are written, then it is replaced.
 
@@ -71,6 +79,8 @@ def save(
         type_: the type of the relation.
         tiles: keys and tiles, in any order, each taken once and not kept.
         base: the folder that relative paths start from; the working directory when left out.
+        append: adds the tiles to the `.tra` relation that is there, where one is, instead of replacing it.
+        placement: how the tiles lie on the sites that made them, for the manifest of a `.tra` folder.
 
     Example:
         >>> import tempfile, numpy as np
@@ -85,7 +95,8 @@ def save(
 
     Raises:
         CatalogError: the path is of no known format, or holds something else, or cannot be written.
-        SchemaError: tiles do not fit the type, or are missing, or the format holds no holes.
+        SchemaError: tiles do not fit the type, or are missing, or the format holds no holes; or what is
+            appended has keys that are there, or other names, tile sizes or dtype.
     """
-    with tile_writer(path, type_, base) as out:
+    with tile_writer(path, type_, base, append, placement) as out:
         out.write_all(tiles)

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from tra.algebra.sources import ArraySource, FixedTiles
-from tra.algebra.types import RelType, Tile, TileKey
+from tra.algebra.types import KeySet, RelType, Tile, TileKey
 from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
 from tra.backends.storage.open_files import opened
+from tra.backends.storage.relation_reader import open_relation
 from tra.backends.storage.zarr_array import open_zarr
-
-
-def _open_relation(location: Location) -> Any:
-    from tra.backends.storage.relation_reader import RelationReader  # PyArrow takes a while to load
-
-    return RelationReader(location)
 
 
 def _open_parquet(location: Location) -> Any:
@@ -34,12 +30,29 @@ def _open_parquet(location: Location) -> Any:
 
 
 OPENERS: dict[str, Callable[[Location], Any]] = {
-    ".tra": _open_relation,
+    ".tra": open_relation,
     ".parquet": _open_parquet,
     ".npy": open_npy,
     ".npz": open_npz,
     ".zarr": open_zarr,
 }
+
+
+def open_file(location: Location, version: str | None = None, check: str = "read") -> tuple[Any, str]:
+    """The reader of a file, opened once in this process, and the version of what it holds.
+
+    Args:
+        location: the file.
+        version: the version that a source was made for.
+        check: when the checksums of a `.tra` relation are compared.
+
+    Raises:
+        ValueError: the file is damaged, or not of that version any more.
+    """
+    opener = OPENERS[location.suffix]
+    if location.suffix == ".tra" and check != "read":
+        opener = partial(open_relation, check=check)
+    return opened(location, opener, version, check)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ class TableFile(FixedTiles):
 
     location: Location
     version: str
+    check: str = "read"
     remote = True
 
     @property
@@ -62,9 +76,21 @@ class TableFile(FixedTiles):
             CatalogError: the file or the tile is not there, has changed or is damaged.
         """
         with reading(self.location, key):
-            reader, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
+            reader, _ = open_file(self.location, self.version, self.check)
             tile: Tile = reader.read(key)
             return tile
+
+
+def _is_live(type_: RelType, key: TileKey) -> bool:
+    """Claims that a key in the domain has a tile."""
+    if isinstance(type_.live, KeySet):
+        return key in _listed(type_.live)
+    return all(low <= k < high for k, (low, high) in zip(key, type_.live.ranges, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _listed(live: KeySet) -> frozenset[TileKey]:
+    return frozenset(map(tuple, live.keys.tolist()))
 
 
 @dataclass(frozen=True)
@@ -96,6 +122,8 @@ class ArrayFile:
             domains = self.type.domains
             if len(key) != len(domains) or not all(0 <= k < d for k, d in zip(key, domains, strict=True)):
                 raise ValueError("there is no tile at this key")
+            if not _is_live(self.type, tuple(map(int, key))):
+                raise ValueError("there is no tile at this key")
         return self._read(self.type.tile_window(key), key)
 
     def read_window(self, window: tuple[slice, ...]) -> Tile:
@@ -108,7 +136,7 @@ class ArrayFile:
 
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
         with reading(self.location, key):
-            array, _ = opened(self.location, OPENERS[self.location.suffix], self.version)
+            array, _ = open_file(self.location, self.version)
             tile = ArraySource(array, self.type).read_window(window)
             if not tile.flags.aligned or tile.dtype != self.type.dtype:
                 tile = np.array(tile, dtype=self.type.dtype)

@@ -46,6 +46,13 @@ class TableReader(ABC):
     def batch_elements(self, batch: int, sizes: KeyArray) -> Tile:
         """The elements of all tiles of a batch, one after the other; `sizes` says how many per row."""
 
+    def check_batch(self, batch: int, lengths: KeyArray) -> None:  # noqa: B027 - most have nothing to compare
+        """Checks that the tiles of a batch may have these shapes, one per row.
+
+        Raises:
+            ValueError: they may not.
+        """
+
     @cached_property
     def type(self) -> RelType:
         """The type of the relation; listed live keys are read."""
@@ -75,7 +82,9 @@ class TableReader(ABC):
 
     def _load(self, batch: int) -> tuple[Tile, KeyArray]:
         keys = self._keys[self._starts[batch] : self._starts[batch + 1]]
-        sizes = np.prod(self._type.tile_lengths(keys), axis=1, dtype=np.int64)
+        lengths = self._type.tile_lengths(keys)
+        self.check_batch(batch, lengths)
+        sizes = np.prod(lengths, axis=1, dtype=np.int64)
         found = self.batch_elements(batch, sizes), np.concatenate([[0], np.cumsum(sizes)])
         with self._keeping:
             self._batches[batch] = found

@@ -114,6 +114,13 @@ class TileCheck:
         self._seen.add(key)
         return key, np.asarray(tile, dtype=self.type.dtype, order="C")
 
+    @property
+    def keys(self) -> KeyArray:
+        """The keys that came, in lexicographic order."""
+        return sort_keys(
+            np.array(list(self._seen), dtype=np.int64).reshape(len(self._seen), len(self.type.keys))
+        )
+
     def finish(self) -> None:
         """Checks that the tiles that came are those of the type.
 
@@ -122,8 +129,8 @@ class TileCheck:
         """
         if isinstance(self.type.live, AtMost):
             return
-        keys = np.array(list(self._seen), dtype=np.int64).reshape(len(self._seen), len(self.type.keys))
-        if holds_exactly(self.type, sort_keys(keys)):
+        keys = self.keys
+        if holds_exactly(self.type, keys):
             return
         if not is_listable(self.type):
             raise SchemaError(f"{len(keys)} tiles came of the {n_live(self.type)} of {self.type}")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 import numpy as np
 
@@ -18,6 +15,7 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.types import AtMost, KeyArray, RelType, Tile, TileKey
 from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location, locate
+from tra.backends.storage.places import place_of
 from tra.backends.storage.tile_check import TileCheck
 from tra.errors import CatalogError
 
@@ -34,8 +32,7 @@ class TileWriter(ABC):
         self.location = locate(path)
         self._check = TileCheck(type_)
         self.type = self._check.type
-        self.target = Path(os.path.realpath(self.location.path))
-        self.temporary = self.target.with_name(f".{self.target.name}.{uuid4().hex[:12]}.tmp")
+        self.place = place_of(self.location)
 
     @abstractmethod
     def is_own(self) -> bool:
@@ -77,8 +74,7 @@ class TileWriter(ABC):
         self._check_target()
         try:
             with writing(self.location):
-                if not self.target.parent.is_dir():
-                    raise FileNotFoundError
+                self.place.begin()
                 self.begin()
         except BaseException:
             self._discard()
@@ -94,44 +90,33 @@ class TileWriter(ABC):
                 self._check_target()
                 with writing(self.location):
                     self.finish()
-                    _put_in_place(self.temporary, self.target)
+                    self.put_in_place()
         finally:
             self._discard()
 
     def _check_target(self) -> None:
-        if not self.target.exists():
+        with writing(self.location):
+            exists = self.place.exists()
+            is_file = exists and self.place.is_file()
+        if not exists:
             return
-        if self.location.suffix == ".tra" and self.target.is_file():
+        if self.location.suffix == ".tra" and is_file:
             raise CatalogError(
-                f"{self.target} is a query file and is never overwritten; save under another name"
+                f"{self.place} is a query file and is never overwritten; save under another name"
             )
         if not self.is_own():
             raise CatalogError(
-                f"{self.target} exists and is not in the format {self.location.suffix}: not overwritten; "
+                f"{self.place} exists and is not in the format {self.location.suffix}: not overwritten; "
                 "save under another name, or remove it first"
             )
 
+    def put_in_place(self) -> None:
+        """Gives the finished file or folder its name; what had it is gone."""
+        self.place.put()
+
     def _discard(self) -> None:
         self.abandon()
-        if self.temporary.is_dir():
-            shutil.rmtree(self.temporary, ignore_errors=True)
-        else:
-            self.temporary.unlink(missing_ok=True)
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Renames a finished file or folder to its name; what had the name is gone."""
-    if not (temporary.is_dir() and target.exists()):
-        temporary.replace(target)
-        return
-    old = temporary.with_suffix(".old")
-    target.rename(old)
-    try:
-        temporary.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        self.place.end()
 
 
 class TensorWriter(TileWriter):
@@ -142,8 +127,17 @@ class TensorWriter(TileWriter):
     """
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
-        check_whole(type_, f"a {locate(path).suffix} file")
+        self.location = locate(path)
+        self.check_places(type_)
         super().__init__(path, required(type_) if isinstance(type_.live, AtMost) else type_)
+
+    def check_places(self, type_: RelType) -> None:
+        """Checks that every tile has its place, and every place a tile.
+
+        Raises:
+            SchemaError: the relation is no whole tensor; names a hole.
+        """
+        check_whole(type_, f"a {self.location.suffix} file")
 
     def window(self, key: TileKey) -> tuple[int | slice, ...]:
         """The place of a tile in the whole tensor: keys that cut no axis lead."""

@@ -1,21 +1,32 @@
-"""Whole tensors as zarr arrays, for the world of dask and xarray; zarr is an optional import.
+"""Tensors as zarr arrays, for the world of dask and xarray; zarr is an optional import.
 
-In zarr a chunk that is not there means zeros, so a chunk file that was lost is not noticed.
+In zarr a chunk that is not there means zeros, so a chunk file that was lost is not noticed. The holes of a
+relation are chunks that are not there, and its live keys an attribute, so that other tools read zeros and
+this engine holes. Keys are the names of dimensions.
 """
 
 from __future__ import annotations
 
 import json
 from math import prod
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tra.algebra.types import Tile, TileKey
+import numpy as np
+
+from tra.algebra.coordinates import coordinate_names
+from tra.algebra.key_arrays import sort_keys
+from tra.algebra.live import is_dense, live_keys
+from tra.algebra.live_rules import with_live
+from tra.algebra.types import AtMost, KeySet, RelType, Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.places import Place
 from tra.backends.storage.tile_check import native
+from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
 from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, SchemaError
+
+ATTRIBUTE = "tra"
 
 
 def _zarr_module() -> ModuleType:
@@ -38,13 +49,14 @@ def open_zarr(location: Location) -> Any:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "zarr.json").write_text('{"codecs": [{"name": "pickle"}]}')
         ...     open_zarr(Location(folder, ".zarr"))
         Traceback (most recent call last):
         ValueError: its chunks are pickled, which is never read
     """
-    metadata = json.loads(location.stamped.read_bytes())
+    metadata = json.loads(_metadata(location))
     codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
     if "pickle" in json.dumps(codecs):
         raise ValueError("its chunks are pickled, which is never read")
@@ -53,13 +65,70 @@ def open_zarr(location: Location) -> Any:
     return array
 
 
+def dimension_keys(array: Any) -> tuple[str, ...] | None:
+    """The names of all dimensions, where they have such, as names of keys.
+
+    Example:
+        >>> from types import SimpleNamespace as Array
+        >>> dimension_keys(Array(metadata=Array(dimension_names=("time", "place"))))
+        ('time', 'place')
+    """
+    names: Any = getattr(array.metadata, "dimension_names", None) or ()
+    known = names and all(isinstance(name, str) and name for name in names) and len(set(names)) == len(names)
+    return tuple(names) if known else None
+
+
+def holed_type(array: Any) -> RelType | None:
+    """The type of a relation with holes that was written here; None where it is another array.
+
+    Raises:
+        ValueError: it says that it is one, and is not.
+    """
+    text = array.attrs.get(ATTRIBUTE)
+    if text is None:
+        return None
+    data = unseal(str(text))
+    type_ = type_from_json(data)
+    keys = np.array(data["live_keys"], dtype=np.int64).reshape(-1, len(type_.keys))
+    inside = np.all((keys >= 0) & (keys < np.array(type_.domains, np.int64)))
+    if tuple(array.shape) != type_.shape or native(array.dtype) != type_.dtype or not inside:
+        raise ValueError("its attributes are those of another array")
+    return with_live(type_, KeySet(sort_keys(keys)))
+
+
+def is_cut_plainly(type_: RelType) -> bool:
+    """Claims that each key cuts the axis of its place, as those of an array do.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> is_cut_plainly(tensor_type((5, 4), "f8", tile=2))
+        True
+    """
+    links = [axis.link for axis in type_.axes]
+    return links == [((key.name, 1),) for key in type_.keys] and all(axis.size for axis in type_.axes)
+
+
+def _metadata(location: Location) -> bytes:
+    if not location.is_remote:
+        return location.stamped.read_bytes()
+    from tra.backends.storage.remote import RemoteFile
+
+    file = RemoteFile(location.path)
+    return file.read(".zarray" if file.exists(".zarray") else "zarr.json")
+
+
 class ZarrWriter(TensorWriter):
     """Writes a `.zarr` folder: a chunk per tile, not compressed."""
 
     _array: Any = None
 
+    def check_places(self, type_: RelType) -> None:
+        """Takes relations with holes, where each key cuts the axis of its place."""
+        if isinstance(type_.live, AtMost) or not is_cut_plainly(type_):
+            super().check_places(type_)
+
     def is_own(self) -> bool:
-        return _is_array(self.target)
+        return is_array(self.place)
 
     def begin(self) -> None:
         zarr = _zarr_module()
@@ -67,14 +136,23 @@ class ZarrWriter(TensorWriter):
             raise SchemaError(f"zarr has no stable type for {self.type}; save as .tra or .npy")
         n_free = len(self.type.shape) - len(self.type.axes)
         self._array = zarr.create_array(
-            store=str(self.temporary),
+            store=str(self.place.temporary),
             shape=self.type.shape,
             chunks=(1,) * n_free + tuple(max(axis.size, 1) for axis in self.type.axes),
             dtype=self.type.dtype,
             compressors=None,
             fill_value=0,
+            dimension_names=coordinate_names(self.type) if self.type.shape else None,
+            attributes=self._attributes(),
             config={"write_empty_chunks": True},  # zeros that are left out would lose the sign of −0.0
         )
+
+    def _attributes(self) -> dict[str, str]:
+        """What says which tiles are holes."""
+        if is_dense(self.type):
+            return {}
+        live = live_keys(self.type).tolist()
+        return {ATTRIBUTE: seal({**type_to_json(self.type), "live_keys": live})}
 
     def put(self, key: TileKey, tile: Tile) -> None:
         if prod(tile.shape):
@@ -87,12 +165,13 @@ class ZarrWriter(TensorWriter):
         self._array = None
 
 
-def _is_array(path: Path) -> bool:
+def is_array(place: Place) -> bool:
     """Claims that a folder is a zarr array (a group is not)."""
-    if (path / ".zarray").is_file():
+    if place.exists(".zarray"):
         return True
     try:
-        data = json.loads((path / "zarr.json").read_bytes())
+        with place.open("zarr.json") as file:
+            data = json.load(file)
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and data.get("node_type") == "array"

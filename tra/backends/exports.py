@@ -1,0 +1,75 @@
+"""Results that leave a session: for files, and for graphs of dask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tra.algebra.entry_point import entry_point
+from tra.algebra.retiling import check_whole
+from tra.algebra.sources import TileSource
+from tra.algebra.types import Tile, TileKey
+from tra.backends.backend import Backend
+from tra.backends.storage import leaves_tiles, save, target
+
+if TYPE_CHECKING:
+    from tra.algebra.relation import Relation
+    from tra.optimizer.planner import Planned
+
+
+@entry_point
+class Exports:
+    """What a session hands out, a tile at a time."""
+
+    backend: Backend
+
+    def save(self, relation: Relation, path: Any, append: bool = False) -> None:
+        """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
+
+        Args:
+            relation: the query.
+            path: where to, as `Relation.save` says.
+            append: adds the tiles to the relation in a `.tra` folder, where there is one.
+
+        Example:
+            >>> import tempfile, numpy, tra
+            >>> with tempfile.TemporaryDirectory() as folder, tra.connect("local", threads=1) as session:
+            ...     session.save(tra.from_array([1.0, 2.0]) * 2, f"{folder}/twice.npy")
+            ...     numpy.load(f"{folder}/twice.npy")
+            array([2., 4.])
+
+        Raises:
+            CatalogError: the suffix is unknown, the file must not be overwritten, or the query reads it.
+            SchemaError: what is appended does not fit what is there, or has a tile at the same key.
+        """
+        place = target(path, relation.sources.values())
+        planned = self._planned((relation,), relation.sources, {}, not leaves_tiles(place))
+        root = planned.program.roots[0]
+        tiles = self._results(planned, relation.sources)
+        save(place, root.type, tiles, append=append, placement=str(root.placement))
+
+    def to_dask(self, relation: Relation) -> Any:
+        """The plan of a query as the graph of a `dask.array`; see `Relation.to_dask`.
+
+        Example:
+            >>> import pytest, tra
+            >>> _ = pytest.importorskip("dask.array")
+            >>> with tra.connect("local", threads=1) as session:
+            ...     session.to_dask(tra.from_array([1.0, 2.0], tile=1) + 1).sum().compute(scheduler="sync")
+            np.float64(5.0)
+
+        Raises:
+            SchemaError: the relation has holes, or is no whole tensor.
+            PlanError: dask.array is not there.
+        """
+        from tra.backends.lazy_graph import dask_array  # Dask takes a while to load
+
+        check_whole(relation.expr.type, "to_dask")
+        planned = self._planned((relation,), relation.sources, {}, False)
+        return dask_array(planned.program, relation.sources, self.backend.n_sites, self.backend.threads)
+
+    def _planned(self, *query: Any) -> Planned:
+        raise NotImplementedError
+
+    def _results(self, planned: Planned, sources: Mapping[str, TileSource]) -> Iterator[tuple[TileKey, Tile]]:
+        raise NotImplementedError
