@@ -68,9 +68,3 @@ def test_a_users_product_is_read_like_matmul(matrices):
     )
     one, other = (read_network(query.expr, alone) for query in (own, plain))
     assert (one.terms, one.keys, one.axes, one.tree) == (other.terms, other.keys, other.axes, other.tree)
-
-
-def test_dtypes_that_mix_are_left_alone(matrices):
-    A, _, _, _ = matrices
-    single = tra.from_array(np.ones((5, 5), "f4"), tile=2, name="S")
-    assert read_network(A.join(single, on=[("j", "i")], kernel="matmul").expr, alone) is None

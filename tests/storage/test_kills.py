@@ -18,7 +18,7 @@ from tra.algebra.sources import tensor_type
 from tra.backends.storage import open_source, save
 
 LONG = bool(os.environ.get("TRA_LONG_TESTS"))
-KILLS = {".tra": 6, "append": 3, ".zarr": 3}
+KILLS = {".tra": 3, "append": 2, ".zarr": 2}
 SHAPE, TILE = (130, 90), (8, 8)  # four tile shapes, so four parts
 
 OVERWRITE = f"""
@@ -73,7 +73,7 @@ while True:
 
 
 def n_kills(kind):
-    return 50 if LONG else KILLS.get(kind, 2)
+    return 50 if LONG else KILLS.get(kind, 1)
 
 
 def killed(script, path, generation, rng):
