@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tra.algebra import reference
 from tra.algebra.live import is_dense, is_plain
@@ -13,6 +14,10 @@ from tra.backends.local import LocalBackend
 from tra.optimizer.plan import plan_order
 from tra.optimizer.program import program
 from tra.testing import check_type
+
+# Fewer examples than Hypothesis would draw, but where a test asks for more: thousands of tests draw some.
+settings.register_profile("ordinary", parent=settings.default, max_examples=40)
+settings.load_profile("ordinary")
 
 
 @dataclass

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from tra.testing import reference_session
 
 settings.register_profile(
-    "algebra", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow], print_blob=False
+    "algebra", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow], print_blob=False
 )
 settings.load_profile("algebra")
 

@@ -51,7 +51,7 @@ def equations(draw):
     return equation, shapes
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_equations(data):
     equation, shapes = data.draw(equations())
@@ -127,7 +127,7 @@ def test_key_names_ride_along():
     assert tra.einsum("ij,kl->ijkl", A, A).keys == ("row", "col", "row_2", "col_2")
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_contraction_kernels(data):
     labels = [data.draw(st.permutations("abcd"))[: data.draw(st.integers(0, 3))] for _ in range(2)]

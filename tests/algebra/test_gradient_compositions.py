@@ -12,14 +12,14 @@ from .gradient_harness import check_gradients, compositions, random_tiles, sourc
 MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
-@settings(MANY, max_examples=300)
+@settings(MANY, max_examples=120)
 @given(compositions())
 def test_random_compositions(drawn):
     relation, tiles = drawn
     check_gradients(weighted(relation.expr), tiles, most=5)
 
 
-@settings(MANY, max_examples=60)
+@settings(MANY, max_examples=24)
 @given(compositions(max_steps=3))
 def test_gradients_of_gradients(drawn):
     relation, tiles = drawn
@@ -45,7 +45,7 @@ def joins(draw):
     return joined, random_tiles(draw, joined)
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=80)
 @given(joins())
 def test_joins_of_two_relations(drawn):
     assume(drawn is not None)

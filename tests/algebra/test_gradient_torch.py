@@ -230,7 +230,7 @@ STEPS = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=24)
 @given(
     st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=5),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),

@@ -36,7 +36,7 @@ def indices(draw, shape):
     return tuple(items) if len(items) != 1 or draw(st.booleans()) else items[0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_basic_indices(data):
     tensor = data.draw(tensors())
@@ -44,7 +44,7 @@ def test_basic_indices(data):
     agree(tensor.relation[index], np.asarray(tensor.array[index]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(st.data())
 def test_indices_after_an_ellipsis(data):
     tensor = data.draw(tensors(min_rank=1))
@@ -98,7 +98,7 @@ def test_keys_follow_their_axes():
             A.transpose(*wrong)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_concatenation(data):
     shape = data.draw(shapes(min_rank=1))
@@ -133,7 +133,7 @@ def test_concatenations_that_are_refused():
             tra.concatenate(operands, axis=axis)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_retiling(data):
     tensor = data.draw(tensors())

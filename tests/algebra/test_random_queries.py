@@ -44,19 +44,19 @@ def test_tensors_come_back_however_they_are_cut(tensor):
     np.testing.assert_array_equal(tensor.relation.compute(), tensor.array)
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(queries())
 def test_types_of_random_queries(grown):
     check(grown, LEGAL[:1])
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(queries(max_steps=12))
 def test_types_of_long_queries(grown):
     check(grown, LEGAL[:1])
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_queries_with_more_keys_than_are_listed(data):
     with pytest.MonkeyPatch.context() as patch:

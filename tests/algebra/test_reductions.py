@@ -34,7 +34,7 @@ def axes_of(draw, rank):
     return axes[0] if len(axes) == 1 and draw(st.booleans()) else axes
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_reductions(data):
     tensor = data.draw(tensors())
@@ -51,7 +51,7 @@ def test_reductions(data):
         close(getattr(tensor.relation, name)(axis=axis, keepdims=keepdims), expected)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_places_of_extremes_with_ties_and_nan(data):
     tensor = data.draw(tensors())

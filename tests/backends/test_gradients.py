@@ -29,7 +29,7 @@ def slopes_of(relation):
     return [Relation(expr, relation.sources) for expr in gradients(loss, sources_of(loss))]
 
 
-@settings(MANY, max_examples=150)
+@settings(MANY, max_examples=60)
 @given(compositions(), st.sampled_from([1, 2, 3]))
 def test_random_compositions(agreement, drawn, sites):
     for slope in slopes_of(drawn[0]):

@@ -46,13 +46,13 @@ def check_figures(agreement, explained):
         assert figures["peak_bytes_per_site"]["measured"] <= figures["peak_bytes_per_site"]["predicted"]
 
 
-@settings(MANY, max_examples=400)
+@settings(MANY, max_examples=160)
 @given(queries(max_steps=6), SITES, THREADS)
 def test_compositions_of_operators(agreement, grown, sites, threads):
     check(agreement, grown[-1].relation, sites, threads)
 
 
-@settings(MANY, max_examples=100)
+@settings(MANY, max_examples=40)
 @given(queries(max_steps=5), SITES)
 def test_whole_tensors(agreement, grown, sites):
     relation, array = grown[-1].relation, grown[-1].array
@@ -89,7 +89,7 @@ def joins(draw):
         return None
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=80)
 @given(joins(), SITES, THREADS)
 def test_joins_of_two_relations(agreement, joined, sites, threads):
     assume(joined is not None)
@@ -129,14 +129,14 @@ def sugared(draw):
         return None
 
 
-@settings(MANY, max_examples=200)
+@settings(MANY, max_examples=80)
 @given(sugared(), SITES, THREADS)
 def test_sugar_over_two_tensors_of_other_tiles(agreement, relation, sites, threads):
     assume(relation is not None)
     check(agreement, relation, sites, threads)
 
 
-@settings(MANY, max_examples=40)
+@settings(MANY, max_examples=16)
 @given(st.data(), SITES)
 def test_persisted_relations_are_used_where_they_lie(agreement, data, sites):
     shape = data.draw(shapes(max_rank=2, min_rank=2))

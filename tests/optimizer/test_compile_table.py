@@ -22,7 +22,7 @@ from tra.optimizer.plan import (
 from tra.optimizer.rules.registry import clean_up
 from tra.testing import queries, relations
 
-FEW = settings(deadline=None, max_examples=120)
+FEW = settings(deadline=None, max_examples=48)
 
 
 def sites():

@@ -26,7 +26,7 @@ from tra.testing import queries
 
 SLOW = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=24,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 MOST = 1 << 24  # assignments of one mesh

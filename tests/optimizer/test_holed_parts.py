@@ -99,7 +99,7 @@ def queries_of(A, B):
     )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=24, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_predicted_bytes_are_what_is_sent(agreement, data):
     """Random choices for relations with random holes, some of them with parts that pass through operators."""

@@ -18,7 +18,7 @@ from tra.optimizer.strategies import choices
 from tra.testing import queries
 
 FEW = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    deadline=None, max_examples=24, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

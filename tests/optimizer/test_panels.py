@@ -86,7 +86,7 @@ def products(draw):
 
 @settings(
     deadline=None,
-    max_examples=100,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(products(), st.integers(2, 6).flatmap(lambda n: st.sampled_from(meshes(n))))

@@ -13,7 +13,7 @@ from tra.optimizer.context import Context
 from tra.optimizer.regions import EXPAND, FOLD, ORDER, WRITTEN, exchanged, regions
 
 FEW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+    deadline=None, max_examples=16, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
 )
 MATMUL = "(m,n),(n,p)->(m,p)"
 product = tra.kernel(

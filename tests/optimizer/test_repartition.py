@@ -48,7 +48,7 @@ def sources(draw, extent):
     return relation.tile(0, draw(st.sampled_from(divisors)), "ii") if draw(st.booleans()) else relation
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=32)
 @given(st.data())
 def test_bytes_are_the_elements_that_cross(agreement, data):
     mesh = data.draw(st.sampled_from(MESHES))

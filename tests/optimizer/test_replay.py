@@ -22,7 +22,7 @@ from tra.optimizer.rules.registry import RULES, rules_named
 from tra.testing import queries, relations
 
 FEW = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+    deadline=None, max_examples=24, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
 )
 NAMES = {rule.name for rule in RULES}
 

@@ -34,7 +34,7 @@ def stored_product(right=None):
     return A @ B, held
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=32)
 @given(queries(max_steps=6), st.integers(1, 4), st.booleans())
 def test_stages_hold_every_node_once_and_in_order(grown, n, given_):
     relation = grown[-1].relation

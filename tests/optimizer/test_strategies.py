@@ -133,7 +133,7 @@ def test_the_default_plan_of_each_operator(name, agreement):
                 assert measured.bytes_moved == sum(moved(node) for node in plan_order(*either))
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=160, suppress_health_check=[HealthCheck.too_slow])
 @given(queries(max_steps=5), st.data())
 def test_random_mixtures_of_strategies(agreement, grown, data):
     relation = grown[-1].relation

@@ -31,7 +31,7 @@ def chosen(relation, n):
     return Relation(expr, relation.sources)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=16)
 @given(st.integers(130, 700), st.integers(130, 700), st.sampled_from([2, 3, 4, 8]))
 def test_results_are_the_same_tensor(rows, columns, n):
     (A, a), (B, b) = tensor(rows, columns), tensor(columns, 200)

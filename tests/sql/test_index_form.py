@@ -309,7 +309,7 @@ def shown(draw, depth=3):
     return Shown(f"{name}[{label}]({one.text})", one.labels.replace(label, ""), value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(shown(), st.randoms(use_true_random=False), st.sampled_from(TILINGS))
 def test_random_expressions(expression, random, tiling):
     labels = list(expression.labels)

@@ -44,7 +44,7 @@ scalars = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(keys)
 def test_filters(check_round_trip, predicate):
     check_round_trip(Relation(filter_keys(A.expr, predicate), A.sources))
@@ -52,7 +52,7 @@ def test_filters(check_round_trip, predicate):
     check_round_trip(Relation(transform(filter_keys(joined, predicate), "exp"), {**A.sources, **B.sources}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(keys, max_size=3), st.booleans())
 def test_changes_of_keys(check_round_trip, function, on_join):
     child = transform(join(A.expr, B.expr, "j", "matmul") if on_join else A.expr, "identity")
@@ -72,7 +72,7 @@ def test_a_change_of_keys_that_changes_nothing(check_round_trip):
     check_round_trip(A.sum().rekey(lambda: (), keys=()))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(["add", "pow", "max", "eq", "arg_min", "where"]), scalars, st.integers(0, 2))
 def test_constants_in_calls(check_round_trip, name, value, place):
     by = kernel(name)
@@ -146,7 +146,7 @@ def test_operators_of_the_paper(check_round_trip):
 windows = st.builds(slice, *[st.none() | st.integers(-6, 6)] * 2, st.sampled_from([None, 1, 2, -1, -2]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(windows, windows), min_size=1, max_size=3), st.data())
 def test_retile(check_round_trip, slices, data):
     def shown(where):
@@ -195,7 +195,7 @@ def generated_relations(draw):
     return generated(RelType(found, tuple(axes), type_.dtype, live), draw(st.sampled_from(makers)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(generated_relations())
 def test_generated(check_round_trip, expr):
     check_round_trip(Relation(expr, {}))
@@ -209,7 +209,7 @@ def test_constants(check_round_trip, value):
 # --- all of them together --------------------------------------------------------------------------
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_random_queries(check_round_trip, data):
     choose = Chooser(lambda low, high: data.draw(st.integers(low, high)))

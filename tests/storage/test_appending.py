@@ -46,7 +46,7 @@ def test_holes_may_be_filled_in_any_order(tmp_path):
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_any_partition_of_the_tiles_appends_to_the_whole(tmp_path_factory, data):
     shape = data.draw(st.tuples(st.integers(1, 7), st.integers(1, 5)))
     type_ = tensor_type(shape, "f4", tile=(2, 3))

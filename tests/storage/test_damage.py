@@ -34,7 +34,7 @@ def read_all(path, tiles):
 
 @pytest.mark.parametrize("suffix", [".tra", ".parquet"])
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_changed_bit_or_a_cut_is_noticed(holed, suffix, data):
     type_, tiles = holed
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ def arrays(draw):
 
 
 @given(drawn=arrays(), sites=st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=24, deadline=None)
 def test_there_and_back_keeps_every_bit(drawn, sites):
     array, tile, chunks = drawn
     with tra.connect("local", sites=sites, threads=1):

@@ -168,7 +168,7 @@ def test_paths_as_urls(tmp_path, whole):
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_window_of_an_array(data):
     shape = data.draw(st.lists(st.integers(1, 6), max_size=3).map(tuple))
     order = data.draw(st.sampled_from("CF"))

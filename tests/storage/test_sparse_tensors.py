@@ -48,7 +48,7 @@ def assert_same(found, relation):
 
 
 @given(drawn=relations())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=32, deadline=None)
 def test_scipy_and_back(drawn):
     pytest.importorskip("scipy")
     relation, sizes = drawn
@@ -61,7 +61,7 @@ def test_scipy_and_back(drawn):
 
 
 @given(drawn=relations(), pandas=st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=32, deadline=None)
 def test_tables_and_back(drawn, pandas):
     relation, sizes = drawn
     if relation is None:
