@@ -23,7 +23,7 @@ from tra.backends.storage.tile_check import shape_at
 from tra.backends.storage.type_text import seal
 from tra.errors import CatalogError
 
-CHANGES = 10_000 if os.environ.get("TRA_LONG_TESTS") else 400
+CHANGES = 10_000 if os.environ.get("TRA_LONG_TESTS") else 200
 SECONDS, MEMORY = 5.0, 3 << 30
 
 

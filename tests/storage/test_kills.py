@@ -18,7 +18,7 @@ from tra.algebra.sources import tensor_type
 from tra.backends.storage import open_source, save
 
 LONG = bool(os.environ.get("TRA_LONG_TESTS"))
-KILLS = {".tra": 3, "append": 2, ".zarr": 2}
+KILLS = {".tra": 2, "append": 1, ".zarr": 1}
 SHAPE, TILE = (130, 90), (8, 8)  # four tile shapes, so four parts
 
 OVERWRITE = f"""
