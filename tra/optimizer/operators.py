@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from tra.algebra.density import n_expected
 from tra.algebra.kernel import Kernel, flops_of
 from tra.algebra.key_function import KeyFunction, Opaque, Var
-from tra.algebra.live import n_live
 from tra.algebra.nodes import (
     Aggregate,
     Concat,
@@ -108,12 +108,12 @@ class Operator:
         operand_bytes, n_made = sum(n_bytes(child.type) for child in self.children), n_elements(self.type)
         match self.join or self.expr:
             case Join(type=joined):
-                calls, n_joined = (n_live(joined), self.flops_per_call), n_elements(joined)
+                calls, n_joined = (n_expected(joined), self.flops_per_call), n_elements(joined)
                 made = (n_joined if self.join is not None else n_made, n_made)
                 dtype, is_product = self.type.dtype, self.is_product
                 return contraction_work(dtype, calls, operand_bytes, made, is_product)
             case Transform(child=child):
-                flops = n_live(child.type) * self.flops_per_call
+                flops = n_expected(child.type) * self.flops_per_call
             case Aggregate(child=child):
                 flops = max(float(n_elements(child.type) - n_made), 0.0)
             case _:
