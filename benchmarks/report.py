@@ -27,6 +27,7 @@ from benchmarks.page import Settings, paragraph, read_sections, write_page
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "products": "Products beside NumPy, torch and dask.array",
+    "sparse": "Products of relations with holes",
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",

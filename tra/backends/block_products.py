@@ -18,6 +18,7 @@ import numpy as np
 from tra.algebra.join_type import joined_names
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
+from tra.algebra.live import required
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one, window_of
@@ -65,27 +66,67 @@ class Matrix:
 
 @lru_cache(maxsize=1024)
 def law_of(node: LocalContract | LocalJoin) -> Law | None:
-    """How a node's product goes on blocks, or None where it depends on how tensors are cut."""
+    """How a node's product goes on blocks, or None where it depends on how tensors are cut, or has holes."""
+    if None in (cuts_of(node.left.type), cuts_of(node.right.type), cuts_of(node.type)):
+        return None
+    return law_on_blocks(node)
+
+
+@lru_cache(maxsize=1024)
+def law_on_blocks(node: LocalContract | LocalJoin) -> Law | None:
+    """How a node's product would go on blocks if no tile were missing; None where it would not.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> law_on_blocks(node).gone
+        (1,)
+    """
     left, right = node.left.type, node.right.type
-    if not node.kernel.laws.contraction or None in (cuts_of(left), cuts_of(right), cuts_of(node.type)):
+    if None in (cuts_of(required(left)), cuts_of(required(right)), cuts_of(required(node.type))):
         return None
-    if not pairs_alike(left, right, node.on, node.kernel):
+    law = law_on_tiles(node)
+    if law is None or not pairs_alike(left, right, node.on, node.kernel):
         return None
-    names = joined_names(left, right, node.on)
-    theirs = {name for _, name in node.on}
-    joined = [*left.names, *(names[n] for n in right.names if n not in theirs)]
-    summed = _summed(node.kernel, left, right, names)
-    by = node.by if isinstance(node, LocalContract) else tuple(joined)
-    if set(joined) - set(by) != summed or (isinstance(node, LocalContract) and node.fold != ADD):
+    summed = _summed(node.kernel, left, right, joined_names(left, right, node.on))
+    names = _joined(node)
+    return law if {names[place] for place in law.gone} == summed else None
+
+
+@lru_cache(maxsize=1024)
+def law_on_tiles(node: LocalContract | LocalJoin) -> Law | None:
+    """How a node's product goes on pairs of tiles; None where it is no sum of products.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> law_on_tiles(node).matrix
+        Matrix(left=(0, 1), right=(0, 1), n_inner=1, is_swapped=False)
+    """
+    if not node.kernel.laws.contraction or (isinstance(node, LocalContract) and node.fold != ADD):
         return None
+    left, right = node.left.type, node.right.type
+    names, joined = joined_names(left, right, node.on), _joined(node)
+    by = node.by if isinstance(node, LocalContract) else joined
     place = {name: p for p, name in enumerate(joined)}
     return Law(
         left=tuple(place[name] for name in left.names),
         right=tuple(place[names[name]] for name in right.names),
-        gone=tuple(place[name] for name in sorted(summed)),
+        gone=tuple(place[name] for name in sorted(set(joined) - set(by))),
         kept=tuple(place[name] for name in by),
         matrix=_matrix(node.kernel, left, right),
     )
+
+
+def _joined(node: LocalContract | LocalJoin) -> tuple[str, ...]:
+    """The names of the joined keys: those of the left operand, then the others of the right."""
+    left, right = node.left.type, node.right.type
+    names, theirs = joined_names(left, right, node.on), {name for _, name in node.on}
+    return (*left.names, *(names[name] for name in right.names if name not in theirs))
 
 
 def _summed(kernel: Kernel, left: RelType, right: RelType, names: dict[str, str]) -> set[str]:
@@ -103,7 +144,11 @@ def _matrix(kernel: Kernel, left: RelType, right: RelType) -> Matrix | None:
     one, other = kernel.signature.inputs
     if len(one) != len(left.axes) or len(other) != len(right.axes):
         return None  # loop dimensions
+    if len(set(one)) < len(one) or len(set(other)) < len(other):
+        return None  # a diagonal
     output, shared = kernel.signature.output, [d for d in one if d in other]
+    if any(left.axes[one.index(d)].size != right.axes[other.index(d)].size for d in shared):
+        return None  # an axis of length one, which broadcasts
     rows, columns = ([d for d in output if d in dims and d not in shared] for dims in (one, other))
     whole = len(rows) + len(shared) == len(one) and len(columns) + len(shared) == len(other)
     if not whole or list(output) not in ([*rows, *columns], [*columns, *rows]) or not shared:
@@ -139,7 +184,7 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         found = _terms(law, *merged)
     if not found:
         return None
-    return Tiles.of([_sum(node, law, box, terms) for box, terms in found.items()])
+    return Tiles.of([block_sum(node, law, box, terms) for box, terms in found.items()])
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:
@@ -191,32 +236,61 @@ def _joint(law: Law, one: Block, other: Block) -> Ranges | None:
     return tuple(spans[place] for place in range(len(spans)))
 
 
-def _sum(node: LocalContract | LocalJoin, law: Law, box: Ranges, terms: Sequence[Term]) -> Block:
-    """One block of the result."""
-    shape = tuple(window.stop - window.start for window in window_of(node.type, box))
+def block_sum(node: LocalContract | LocalJoin, law: Law, box: Ranges, terms: Sequence[Term]) -> Block:
+    """One block of the result: a sum of products of blocks."""
+    whole = required(node.type)
+    shape = tuple(window.stop - window.start for window in window_of(whole, box))
     out = np.empty(shape, node.type.dtype)
     if law.matrix is not None:
-        sum_of_products(
-            [_as_matrices(law.matrix, x, y) for x, y in terms], _as_matrix(law.matrix, out, terms)
-        )
+        sum_of_products([as_matrices(law.matrix, x, y) for x, y in terms], as_matrix(law.matrix, out))
     else:
         sum_of_calls(node.kernel, terms, out)
-    cuts = cuts_of(node.type)
+    cuts = cuts_of(whole)
     assert cuts is not None
     return Block(box, out, cuts, is_fresh=True)
 
 
-def _as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Term:
-    """Both operands as matrices, the one that gives the rows first."""
-    split = x.ndim - matrix.n_inner
-    x, y = x.transpose(matrix.left), y.transpose(matrix.right)
-    n_inner = prod(x.shape[split:])
-    rows = x.reshape(prod(x.shape[:split]), n_inner)
-    columns = y.reshape(n_inner, prod(y.shape[matrix.n_inner :]))
+def as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Term:
+    """Both operands as matrices, the one that gives the rows first.
+
+    Example:
+        >>> x, y = as_matrices(Matrix((1, 0), (0, 1), 1, is_swapped=False), np.ones((2, 3)), np.ones((2, 4)))
+        >>> x.shape, y.shape
+        ((3, 2), (2, 4))
+    """
+    rows, columns = as_rows(matrix, x), as_columns(matrix, y)
     return (columns.T, rows.T) if matrix.is_swapped else (rows, columns)
 
 
-def _as_matrix(matrix: Matrix, out: Tile, terms: Sequence[Term]) -> Tile:
-    x, y = terms[0]
-    of_first = (y if matrix.is_swapped else x).ndim - matrix.n_inner
+def as_rows(matrix: Matrix, x: Tile) -> Tile:
+    """The left operand as a matrix whose columns are summed over.
+
+    Example:
+        >>> as_rows(Matrix((1, 0), (0, 1), 1, is_swapped=False), np.ones((2, 3))).shape
+        (3, 2)
+    """
+    split = x.ndim - matrix.n_inner
+    x = x.transpose(matrix.left)
+    return x.reshape(prod(x.shape[:split]), prod(x.shape[split:]))
+
+
+def as_columns(matrix: Matrix, y: Tile) -> Tile:
+    """The right operand as a matrix whose rows are summed over.
+
+    Example:
+        >>> as_columns(Matrix((1, 0), (1, 0), 1, is_swapped=False), np.ones((2, 3))).shape
+        (3, 2)
+    """
+    y = y.transpose(matrix.right)
+    return y.reshape(prod(y.shape[: matrix.n_inner]), prod(y.shape[matrix.n_inner :]))
+
+
+def as_matrix(matrix: Matrix, out: Tile) -> Tile:
+    """The result as a matrix.
+
+    Example:
+        >>> as_matrix(Matrix((0, 1, 2), (0, 1), 1, is_swapped=False), np.ones((2, 3, 4))).shape
+        (6, 4)
+    """
+    of_first = len(matrix.right if matrix.is_swapped else matrix.left) - matrix.n_inner
     return out.reshape(prod(out.shape[:of_first]), prod(out.shape[of_first:]))

@@ -16,6 +16,7 @@ from tra.backends.element_chains import run_chain
 from tra.backends.met import met_at
 from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
+from tra.backends.sparse_products import sparse_product
 from tra.backends.steps import Step, steps_of
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, bounds, union
@@ -167,7 +168,8 @@ def _run_on_tiles(node: Plan, inputs: Sequence[Tiles]) -> Tiles:
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             return local.join_local(inputs[0], inputs[1], left.type, right.type, on, kernel)
         case LocalContract():
-            return _contract(node, inputs)
+            found = sparse_product(node, inputs[0], inputs[1])
+            return _contract(node, inputs) if found is None else found
         case LocalAggregate(child=child, by=by, kernel=kernel):
             return local.aggregate_local(inputs[0], child.type, by, kernel)
         case LocalFilter(child=child, predicate=predicate):
