@@ -169,11 +169,11 @@ def verdict(rows: Sequence[Row]) -> list[Bar]:
 
 
 HEAD = (
-    "Products of two matrices of which only some blocks are there, at random, beside the same product of whole "
-    "matrices with zeros in the holes, by tra and by NumPy. With holes the result is its blocks, without them "
-    f"one array. Allowed is {SLACK:g} times the dense product's time for the pairs of blocks that match, plus "
-    f"{FIXED * 1e3:g} ms, and never more than the dense product's time. All run in turns; seconds are medians, "
-    "ratios the median of those within rounds."
+    "Products of two matrices of which only some blocks are there, at random, beside the same product of "
+    "whole matrices with zeros in the holes, by tra and by NumPy. With holes the result is its blocks, "
+    f"without them one array. Allowed is {SLACK:g} times the dense product's time for the pairs of blocks "
+    f"that match, plus {FIXED * 1e3:g} ms, and never more than the dense product's time. All run in turns; "
+    "seconds are medians, ratios the median of those within rounds."
 )
 
 if __name__ == "__main__":
