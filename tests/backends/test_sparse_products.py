@@ -175,3 +175,55 @@ def test_only_tiles_that_are_there_move(dask_session):
     assert figures and all(f["measured"] in (None, pytest.approx(f["predicted"])) for f in figures)
     assert any(f["measured"] is not None for f in figures)
     check(dask_session, A @ B)
+
+
+# -- masks ------------------------------------------------------------------------------------------
+
+
+@st.composite
+def masked(draw):
+    """A product, of whole matrices or with holes, and a relation with holes like it."""
+    left, right = draw(pairs())
+    rows, columns = left.expr.type.axes[0], right.expr.type.axes[1]
+    extents, tiles = (rows.extent, columns.extent), (rows.size, columns.size)
+    mask = draw(block_sparse(("i", "j"), extents, tiles, "M"))
+    if draw(st.booleans()):
+        left, right = left.fill(0), right.fill(0)
+    return left, right, mask
+
+
+@QUICK
+@given(operands=masked(), sites=st.sampled_from([1, 3]), first=st.booleans())
+def test_products_are_masked(way, operands, sites, first):
+    left, right, mask = operands
+    product = left @ right
+    with tra.connect("local", sites=sites, threads=2) as session:
+        check(session, mask * product if first else product * mask)
+
+
+def test_only_what_a_mask_has_is_computed():
+    rng = np.random.default_rng(0)
+    A, B = (tra.from_array(rng.normal(size=(600, 600)), tile=100, name=name) for name in "AB")
+    M = tra.from_tiles({(n, n): rng.normal(size=(100, 100)) for n in range(6)}, ("i", "j"))
+    with tra.connect("local", threads=2) as session:
+        whole, found = session.explain(A @ B).to_dict(), session.explain((A @ B) * M).to_dict()
+        assert ["join_contract_mask", 1] in found["rules"]
+        assert found["flops"]["predicted"] < whole["flops"]["predicted"] / 5
+        check(session, (A @ B) * M)
+        loss = (((M * 2) @ A) ** 2).sum()
+        (gradient,) = tra.grad(loss, [M])
+        assert ["join_contract_mask", 1] in session.explain(gradient).to_dict()["rules"]
+        check(session, gradient)
+        product = A @ B  # is needed whole as well
+        query = (product * M).sum() + product.sum()
+        assert "join_contract_mask" not in dict(session.explain(query).to_dict()["rules"])
+        check(session, query)
+
+
+def test_masks_on_dask(dask_session):
+    rng = np.random.default_rng(0)
+    A, B = (tra.from_array(rng.normal(size=(60, 60)), tile=10) for _ in "AB")
+    M = tra.from_tiles(
+        {(n, (3 * n) % 6): rng.normal(size=(10, 10)) for n in range(6)}, ("i", "j"), domain=(6, 6)
+    )
+    check(dask_session, (A @ B) * M)

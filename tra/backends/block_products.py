@@ -18,7 +18,7 @@ import numpy as np
 from tra.algebra.join_type import joined_names
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
-from tra.algebra.live import required
+from tra.algebra.live import n_live, required
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one, window_of
@@ -26,6 +26,7 @@ from tra.backends.panel_products import Term, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
+WANTED = 0.7  # of a result, that is worth a product of whole blocks
 MERGED = 1 << 20  # bytes of a tile up to which tiles are copied together before they are multiplied
 
 
@@ -67,7 +68,9 @@ class Matrix:
 @lru_cache(maxsize=1024)
 def law_of(node: LocalContract | LocalJoin) -> Law | None:
     """How a node's product goes on blocks, or None where it depends on how tensors are cut, or has holes."""
-    if None in (cuts_of(node.left.type), cuts_of(node.right.type), cuts_of(node.type)):
+    is_whole = isinstance(node, LocalContract) and node.only is not None
+    result = required(node.type) if is_whole else node.type
+    if None in (cuts_of(node.left.type), cuts_of(node.right.type), cuts_of(result)):
         return None
     return law_on_blocks(node)
 
@@ -175,7 +178,7 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         [[9.0, 0.0, 0.0, 0.0]]
     """
     law = law_of(node)
-    if law is None:
+    if law is None or (isinstance(node, LocalContract) and _is_masked(node)):
         return None
     ours, theirs = _blocks(left, node.left.type), _blocks(right, node.right.type)
     found = _terms(law, ours, theirs)
@@ -185,6 +188,11 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
     if not found:
         return None
     return Tiles.of([block_sum(node, law, box, terms) for box, terms in found.items()])
+
+
+def _is_masked(node: LocalContract) -> bool:
+    """Claims that so few tiles of the result are wanted that whole blocks would be in vain."""
+    return node.only is not None and len(node.only.keys) < WANTED * n_live(required(node.type))
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from tra.algebra.density import n_matches
 from tra.backends.tiles import Tiles
-from tra.optimizer.densities import Met, is_holed
+from tra.optimizer.densities import Met, counts_pairs, is_holed
 from tra.optimizer.meshes import site_coordinates
 from tra.optimizer.placement import Placement
 from tra.optimizer.plan import LocalContract, LocalJoin, Plan
@@ -32,7 +32,8 @@ def met_at(node: Plan, made: Tiles, inputs: Sequence[Tiles], site: int) -> Met |
     if not is_holed(node) or not _counts(node.placement, site):
         return None
     pairs = None
-    if inputs and isinstance(node, LocalJoin | LocalContract):
+    if inputs and counts_pairs(node):
+        assert isinstance(node, LocalJoin | LocalContract)
         names = [(node.left.type.names.index(a), node.right.type.names.index(b)) for a, b in node.on]
         mine, theirs = zip(*names, strict=True) if names else ((), ())
         pairs = n_matches(inputs[0].keys[:, mine], inputs[1].keys[:, theirs])

@@ -92,10 +92,8 @@ def pairs_of(node: LocalContract, law: Law, left: Tiles, right: Tiles) -> Pairs:
         >>> found.left.tolist(), found.right.tolist(), found.starts.tolist(), found.keys.tolist()
         ([0, 1, 0, 2, 2], [0, 2, 1, 0, 1], [0, 2, 3, 4, 5], [[0, 0], [0, 1], [1, 0], [1, 1]])
     """
-    on = [(node.left.type.names.index(a), node.right.type.names.index(b)) for a, b in node.on]
-    found = matches(left.keys, right.keys, on)
-    assert found is not None
-    theirs = {b for _, b in on}
+    found = _matching(node, law, left, right)
+    theirs = {node.right.type.names.index(name) for _, name in node.on}
     rest = [place for place in range(right.arity) if place not in theirs]
     joined = np.concatenate([left.keys[found[0]], right.keys[found[1]][:, rest]], axis=1)
     kept, gone = (_codes(joined[:, places]) for places in (law.kept, law.gone))
@@ -104,6 +102,28 @@ def pairs_of(node: LocalContract, law: Law, left: Tiles, right: Tiles) -> Pairs:
     first = np.flatnonzero(np.concatenate([[True] * bool(len(kept)), ordered[1:] != ordered[:-1]]))
     keys = joined[order[first]][:, law.kept]
     return Pairs(found[0][order], found[1][order], np.append(first, len(kept)), keys)
+
+
+def _matching(node: LocalContract, law: Law, left: Tiles, right: Tiles) -> tuple[KeyArray, KeyArray]:
+    """Rows of matching tiles; where few results are wanted, of those that these need.
+
+    Each key wanted is matched with the left tiles that it needs, and these with the right ones, so that no
+    more pairs are listed than are multiplied.
+    """
+    if node.only is None or not {*law.left, *law.kept} >= {*law.right}:
+        on = [(node.left.type.names.index(a), node.right.type.names.index(b)) for a, b in node.on]
+        found = matches(left.keys, right.keys, on)
+        assert found is not None
+        return found
+    shared = [(place, law.left.index(joined)) for place, joined in enumerate(law.kept) if joined in law.left]
+    wanted = matches(node.only.keys, left.keys, shared)
+    assert wanted is not None
+    joined = np.zeros((len(wanted[0]), max(*law.left, *law.right, 0) + 1), dtype=np.int64)
+    joined[:, list(law.kept)] = node.only.keys[wanted[0]]
+    joined[:, list(law.left)] = left.keys[wanted[1]]
+    found = matches(joined[:, list(law.right)], right.keys, [(n, n) for n in range(right.arity)])
+    assert found is not None
+    return wanted[1][found[0]], found[1]
 
 
 def _codes(keys: KeyArray) -> KeyArray:

@@ -59,6 +59,17 @@ def is_holed(node: Plan) -> bool:
     return not is_exchange(node) and not all(is_dense(part.type) for part in (node, *operands))
 
 
+def counts_pairs(node: Plan) -> bool:
+    """Claims that a node joins all pairs that match; of those that few results need nobody keeps count.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> counts_pairs(scan())
+        False
+    """
+    return isinstance(node, LocalJoin) or (isinstance(node, LocalContract) and node.only is None)
+
+
 def densities(node: Plan, met: Mapping[str, Met] | None) -> dict[str, Any]:
     """The part of its tiles that a node's result has, and of its pairs; None where there are no holes.
 
@@ -75,8 +86,9 @@ def densities(node: Plan, met: Mapping[str, Met] | None) -> dict[str, Any]:
         return {"density": None, "pairs": None}
     found = (met or {}).get(node.digest, Met(None, None))
     tiles = None if is_dense(node.type) else _figure(density(node.type), found.tiles, _n_most(node.type))
-    if not isinstance(node, LocalJoin | LocalContract):
+    if not counts_pairs(node):
         return {"density": tiles, "pairs": None}
+    assert isinstance(node, LocalJoin | LocalContract)
     left, right = node.left.type, node.right.type
     on = tuple((left.names.index(mine), right.names.index(theirs)) for mine, theirs in node.on)
     most = n_pairs(required(left), required(right), on)
