@@ -187,7 +187,9 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         found = _terms(law, *merged)
     if not found:
         return None
-    return Tiles.of([block_sum(node, law, box, terms) for box, terms in found.items()])
+    made = Tiles.of([block_sum(node, law, box, terms) for box, terms in found.items()])
+    # what has holes lies in no block
+    return made if cuts_of(node.type) is not None else Tiles(made.keys, made.arrays, is_sorted=True)
 
 
 def _is_masked(node: LocalContract) -> bool:

@@ -76,7 +76,7 @@ def filled_product(node: LocalContract, left: Tiles, right: Tiles, keys: KeyArra
         return None
     spans = dict(zip((*law.left, *law.right), (*boxes[0], *boxes[1]), strict=True))
     out = block_sum(node, law, tuple(spans[p] for p in law.kept), [(ours.array, theirs.array)])
-    return _those(out, keys)
+    return _those(out, keys, block_cuts(node.type) is not None)
 
 
 def _cuts(type_: RelType) -> tuple[tuple[int, int] | None, ...]:
@@ -119,9 +119,9 @@ def _filled(part: Plan, tiles: Tiles, box: Ranges) -> Block | None:
     return block
 
 
-def _those(block: Block, keys: KeyArray) -> Tiles:
-    """The tiles of a block at some keys."""
-    if volume(block.box) == len(keys):
+def _those(block: Block, keys: KeyArray, may_lie: bool) -> Tiles:
+    """The tiles of a block at some keys; in the block, where they are all and the result may lie in one."""
+    if may_lie and volume(block.box) == len(keys):
         return Tiles.of([block])
     lows = np.array([low for low, _ in block.box], dtype=np.int64)
     shape = tuple(high - low for low, high in block.box)

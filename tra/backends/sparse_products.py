@@ -18,7 +18,6 @@ import numpy as np
 
 from tra.algebra.density import volume
 from tra.algebra.key_arrays import codes
-from tra.algebra.live import required
 from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, Tile
 from tra.backends.block import cuts_of, empty_block, spans_one
@@ -219,10 +218,9 @@ class _Pack:
 
 def _places(node: LocalContract, keys: KeyArray) -> tuple[Tiles, list[Tile]]:
     """Memory for the tiles of a result: side by side where none is missing."""
-    whole, box = required(node.type), bounds(Tiles(keys, [], is_sorted=True))
-    cuts = cuts_of(whole)
-    if len(whole.axes) == 2 and cuts is not None and spans_one(cuts, box) and volume(box) == len(keys):
-        block = empty_block(whole, box)
+    cuts, box = cuts_of(node.type), bounds(Tiles(keys, [], is_sorted=True))
+    if len(node.type.axes) == 2 and cuts is not None and spans_one(cuts, box) and volume(box) == len(keys):
+        block = empty_block(node.type, box)
         return Tiles.of([block]), block.tiles()
     shapes = node.type.tile_lengths(keys).tolist()
     arrays = [np.empty(shape, node.type.dtype) for shape in shapes]
