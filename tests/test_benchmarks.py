@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 import tra
-from benchmarks import alternatives, crossovers, exchanges, lower_bound, orders, page, planning, report
+from benchmarks import (
+    alternatives,
+    crossovers,
+    exchanges,
+    lower_bound,
+    orders,
+    page,
+    planning,
+    report,
+    sparse,
+)
 from benchmarks.clusters import dask_client
 
 MODULES = sorted(path.stem for path in Path(page.__file__).parent.glob("[!_]*.py"))
@@ -137,3 +147,21 @@ def test_alternatives_are_priced_and_run(session, settings):
     assert not any(entry["hinted"] for entry in strategies)
     alternatives.plot(rows, settings)
     assert (settings.plots / "alternatives.svg").exists()
+
+
+# -- holes ----------------------------------------------------------------------------------------
+
+
+def test_products_with_holes_are_timed():
+    row = sparse.measure(sparse.make(0.5, 4, 8), 8, rounds=1)
+    assert set(row.times) == {"holes", "dense", "numpy"} and 0 < row.case.matching < 1
+    assert len(sparse.lines([row])) == 4
+    (bar,) = sparse.verdict([row])
+    assert bar.value == row.allowance > 0
+
+
+def test_what_a_product_with_holes_may_take():
+    case = sparse.Case(0.5, {(0, 0): None}, {(0, 0): None, (0, 1): None}, 2)
+    assert case.matching == 2 / 8
+    row = sparse.Row(case, {"holes": [0.52, 1.5, 2.0], "dense": [1.0, 2.0, 0.01], "numpy": []}, 0.5)
+    assert row.allowance == 1.5 / 1.02

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.plan import (
     Broadcast,
     LocalAggregate,
+    LocalContract,
     LocalFilter,
     LocalJoin,
     LocalMap,
@@ -172,6 +174,28 @@ def with_placement(plan, placement):
     return LocalMap(plan.type, placement, below, None, plan.kernels)
 
 
+@st.composite
+def masked_product(draw, has_holes=True):
+    array = np.arange(15.0).reshape(3, 5)
+    A, B = tra.from_array(array, ("i", "k"), (2, 2)), tra.from_array(array.T, ("k", "j"), (2, 2))
+    keys = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    diagonals = st.sampled_from([[0, 3], [1, 2], [0, 1, 2], [1, 2, 3], [0, 2, 3]])
+    there = [keys[n] for n in draw(diagonals)] if has_holes else keys
+    axes = tuple(tra.Axis(2, ((key, 1),), 3) for key in "ij")
+    mask = tra.from_tiles({(i, j): np.ones((2 - i, 2 - j)) for i, j in there}, ("i", "j"), axes, (2, 2))
+    product = A @ B
+    sides = draw(st.permutations([product, mask]))
+    masked = sides[0].join(sides[1], on=list(zip(sides[0].keys, sides[1].keys, strict=True)), kernel="mul")
+    mesh = draw(st.integers(1, 3).map(lambda n: meshes(n)[0]))
+    everywhere = Placement(mesh, (ALL,) * len(mesh))
+    left, right = (stored(part, everywhere) for part in (A, B))
+    node = product.expr
+    joined = node.child
+    folded = LocalContract(node.type, everywhere, left, right, joined.on, joined.kernel, node.by, node.kernel)
+    plans = [folded if side is product else stored(mask, everywhere) for side in sides]
+    return masked, LocalJoin(masked.expr.type, everywhere, *plans, masked.expr.on, masked.expr.kernel)
+
+
 PLANS = {
     "exchange_exchange_keep_last": exchanged_twice(),
     "exchange_satisfied_drop": exchanged_to_where_it_lies(),
@@ -183,12 +207,14 @@ PLANS = {
     "map_join_fuse": joined_and_mapped("square", "abs"),
     "aggregate_join_contract": aggregated_join(),
     "join_map_fuse": mapped_and_joined("square", "abs"),
+    "join_contract_mask": masked_product(),
 }
 LACKING = {
     "map_exchange_push": mapped_after_an_exchange(LARGER),
     "exchange_map_push": mapped_before_an_exchange(SMALLER, EQUAL),
     "map_join_fuse": joined_and_mapped("transpose", "reduce_max"),
     "join_map_fuse": mapped_and_joined("transpose", "reduce_max") | mapped_and_joined("abs", all_keys=False),
+    "join_contract_mask": masked_product(has_holes=False),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tra.algebra.density import n_expected
 from tra.algebra.key_function import (
     Const,
     KeyFunction,
@@ -52,7 +53,9 @@ def image(type_: RelType, function: KeyFunction, names: tuple[str, ...]) -> tupl
         return _image_keys(type_, function, names, bounds), Box(moved)
     if not is_listable(type_):
         moved = _bounded(type_, function)
-        return _image_keys(type_, function, names, [high for _, high in moved]), AtMost(moved)
+        return _image_keys(type_, function, names, [high for _, high in moved]), AtMost(
+            moved, n_expected(type_)
+        )
     old = live_keys(type_)
     new = apply(function, type_.names, old)
     if len(old) and new.shape[1] != len(names):

@@ -8,12 +8,13 @@ from typing import Any
 
 from tra.algebra import live_rules
 from tra.algebra.arguments import given_list
+from tra.algebra.density import within
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernel_result import tile_dtype
 from tra.algebra.live import ranges
 from tra.algebra.signature import bind_axes
 from tra.algebra.type_rules import distinct, resolve_key
-from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, RelType
+from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, Live, RelType
 from tra.errors import KernelError, SchemaError
 
 Pairs = tuple[tuple[str, str], ...]
@@ -144,7 +145,9 @@ def _cropped(type_: RelType, name: str, domain: int) -> RelType:
         )
     bounds = list(ranges(type_))
     bounds[position] = (min(bounds[position][0], domain), min(bounds[position][1], domain))
-    live = AtMost(tuple(bounds)) if isinstance(type_.live, AtMost) else live_rules.boxed(tuple(bounds))
+    live: Live = live_rules.boxed(tuple(bounds))
+    if isinstance(type_.live, AtMost):
+        live = AtMost(tuple(bounds), within(type_.live.count, ranges(type_), tuple(bounds)))
     return live_rules.with_live(RelType(keys, axes, type_.dtype, Box(())), live)
 
 

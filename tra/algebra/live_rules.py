@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tra.algebra import density
 from tra.algebra.image import check_image, image
 from tra.algebra.key_function import (
     Const,
@@ -95,7 +96,9 @@ def without_keys(type_: RelType, names: Sequence[str]) -> RelType:
     if isinstance(type_.live, KeySet):
         return RelType(keys, (), type_.dtype, KeySet(unique_keys(type_.live.keys[:, positions])))
     if isinstance(type_.live, AtMost):
-        return RelType(keys, (), type_.dtype, AtMost(kept_bounds))
+        gone = tuple(span for p, span in enumerate(bounds) if p not in positions)
+        count = density.folded(type_.live.count, kept_bounds, gone)
+        return RelType(keys, (), type_.dtype, AtMost(kept_bounds, count))
     lows = {name: low for name, (low, _) in zip(type_.names, bounds, strict=True) if name not in names}
     axes = tuple(
         with_constant(
@@ -132,7 +135,8 @@ def union(types: Sequence[RelType], names: Sequence[str]) -> Live:
     sets = [replace(without_keys(t, names), axes=(), live=projected(t, names)) for t in types]
     if all(map(is_listable, sets)):
         return KeySet(unique_keys(np.concatenate([live_keys(t) for t in sets])))
-    return AtMost(_hull([ranges(t) for t in sets]))
+    bounds = _hull([ranges(t) for t in sets])
+    return AtMost(bounds, density.united([density.n_expected(t) for t in sets], bounds))
 
 
 def _hull(bounds: Sequence[Ranges]) -> Ranges:
@@ -152,7 +156,8 @@ def stacked(types: Sequence[RelType]) -> Live:
     if isinstance(first, Box) and all(t.live == first for t in types):
         return Box(((0, len(types)), *first.ranges))
     if not all(map(is_listable, types)):
-        return AtMost(((0, len(types)), *_hull([ranges(t) for t in types])))
+        bounds = ((0, len(types)), *_hull([ranges(t) for t in types]))
+        return AtMost(bounds, sum(map(density.n_expected, types)))
     return KeySet(
         np.concatenate([np.insert(live_keys(t), 0, number, axis=1) for number, t in enumerate(types)])
     )
@@ -182,11 +187,10 @@ def joined(left: RelType, right: RelType, on: Sequence[tuple[int, int]]) -> Live
         return _no_keys(len(bounds))
     if isinstance(left.live, Box) and isinstance(right.live, Box):
         return boxed(tuple(bounds))
-    if not (is_listable(left) and is_listable(right)):
-        return AtMost(tuple(bounds))
-    pairs = matches(live_keys(left), live_keys(right), on, MAX_LISTED)
+    listable = is_listable(left) and is_listable(right)
+    pairs = matches(live_keys(left), live_keys(right), on, MAX_LISTED) if listable else None
     if pairs is None:
-        return AtMost(tuple(bounds))
+        return AtMost(tuple(bounds), density.n_pairs(left, right, on))
     keys = np.concatenate([live_keys(left)[pairs[0]], live_keys(right)[pairs[1]][:, rest]], axis=1)
     return KeySet(sort_keys(keys))
 
@@ -234,10 +238,12 @@ def filtered(type_: RelType, predicate: KeyExpr | Opaque) -> Live:
         bounds = _narrowed(type_, predicate)
         if bounds is not None and any(high <= low for low, high in bounds):
             return _no_keys(len(bounds))
+        if bounds is not None and isinstance(type_.live, AtMost):
+            return AtMost(bounds, density.within(type_.live.count, ranges(type_), bounds))
         if bounds is not None:
-            return type(type_.live)(bounds)
+            return Box(bounds)
     if not is_listable(type_):
-        return AtMost(ranges(type_))
+        return AtMost(ranges(type_), density.n_expected(type_))
     keys = live_keys(type_)
     return KeySet(keys[holds(predicate, type_.names, keys)])
 

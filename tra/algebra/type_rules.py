@@ -19,7 +19,7 @@ from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, variables
 from tra.algebra.links import eliminate, rekeyed
 from tra.algebra.live import is_dense
 from tra.algebra.signature import bind_axes
-from tra.algebra.types import Axis, Box, Key, KeySet, Live, RelType, as_link
+from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, Live, RelType, as_link
 from tra.errors import KernelError, SchemaError, near_name
 
 KeyRef = str | int
@@ -252,8 +252,10 @@ def tile_type(type_: RelType, place: int, size: int, key: str) -> RelType:
 
 
 def _pieces(live: Live, cut: RelType, place: int, n: int) -> Live:
-    if not isinstance(live, KeySet):
-        return type(live)((*live.ranges, (0, n)))
+    if isinstance(live, AtMost):
+        return AtMost((*live.ranges, (0, n)), live.count * n)
+    if isinstance(live, Box):
+        return Box((*live.ranges, (0, n)))
     number = np.tile(np.arange(n), len(live.keys))[:, np.newaxis]
     grown = np.concatenate([np.repeat(live.keys, n, axis=0), number], axis=1)
     lengths = cut.tile_lengths(grown)[:, place]

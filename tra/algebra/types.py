@@ -12,9 +12,10 @@ Questions about live keys are answered in `live`; what the operators make of typ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -142,9 +143,31 @@ def _bounds(column: KeyArray) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class AtMost:
-    """Too many keys to list: some of those in the ranges; decided when the plan runs."""
+    """Too many keys to list: some of those in the ranges; decided when the plan runs.
+
+    Attributes:
+        ranges: bounds ``[low, high)`` of the keys, per component.
+        expected: about how many there are (see `density`), or None: as many as the ranges hold.
+    """
 
     ranges: tuple[tuple[int, int], ...]
+    expected: float | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.expected is not None and self.expected >= prod(high - low for low, high in self.ranges):
+            object.__setattr__(self, "expected", None)
+
+    @property
+    def count(self) -> float:
+        """How many keys are expected, not more than the ranges hold.
+
+        Example:
+            >>> AtMost(((0, 3), (0, 2))).count, AtMost(((0, 3), (0, 2)), 1.5).count
+            (6.0, 1.5)
+        """
+        if self.expected is not None:
+            return self.expected
+        return float(prod(high - low for low, high in self.ranges))
 
 
 Live: TypeAlias = Box | KeySet | AtMost
@@ -202,6 +225,19 @@ class RelType:
         linked = self.linked
         free = tuple(key.domain for key in self.keys if key.name not in linked)
         return free + tuple(axis.extent for axis in self.axes)
+
+    @property
+    def unestimated(self) -> RelType:
+        """The same type without what is only expected of it, which rules may change.
+
+        Example:
+            >>> live = AtMost(((0, 3),), 1.5)
+            >>> RelType((Key("i", 3),), (), np.dtype("f4"), live).unestimated.live.count
+            3.0
+        """
+        if not isinstance(self.live, AtMost) or self.live.expected is None:
+            return self
+        return replace(self, live=AtMost(self.live.ranges))
 
     def domain(self, name: str) -> int:
         """The domain of the key called `name`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ _SPARSE = 8  # entries of a table of sums, by keys listed
 def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
     """Elements of all live tiles whose key lies in the ranges `within` (all when left out).
 
-    Exact, ragged edges included, wherever the live keys are known; an upper bound otherwise.
+    Exact, ragged edges included, wherever the live keys are known; otherwise what is expected (`density`).
 
     Example:
         >>> from tra.algebra.types import Axis, Box, Key
@@ -30,6 +30,9 @@ def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) 
     bounds = ranges(type_)
     if within is not None:
         bounds = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(bounds, within, strict=True))
+    if isinstance(type_.live, AtMost) and type_.live.expected is not None:
+        whole = _count(type_.unestimated, bounds)
+        return ceil(whole * type_.live.count / max(prod(high - low for low, high in ranges(type_)), 1))
     return _count(type_, bounds)
 
 
@@ -43,7 +46,7 @@ def _count(type_: RelType, bounds: Ranges) -> int:
         case KeySet():
             return _count_listed(type_, bounds)
         case AtMost():
-            return prod(high - low for low, high in bounds) * prod(type_.tile_shape)
+            return _count_box(type_, dict(zip(type_.names, bounds, strict=True)))
 
 
 def _count_listed(type_: RelType, bounds: Ranges) -> int:

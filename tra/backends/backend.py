@@ -13,6 +13,7 @@ from tra.algebra.types import Tile, TileKey
 from tra.backends.constants import Constants
 from tra.backends.tiles import Tiles
 from tra.errors import PlanError
+from tra.optimizer.densities import Met
 from tra.optimizer.meshes import coordinates, site_number
 from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Plan
@@ -22,13 +23,14 @@ from tra.optimizer.roles import Replicated
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run really did, in the units of a prediction."""
+    """What a run really did, in the units of a prediction; what exchanges moved and nodes met by digest."""
 
     bytes_moved: int
     peak_bytes_per_site: int
     tasks: int
     seconds: float
     exchanges: Mapping[str, int]
+    met: Mapping[str, Met]
 
 
 @dataclass(frozen=True)

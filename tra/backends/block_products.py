@@ -16,6 +16,7 @@ from math import prod
 from tra.algebra.join_type import joined_names, keys_joined
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
+from tra.algebra.live import n_live, required
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, empty_block, spans_one
@@ -23,6 +24,7 @@ from tra.backends.panel_products import Pair, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
+WANTED = 0.7  # of a result, that is worth a product of whole blocks
 MERGED = 1 << 20  # bytes of a tile up to which tiles are copied together before they are multiplied
 
 
@@ -63,33 +65,59 @@ class Matrix:
 
 @lru_cache(maxsize=1024)
 def block_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
-    """How a node's product goes on blocks, or None where it depends on how tensors are cut.
+    """How a node's product goes on blocks, or None where it depends on how tensors are cut, or has holes."""
+    is_whole = isinstance(node, LocalContract) and node.only is not None
+    result = required(node.type) if is_whole else node.type
+    if None in (cuts_of(node.left.type), cuts_of(node.right.type), cuts_of(result)):
+        return None
+    return whole_product(node)
+
+
+@lru_cache(maxsize=1024)
+def whole_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
+    """How a node's product would go on blocks if no tile were missing; None where it would not.
 
     Example:
         >>> from tra.algebra.kernel import kernel
         >>> from tra.optimizer.rules.examples import scan
         >>> A, on = scan(), (("j", "i"),)
         >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
-        >>> how = block_product(node)
-        >>> how.left, how.right, how.gone, how.kept  # i, j, j_2
-        ((0, 1), (1, 2), (1,), (0, 2))
-        >>> block_product(LocalContract(A.type, A.placement, A, A, (), kernel("matmul"), ("i", "j_2"), ADD))
+        >>> whole_product(node).gone
+        (1,)
     """
     left, right = node.left.type, node.right.type
-    if not node.kernel.laws.contraction or None in (cuts_of(left), cuts_of(right), cuts_of(node.type)):
+    if None in (cuts_of(required(left)), cuts_of(required(right)), cuts_of(required(node.type))):
         return None
-    if not pairs_alike(left, right, node.on, node.kernel):
+    how = tile_product(node)
+    if how is None or not pairs_alike(left, right, node.on, node.kernel):
         return None
+    summed = _summed(node.kernel, left, right, joined_names(left, right, node.on))
+    names = keys_joined(left, right, node.on)
+    return how if {names[place] for place in how.gone} == summed else None
+
+
+@lru_cache(maxsize=1024)
+def tile_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
+    """How a node's product goes on pairs of tiles; None where it is no sum of products.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> tile_product(node).matrix
+        Matrix(left=(0, 1), right=(0, 1), n_inner=1, is_swapped=False)
+    """
+    if not node.kernel.laws.contraction or (isinstance(node, LocalContract) and node.fold != ADD):
+        return None
+    left, right = node.left.type, node.right.type
     names, joined = joined_names(left, right, node.on), keys_joined(left, right, node.on)
-    summed = _summed(node.kernel, left, right, names)
     by = node.by if isinstance(node, LocalContract) else joined
-    if set(joined) - set(by) != summed or (isinstance(node, LocalContract) and node.fold != ADD):
-        return None
     place = {name: p for p, name in enumerate(joined)}
     return BlockProduct(
         left=tuple(place[name] for name in left.names),
         right=tuple(place[names[name]] for name in right.names),
-        gone=tuple(place[name] for name in joined if name in summed),
+        gone=tuple(place[name] for name in joined if name not in by),
         kept=tuple(place[name] for name in by),
         matrix=_matrix(node.kernel, left, right),
     )
@@ -110,7 +138,11 @@ def _matrix(kernel: Kernel, left: RelType, right: RelType) -> Matrix | None:
     one, other = kernel.signature.inputs
     if len(one) != len(left.axes) or len(other) != len(right.axes):
         return None  # loop dimensions
+    if len(set(one)) < len(one) or len(set(other)) < len(other):
+        return None  # a diagonal
     output, shared = kernel.signature.output, [d for d in one if d in other]
+    if any(left.axes[one.index(d)].size != right.axes[other.index(d)].size for d in shared):
+        return None  # an axis of length one, which broadcasts
     rows, columns = ([d for d in output if d in dims and d not in shared] for dims in (one, other))
     whole = len(rows) + len(shared) == len(one) and len(columns) + len(shared) == len(other)
     if not whole or list(output) not in ([*rows, *columns], [*columns, *rows]) or not shared:
@@ -138,7 +170,7 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         [[9.0, 0.0, 0.0, 0.0]]
     """
     how = block_product(node)
-    if how is None:
+    if how is None or (isinstance(node, LocalContract) and _is_masked(node)):
         return None
     ours, theirs = _blocks(left, node.left.type), _blocks(right, node.right.type)
     found = _terms(how, ours, theirs)
@@ -147,7 +179,14 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
         found = _terms(how, *merged)
     if not found:
         return None
-    return Tiles.of([_sum(node, how, box, terms) for box, terms in found.items()])
+    made = Tiles.of([block_sum(node, how, box, terms) for box, terms in found.items()])
+    # what has holes lies in no block
+    return made if cuts_of(node.type) is not None else Tiles(made.keys, made.arrays, is_sorted=True)
+
+
+def _is_masked(node: LocalContract) -> bool:
+    """Claims that so few tiles of the result are wanted that whole blocks would be in vain."""
+    return node.only is not None and len(node.only.keys) < WANTED * n_live(required(node.type))
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:
@@ -201,30 +240,64 @@ def _joint(how: BlockProduct, one: Block, other: Block) -> Ranges | None:
     return tuple(spans[place] for place in range(len(spans)))
 
 
-def _sum(node: LocalContract | LocalJoin, how: BlockProduct, box: Ranges, terms: Sequence[Pair]) -> Block:
-    """One block of the result."""
-    made = empty_block(node.type, box)
-    out = made.array
+def block_sum(
+    node: LocalContract | LocalJoin, how: BlockProduct, box: Ranges, terms: Sequence[Pair]
+) -> Block:
+    """One block of the result: a sum of products of blocks."""
+    made = empty_block(required(node.type), box)
     if how.matrix is not None:
-        sum_of_products(
-            [_as_matrices(how.matrix, x, y) for x, y in terms], _as_matrix(how.matrix, out, terms)
-        )
+        operands = [as_matrices(how.matrix, x, y) for x, y in terms]
+        sum_of_products(operands, as_matrix(how.matrix, made.array))
     else:
-        sum_of_calls(node.kernel, terms, out)
+        sum_of_calls(node.kernel, terms, made.array)
     return made
 
 
-def _as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Pair:
-    """Both operands as matrices, the one that gives the rows first."""
-    split = x.ndim - matrix.n_inner
-    x, y = x.transpose(matrix.left), y.transpose(matrix.right)
-    n_inner = prod(x.shape[split:])
-    rows = x.reshape(prod(x.shape[:split]), n_inner)
-    columns = y.reshape(n_inner, prod(y.shape[matrix.n_inner :]))
+def as_matrices(matrix: Matrix, x: Tile, y: Tile) -> Pair:
+    """Both operands as matrices, the one that gives the rows first.
+
+    Example:
+        >>> import numpy as np
+        >>> x, y = as_matrices(Matrix((1, 0), (0, 1), 1, is_swapped=False), np.ones((2, 3)), np.ones((2, 4)))
+        >>> x.shape, y.shape
+        ((3, 2), (2, 4))
+    """
+    rows, columns = as_rows(matrix, x), as_columns(matrix, y)
     return (columns.T, rows.T) if matrix.is_swapped else (rows, columns)
 
 
-def _as_matrix(matrix: Matrix, out: Tile, terms: Sequence[Pair]) -> Tile:
-    x, y = terms[0]
-    of_first = (y if matrix.is_swapped else x).ndim - matrix.n_inner
+def as_rows(matrix: Matrix, x: Tile) -> Tile:
+    """The left operand as a matrix whose columns are summed over.
+
+    Example:
+        >>> import numpy as np
+        >>> as_rows(Matrix((1, 0), (0, 1), 1, is_swapped=False), np.ones((2, 3))).shape
+        (3, 2)
+    """
+    split = x.ndim - matrix.n_inner
+    x = x.transpose(matrix.left)
+    return x.reshape(prod(x.shape[:split]), prod(x.shape[split:]))
+
+
+def as_columns(matrix: Matrix, y: Tile) -> Tile:
+    """The right operand as a matrix whose rows are summed over.
+
+    Example:
+        >>> import numpy as np
+        >>> as_columns(Matrix((1, 0), (1, 0), 1, is_swapped=False), np.ones((2, 3))).shape
+        (3, 2)
+    """
+    y = y.transpose(matrix.right)
+    return y.reshape(prod(y.shape[: matrix.n_inner]), prod(y.shape[matrix.n_inner :]))
+
+
+def as_matrix(matrix: Matrix, out: Tile) -> Tile:
+    """The result as a matrix.
+
+    Example:
+        >>> import numpy as np
+        >>> as_matrix(Matrix((0, 1, 2), (0, 1), 1, is_swapped=False), np.ones((2, 3, 4))).shape
+        (6, 4)
+    """
+    of_first = len(matrix.right if matrix.is_swapped else matrix.left) - matrix.n_inner
     return out.reshape(prod(out.shape[:of_first]), prod(out.shape[of_first:]))

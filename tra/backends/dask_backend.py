@@ -33,6 +33,7 @@ from tra.backends.worker import measured_here, rows_task, sizes_task
 from tra.backends.workers import workers_there
 from tra.errors import PlanError
 from tra.optimizer.cost import CostModel
+from tra.optimizer.densities import Met, add_met
 from tra.optimizer.program import Program
 
 SMALL_SHARE = 4 << 20  # bytes of a share that comes to the client whole
@@ -160,16 +161,19 @@ class DaskBackend:
     def _measured(self, graph: Graph, seconds: float) -> Measured:
         found = self.client.run(measured_here, graph.token, workers=self.workers)
         by_exchange: dict[str, int] = {}
-        for _, _, incoming in found.values():
+        met: dict[str, Met] = {}
+        for _, _, incoming, there in found.values():
+            add_met(met, there)
             for key, size in incoming.items():
                 name = graph.exchange_of.get(key, "")
                 by_exchange[name] = by_exchange.get(name, 0) + size
         return Measured(
             bytes_moved=sum(by_exchange.values()),
-            peak_bytes_per_site=max(peak for _, peak, _ in found.values()),
-            tasks=sum(tasks for tasks, _, _ in found.values()),
+            peak_bytes_per_site=max(peak for _, peak, *_ in found.values()),
+            tasks=sum(tasks for tasks, *_ in found.values()),
             seconds=seconds,
             exchanges=by_exchange,
+            met=met,
         )
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:

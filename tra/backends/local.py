@@ -22,6 +22,7 @@ from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles, union
 from tra.optimizer.boxes import Ranges, box_of
 from tra.optimizer.cost import CostModel
+from tra.optimizer.densities import Met, add_met
 from tra.optimizer.plan import Scan
 from tra.optimizer.program import Output, Place, Program, Task
 
@@ -94,6 +95,7 @@ class _Running:
         self.outputs: dict[Place, Tiles] = {}
         self.exchanged: dict[str, int] = {}
         self.sent: set[tuple[Output, int, str]] = set()
+        self.met: dict[str, Met] = {}
         self.peak = 0
 
     def run(self, number: int, task: Task) -> None:
@@ -107,6 +109,7 @@ class _Running:
             ]
         found = run_stage(task.stage, task.site, boxes, local, received, self._scan, self.threads)
         self.peak = max(self.peak, found.peak)
+        add_met(self.met, found.met)
         for digest, tiles in zip(task.stage.outputs, found.outputs, strict=True):
             place: Place = (task.stage.number, task.site, digest)
             before = [self.outputs[place]] if task.panel else []
@@ -145,6 +148,5 @@ class _Running:
 
     def measured(self, seconds: float) -> Measured:
         """What the run did."""
-        return Measured(
-            sum(self.exchanged.values()), self.peak, self.program.n_tasks, seconds, dict(self.exchanged)
-        )
+        moved = sum(self.exchanged.values())
+        return Measured(moved, self.peak, self.program.n_tasks, seconds, dict(self.exchanged), self.met)

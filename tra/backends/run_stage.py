@@ -14,12 +14,15 @@ from tra.backends import local_operators as local
 from tra.backends.block import cuts_of, empty_block, spans_one
 from tra.backends.block_operators import run_on_blocks
 from tra.backends.element_chains import run_chain
+from tra.backends.met import met_at
 from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
+from tra.backends.sparse_products import sparse_product
 from tra.backends.steps import Step, steps_of
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, bounds, union
 from tra.optimizer.boxes import Ranges
+from tra.optimizer.densities import Met
 from tra.optimizer.plan import (
     LocalAggregate,
     LocalConcat,
@@ -50,10 +53,12 @@ class StageRun:
     Attributes:
         outputs: its outputs, in their order.
         peak: the most bytes of tiles that it held at once, with what it took.
+        met: how many tiles and pairs there were, by node, where relations have holes.
     """
 
     outputs: tuple[Tiles, ...]
     peak: int
+    met: Mapping[str, Met]
 
 
 def run_stage(
@@ -89,6 +94,7 @@ def run_stage(
         [[1, 1]]
     """
     held, peak = {digest: tiles.shared() for digest, tiles in taken.items()}, 0
+    met: dict[str, Met] = {}
     token = THREADS.set(threads)
     try:
         for step in steps_of(stage):
@@ -96,13 +102,16 @@ def run_stage(
                 made = _arrived(step.node, site, received)
             else:
                 made = _run_step(step, held, boxes, scan)
+                operands = [held[digest] for digest in step.inputs] if step.chain is None else ()
+                found = met_at(step.node, made, operands, site)
+                met |= {} if found is None else {step.node.digest: found}
             held[step.node.digest] = made
             peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
             for digest in step.free:
                 del held[digest]
     finally:
         THREADS.reset(token)
-    return StageRun(_apart([held[digest] for digest in stage.outputs]), peak)
+    return StageRun(_apart([held[digest] for digest in stage.outputs]), peak, met)
 
 
 def _run_step(step: Step, held: Mapping[str, Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
@@ -179,7 +188,8 @@ def _run_on_tiles(node: Plan, inputs: Sequence[Tiles]) -> Tiles:
         case LocalJoin(left=left, right=right, on=on, kernel=kernel):
             return local.join_local(inputs[0], inputs[1], left.type, right.type, on, kernel)
         case LocalContract():
-            return _contract(node, inputs)
+            found = sparse_product(node, inputs[0], inputs[1])
+            return _contract(node, inputs) if found is None else found
         case LocalAggregate(child=child, by=by, kernel=kernel):
             return local.aggregate_local(inputs[0], child.type, by, kernel)
         case LocalFilter(child=child, predicate=predicate):

@@ -19,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS: ContextVar[int] = ContextVar("threads", default=1)
+MOST = 32  # calls handed to the pool for each thread; more go in runs, since handing one over takes a while
 _blas_lock = threading.Lock()
 
 
@@ -48,7 +49,12 @@ def parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     threads = THREADS.get()
     if threads < 2 or len(items) < 2:
         return [function(item) for item in items]
-    return list(_pool(threads).map(function, items))
+    if len(items) <= MOST * threads:
+        return list(_pool(threads).map(function, items))
+    step = -(-len(items) // (MOST * threads))
+    runs = [items[start : start + step] for start in range(0, len(items), step)]
+    made = _pool(threads).map(lambda run: [function(item) for item in run], runs)
+    return [result for results in made for result in results]
 
 
 class BlasThreads:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from tra.algebra.sources import TileSource
@@ -18,6 +19,7 @@ from tra.backends.run_stage import Piece, run_stage, take
 from tra.backends.threads import BlasThreads
 from tra.backends.tiles import Tiles, union
 from tra.optimizer.boxes import Ranges
+from tra.optimizer.densities import Met, add_met
 from tra.optimizer.plan import Plan, Scan
 from tra.optimizer.program import Output
 from tra.optimizer.stages import Stage
@@ -64,6 +66,7 @@ class Ledger:
 
     tasks: int = 0
     peak: int = 0
+    met: dict[str, Met] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -151,7 +154,7 @@ def _run_stage(
 
     with BlasThreads(1):
         found = run_stage(stage, site, boxes, taken, received, scan, threads)
-    _note(token, found.peak)
+    _note(token, found.peak, found.met)
     outputs = tuple(tiles.shared() for tiles in found.outputs)
     return outputs[0] if len(outputs) == 1 else outputs
 
@@ -210,12 +213,13 @@ def one_of(value: Any, index: int | None) -> Tiles:
     return tiles
 
 
-def _note(token: str, held: int) -> None:
+def _note(token: str, held: int, met: Mapping[str, Met] = MappingProxyType({})) -> None:
     """Enters a task into the ledger of its run."""
     found = _ledger(token)
     with found.lock:
         found.tasks += 1
         found.peak = max(found.peak, held)
+        add_met(found.met, met)
 
 
 def rows_task(tiles: Tiles, start: int, stop: int) -> Tiles:
@@ -241,14 +245,14 @@ def sizes_task(tiles: Tiles) -> list[int]:
     return [array.nbytes for array in tiles.arrays]
 
 
-def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[str, int]]:
-    """Tasks run, peak bytes, and bytes received from other workers by key, for one run on this worker.
+def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[str, int], dict[str, Met]]:
+    """What one run did on this worker: tasks, peak bytes, bytes received by key, what nodes met.
 
     Example:
         >>> from types import SimpleNamespace
         >>> log = [{"keys": {("tra-send", "5f1e", 0): 64}}, {"keys": {("tra-send", "of another", 0): 32}}]
         >>> measured_here("5f1e", dask_worker=SimpleNamespace(transfer_incoming_log=log))
-        (0, 0, {"('tra-send', '5f1e', 0)": 64})
+        (0, 0, {"('tra-send', '5f1e', 0)": 64}, {})
     """
     incoming: dict[str, int] = {}
     for transfer in dask_worker.transfer_incoming_log:
@@ -256,4 +260,4 @@ def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[s
             if isinstance(key, tuple) and key[1:2] == (token,):
                 incoming[repr(key)] = incoming.get(repr(key), 0) + size
     found = _ledger(token)
-    return found.tasks, found.peak, incoming
+    return found.tasks, found.peak, incoming, found.met

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tra.errors import CatalogError
+from tra.optimizer.densities import Met, densities
 from tra.optimizer.explain_text import explanation_text
 from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
@@ -33,6 +34,7 @@ class Explanation:
         origin: where the constants of the cost model come from.
         measured: measured figures by name; empty when it was not run.
         exchanges: measured bytes by exchange, by plan digest.
+        met: measured tiles and pairs of relations with holes, by plan digest.
         query: the query text, or None where it cannot be printed.
     """
 
@@ -41,6 +43,7 @@ class Explanation:
     origin: str = "fixed"
     measured: Mapping[str, float] = field(default_factory=dict)
     exchanges: Mapping[str, int] = field(default_factory=dict)
+    met: Mapping[str, Met] = field(default_factory=dict)
     query: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +139,7 @@ class Explanation:
             "type": str(node.type),
             "placement": str(node.placement),
             "bytes_moved": None,
+            **densities(node, self.met),
         }
         if is_exchange(node):
             found = self.exchanges.get(node.digest, 0) if self.measured else None
@@ -179,11 +183,10 @@ def explain_plan(
         >>> print(str(explain_plan(planned, "local", "fixed")).splitlines()[0])
         plan ... for local, 2 sites
     """
-    figures, exchanges = {}, {}
-    if measured is not None:
-        figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
-        exchanges = measured.exchanges
-    return Explanation(planned, backend, origin, figures, exchanges, query)
+    if measured is None:
+        return Explanation(planned, backend, origin, query=query)
+    figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
+    return Explanation(planned, backend, origin, figures, measured.exchanges, measured.met, query)
 
 
 def operator_name(operator: Operator) -> str:

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from tra.algebra.counted import counted
-from tra.optimizer.figures import readable
+from tra.optimizer.figures import percent, readable
 
 _WIDTH = 110
 _MAX_FORMS = 8
@@ -88,7 +88,8 @@ def _plan_lines(nodes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if node["stage"] != stage:
             stage = node["stage"]
             yield f"stage {stage}" if stage else "given"
-        yield f"  {node['name']} := {node['text']}  {node['type']}, {node['placement']}{_moves(node)}"
+        figures = f"{_moves(node)}{_holes(node)}"
+        yield f"  {node['name']} := {node['text']}  {node['type']}, {node['placement']}{figures}"
 
 
 def _moves(node: Mapping[str, Any]) -> str:
@@ -98,6 +99,17 @@ def _moves(node: Mapping[str, Any]) -> str:
     found = figures["measured"]
     measured = "" if found is None else f" (measured {readable('bytes', found)})"
     return f"  moves {readable('bytes', figures['predicted'])}{measured}"
+
+
+def _holes(node: Mapping[str, Any]) -> str:
+    """How much of a relation with holes is there, as assumed and as met."""
+    parts = []
+    for name, what in (("density", "tiles"), ("pairs", "pairs")):
+        if node[name] is not None:
+            met = node[name]["measured"]
+            found = "" if met is None else f" (met {percent(met)})"
+            parts.append(f"{percent(node[name]['predicted'])} of {what}{found}")
+    return f"  {', '.join(parts)}" if parts else ""
 
 
 def _strategy_lines(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -21,3 +21,13 @@ def readable(name: str, value: float) -> str:
         if value >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.0f} {unit}"
+
+
+def percent(part: float) -> str:
+    """A part of one in percent.
+
+    Example:
+        >>> percent(1 / 3), percent(0.00025)
+        ('33.3 %', '0.025 %')
+    """
+    return f"{part * 100:.3g} %"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from tra.algebra.density import n_expected
 from tra.algebra.kernel import Kernel, flops_of
 from tra.algebra.key_function import KeyFunction, Opaque, Var
-from tra.algebra.live import n_live
 from tra.algebra.nodes import (
     Aggregate,
     Concat,
@@ -24,7 +24,7 @@ from tra.algebra.nodes import (
     postorder,
 )
 from tra.algebra.operators import joined_names
-from tra.algebra.types import Axis, RelType
+from tra.algebra.types import Axis, KeySet, RelType
 from tra.algebra.volume import n_bytes, n_elements
 from tra.optimizer.work import Work, contraction_work, product_flops
 
@@ -36,10 +36,12 @@ class Operator:
     Attributes:
         expr: the node whose result this is.
         join: the Join that is fused into it, or None.
+        needed: the part of its tiles that is computed, where what it is joined with has holes.
     """
 
     expr: Expr
     join: Join | None = None
+    needed: float = 1.0
 
     @property
     def digest(self) -> str:
@@ -108,12 +110,13 @@ class Operator:
         operand_bytes, n_made = sum(n_bytes(child.type) for child in self.children), n_elements(self.type)
         match self.join or self.expr:
             case Join(type=joined):
-                calls, n_joined = (n_live(joined), self.flops_per_call), n_elements(joined)
-                made = (n_joined if self.join is not None else n_made, n_made)
+                calls = (self.needed * n_expected(joined), self.flops_per_call)
+                n_joined = n_elements(joined) if self.join is not None else n_made
+                made = (self.needed * n_joined, self.needed * n_made)
                 dtype, is_product = self.type.dtype, self.is_product
                 return contraction_work(dtype, calls, operand_bytes, made, is_product)
             case Transform(child=child):
-                flops = n_live(child.type) * self.flops_per_call
+                flops = n_expected(child.type) * self.flops_per_call
             case Aggregate(child=child):
                 flops = max(float(n_elements(child.type) - n_made), 0.0)
             case _:
@@ -199,11 +202,31 @@ def operator_graph(*roots: Expr) -> dict[str, Operator]:
         alone = [type(user) for user in users.get(node.digest, [])] == [Aggregate]
         if isinstance(node, Join) and alone and node.digest not in kept:
             fused[node.digest] = node
-    return {
-        node.digest: Operator(node, fused.get(node.child.digest) if isinstance(node, Aggregate) else None)
-        for node in order
-        if node.digest not in fused
-    }
+    found: dict[str, Operator] = {}
+    for node in order:
+        if node.digest not in fused:
+            join = fused.get(node.child.digest) if isinstance(node, Aggregate) else None
+            needed = 1.0 if join is None else _needed(node, users, kept)
+            found[node.digest] = Operator(node, join, needed)
+    return found
+
+
+def _needed(product: Expr, users: Mapping[str, Sequence[Expr]], kept: Collection[str]) -> float:
+    """The part of a product's tiles that its only user joins, where that joins all of its keys.
+
+    Source: the rule `join_contract_mask`, which leaves out the others.
+    """
+    above = users.get(product.digest, []) if product.digest not in kept else []
+    match above:
+        case [ReKey() | Transform() as user] if n_expected(user.type) == n_expected(product.type):
+            return _needed(user, users, kept)
+        case [Join(left=left, right=right) as user] if left != right and len(user.on) == len(
+            product.type.keys
+        ):
+            other = right if left == product else left
+            if isinstance(other.type.live, KeySet) and len(other.type.keys) == len(user.on):
+                return min(n_expected(user.type) / max(n_expected(product.type), 1.0), 1.0)
+    return 1.0
 
 
 def is_leaf(operator: Operator) -> bool:

@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
 from tra.algebra.nodes import Cut, Maker, Node, Window
+from tra.algebra.types import KeySet
 from tra.optimizer.placement import Placement
 
 
@@ -96,7 +97,11 @@ class LocalJoin(PlanNode):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LocalContract(PlanNode):
-    """Σᴸ∘⋈ᴸ fused: pairs the tiles of one site and folds the results as they come; none is kept."""
+    """Σᴸ∘⋈ᴸ fused: pairs the tiles of one site and folds the results as they come; none is kept.
+
+    Attributes:
+        only: the keys of the result that anybody needs, or None for all; tiles at others may be left out.
+    """
 
     left: Plan
     right: Plan
@@ -104,6 +109,7 @@ class LocalContract(PlanNode):
     kernel: Kernel
     by: tuple[str, ...]
     fold: Kernel
+    only: KeySet | None = None
 
     @property
     def children(self) -> tuple[Plan, ...]:

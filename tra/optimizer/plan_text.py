@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tra.algebra.counted import counted
 from tra.algebra.key_function import KeyFunction, Opaque, text
 from tra.optimizer.plan import (
     Broadcast,
@@ -45,8 +46,9 @@ def node_text(node: Plan, names: Mapping[str, str] | None = None) -> str:
             return f"repartition({args}" + (f", along={along})" if len(node.children) > 1 else ")")
         case LocalJoin(on=on, kernel=kernel):
             return f"join({args}, on={_on(on)}, {kernel})"
-        case LocalContract(on=on, kernel=kernel, by=by, fold=fold):
-            return f"contract({args}, on={_on(on)}, {kernel}, by=({', '.join(by)}), {fold})"
+        case LocalContract(on=on, kernel=kernel, by=by, fold=fold, only=only):
+            masked = "" if only is None else f", only {counted(len(only.keys), 'tile')}"
+            return f"contract({args}, on={_on(on)}, {kernel}, by=({', '.join(by)}), {fold}{masked})"
         case LocalAggregate(by=by, kernel=kernel):
             return f"aggregate({args}, by=({', '.join(by)}), {kernel})"
         case LocalFilter(predicate=predicate):

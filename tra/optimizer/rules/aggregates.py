@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tra.algebra.density import n_expected
 from tra.algebra.join_type import joined_names
 from tra.algebra.key_function import Var
-from tra.algebra.live import frontier, n_live
+from tra.algebra.live import frontier
 from tra.algebra.nodes import Aggregate, Expr, Join, ReKey, Transform
 from tra.algebra.operators import aggregate, join, transform
 from tra.algebra.volume import n_bytes
@@ -90,8 +91,12 @@ def aggregate_transform_push(node: Expr) -> Expr | None:
     """
     match node:
         case Aggregate(child=Transform(child=child, kernel=kernel) as mapped, by=by, kernel=fold):
-            fewer = n_live(node.type) < n_live(child.type) and n_bytes(child.type) <= n_bytes(mapped.type)
-            if fewer and commutes(kernel, 0, fold, child.type, mapped.type):
+            fewer = n_expected(node.type) < n_expected(child.type)
+            if (
+                fewer
+                and n_bytes(child.type) <= n_bytes(mapped.type)
+                and commutes(kernel, 0, fold, child.type, mapped.type)
+            ):
                 return same_type(node, lambda: transform(aggregate(child, by, fold), kernel))
     return None
 

@@ -148,7 +148,7 @@ def _with(node: LocalJoin | LocalContract, operands: Sequence[Plan], by: Kernel)
     left, right = operands
     if isinstance(node, LocalJoin):
         return LocalJoin(node.type, node.placement, left, right, node.on, by)
-    return LocalContract(node.type, node.placement, left, right, node.on, by, node.by, node.fold)
+    return LocalContract(node.type, node.placement, left, right, node.on, by, node.by, node.fold, node.only)
 
 
 def _is_plain(node: LocalMap) -> bool:

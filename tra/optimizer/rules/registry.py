@@ -14,7 +14,17 @@ from typing import TypeAlias, TypeVar, overload
 from tra.algebra.nodes import Expr, postorder
 from tra.errors import PlanError, near_name
 from tra.optimizer.plan import Plan, plan_order
-from tra.optimizer.rules import absent, aggregates, constants, exchanges, expressions, filters, kernels, plans
+from tra.optimizer.rules import (
+    absent,
+    aggregates,
+    constants,
+    exchanges,
+    expressions,
+    filters,
+    kernels,
+    masks,
+    plans,
+)
 from tra.optimizer.rules.priced import FORMS, STRATEGIES
 from tra.optimizer.rules.rewriting import N, Rewrite, rewrites, with_children
 from tra.optimizer.rules.rule import PricedRule, Rule, RuleClass
@@ -81,6 +91,7 @@ CLEAN_UP: tuple[Rule, ...] = (
     Rule(kernels.map_join_fuse, "structural", absorbs=True),
     Rule(plans.aggregate_join_contract, "structural", absorbs=True),
     Rule(kernels.join_map_fuse, "structural", absorbs=True),
+    Rule(masks.join_contract_mask, "structural", absorbs=True, absorbed=masks.masked),
 )
 AnyRule: TypeAlias = Rule | PricedRule
 R = TypeVar("R", bound=AnyRule)

@@ -113,7 +113,7 @@ def _n_users(roots: Sequence[N], order: Order[N]) -> dict[str, int]:
 
 def _makes_again(rule: Rule, node: Node, users: Mapping[str, int]) -> bool:
     """Claims that the rule would run again what another user needs anyway."""
-    return rule.absorbs and any(users[c.digest] > 1 for c in node.children)
+    return rule.absorbs and any(users[part.digest] > 1 for part in rule.absorbed(node))
 
 
 def with_children(node: N, children: Sequence[N]) -> N:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
+from operator import attrgetter
 from typing import Any, Literal
 
 RuleClass = Literal["structural", "regroup", "distribute"]
@@ -19,11 +20,13 @@ class Rule:
         function: from a node to an equal node, or None where the rule does not apply.
         rule_class: the class of equality it claims.
         absorbs: the operand is made part of the new node; another user of it would make it again.
+        absorbed: which nodes those are, where it is not all operands.
     """
 
     function: Callable[[Any], Any]
     rule_class: RuleClass
     absorbs: bool = False
+    absorbed: Callable[[Any], Sequence[Any]] = attrgetter("children")
 
     @property
     def name(self) -> str:
