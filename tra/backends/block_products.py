@@ -21,7 +21,7 @@ from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, spans_one, window_of
-from tra.backends.panel_products import Term, sum_of_calls, sum_of_products
+from tra.backends.panel_products import Term, add_products, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
@@ -140,6 +140,31 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
     if not found:
         return None
     return Tiles.of([_sum(node, law, box, terms) for box, terms in found.items()])
+
+
+def adds_product(node: LocalContract, left: Tiles, right: Tiles, total: Tiles) -> bool:
+    """Adds a product to blocks that are nobody else's; claims that it could, and else leaves them alone.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> tiles = Tiles.of([Block(((0, 2), (0, 2)), np.eye(4), ((0, 2), (1, 2)))])
+        >>> total = product_of(node, tiles, tiles)
+        >>> adds_product(node, tiles, tiles, total), total.blocks[0].array[0].tolist()
+        (True, [2.0, 0.0, 0.0, 0.0])
+    """
+    law = law_of(node)
+    if law is None or law.matrix is None:
+        return False
+    terms = _terms(law, _blocks(left, node.left.type), _blocks(right, node.right.type))
+    there = {block.box: block.array for block in total.blocks or () if block.is_fresh}
+    if not terms or not terms.keys() <= there.keys():
+        return False
+    for box, some in terms.items():
+        add_products([_as_matrices(law.matrix, x, y) for x, y in some], _as_matrix(law.matrix, there[box], some))
+    return True
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:

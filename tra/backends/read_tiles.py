@@ -42,7 +42,7 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
     """
     source = source.cut(type_)
     read_window = getattr(source, "read_window", None)  # as a `WindowSource` has
-    lying = None if read_window is None else _lying(type_, tuple(box))
+    lying = None if read_window is None else lying_at(type_, tuple(box))
     if read_window is not None and lying is not None:
         held, cuts, window = lying
         return Tiles.of([Block(held, read_window(window), cuts)])
@@ -57,8 +57,14 @@ def read_tiles(type_: RelType, box: Sequence[tuple[int, int]], source: TileSourc
 
 
 @lru_cache(maxsize=4096)
-def _lying(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ...]] | None:
-    """The live tiles in a box, where they lie side by side and there are any: keys, cuts, place."""
+def lying_at(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ...]] | None:
+    """The live tiles in a box, where they lie side by side and there are any: keys, cuts, place.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> lying_at(tensor_type((5,), "f8", ("i",), 2), ((1, 9),))
+        (((1, 3),), ((0, 2),), (slice(2, 5, None),))
+    """
     cuts = cuts_of(type_)
     if cuts is None:
         return None

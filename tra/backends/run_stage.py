@@ -94,7 +94,7 @@ def run_stage(
             if is_exchange(step.node):
                 made = _arrived(step.node, site, received)
             else:
-                made = _run_step(step, [held[digest] for digest in step.inputs], boxes, scan)
+                made = run_step(step, [held[digest] for digest in step.inputs], boxes, scan)
             held[step.node.digest] = made
             peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
             for digest in step.free:
@@ -104,7 +104,7 @@ def run_stage(
     return StageRun(tuple(held[digest] for digest in stage.outputs), peak)
 
 
-def _run_step(step: Step, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
+def run_step(step: Step, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
     """A node, or a chain: at once where its operands lie in blocks, else node by node."""
     if step.chain is None:
         found = _run(step.node, inputs, boxes, scan)
@@ -131,12 +131,12 @@ def _run(node: Plan, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan:
         case Scan():
             return scan(node, boxes[node.digest])
         case Make():
-            return _generated(node, boxes[node.digest])
+            return generated(node, boxes[node.digest])
     found = run_on_blocks(node, inputs)
     return _run_on_tiles(node, inputs) if found is None else found
 
 
-def _generated(node: Make, box: Ranges) -> Tiles:
+def generated(node: Make, box: Ranges) -> Tiles:
     """The tiles of a generated source, side by side where they can lie so."""
     type_, keys = node.type, keys_within(node.type, box)
     cuts = cuts_of(type_)

@@ -17,11 +17,12 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array, distinct
-from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
+from tra.backends.backend import Backend, Run, StoredSource, result_shares
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
-from tra.backends.storage import leaves_tiles, save
+from tra.backends.storage import leaves_tiles
 from tra.backends.trainer import Trainer
+from tra.backends.within import save_result, tiles_of
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.hint import Hint
@@ -127,12 +128,8 @@ class Session(Trainer):
             ...     [tile.shape for _, tile in session.iterate(tra.from_array([1.0, 2.0, 3.0], tile=2))]
             [(2,), (1,)]
         """
-        yield from self._results(self._planned((relation,), relation.sources, {}, False), relation.sources)
-
-    def _results(self, planned: Planned, sources: Mapping[str, TileSource]) -> Iterator[tuple[TileKey, Tile]]:
-        """Runs the plan of one result when the first tile is wanted."""
-        run = self._execute(planned, sources)
-        yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
+        planned = self._planned((relation,), relation.sources, {}, whole=False)
+        yield from tiles_of(self.backend, planned, relation.sources)
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
@@ -202,9 +199,10 @@ class Session(Trainer):
 
         Raises:
             CatalogError: the suffix is unknown, or the file must not be overwritten.
+            MemoryLimitError: nothing fits into the memory limit; names the smallest that would do.
         """
         planned = self._planned((relation,), relation.sources, {}, whole=not leaves_tiles(path))
-        save(path, planned.program.roots[0].type, self._results(planned, relation.sources))
+        save_result(self.backend, planned, relation.sources, path)
 
     def sql(self, text: str, /, **relations: Any) -> Any:
         """Runs query text in this session; see `tra.sql`, and `tra.sql.runner` for its options.

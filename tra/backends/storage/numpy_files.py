@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.memory import drop_pages
 from tra.backends.storage.location import Location
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.writer import TensorWriter
@@ -26,6 +27,7 @@ from tra.errors import CatalogError, near_name
 
 ENCRYPTED = 1
 HEADER = 30  # bytes of an entry's own header, before its name
+TOUCHED = 16 << 20  # bytes of pages that are written to before they are let go; the system writes them
 PADDING = 0xD935  # the kind of extra field that zipalign pads with
 
 
@@ -164,6 +166,7 @@ class NpyWriter(TensorWriter):
     """
 
     _map: Tile | None = None
+    _touched = 0
 
     def is_own(self) -> bool:
         with suppress(OSError), self.target.open("rb") as file:
@@ -181,6 +184,10 @@ class NpyWriter(TensorWriter):
     def put(self, key: TileKey, tile: Tile) -> None:
         if self._map is not None:
             self._map[self.window(key)] = tile
+            self._touched += tile.nbytes
+            if self._touched >= TOUCHED and isinstance(self._map, np.memmap):
+                self._touched = 0
+                drop_pages(str(self.temporary))
 
     def finish(self) -> None:
         if isinstance(self._map, np.memmap):

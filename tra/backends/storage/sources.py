@@ -106,6 +106,15 @@ class ArrayFile:
         """
         return self._read(window, None)
 
+    def opened(self) -> Any:
+        """The array in the file, which is opened if it is not: a map, or what gives its windows.
+
+        Raises:
+            CatalogError: the file is not there, or has changed.
+        """
+        with reading(self.location):
+            return opened(self.location, OPENERS[self.location.suffix], self.version)[0]
+
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
         with reading(self.location, key):
             array, _ = opened(self.location, OPENERS[self.location.suffix], self.version)

@@ -1,0 +1,150 @@
+"""Windows of sources, read into buffers so that no more than a window of a file is ever resident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.sources import ArraySource, TilesSource, TileSource
+from tra.algebra.types import RelType, Tile
+from tra.backends.backend import StoredSource
+from tra.backends.batches import RowsSource
+from tra.backends.block import Block, Ranges
+from tra.backends.passes.buffer import Buffer
+from tra.backends.memory import drop_pages
+from tra.backends.passes.shape import Leaf
+from tra.backends.read_tiles import keys_within, lying_at
+from tra.backends.storage.failures import reading
+from tra.backends.storage.plain_reads import is_plain, read_plain
+from tra.backends.storage.sources import ArrayFile, TableFile
+from tra.backends.tiles import Tiles
+
+SLAB = 8 << 20  # bytes of a map that are touched before its pages are let go
+KEPT = 136 << 20  # bytes that the reader of a Parquet file keeps, with a batch
+
+
+def leaf_of(source: TileSource, type_: RelType) -> Leaf:
+    """What reading a source costs.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0])
+        >>> leaf_of(A.sources[A.expr.id], A.expr.type).is_held
+        True
+    """
+    if isinstance(source, StoredSource | TilesSource):
+        return Leaf(is_held=True)
+    if isinstance(source, TableFile):
+        is_copied = source.location.suffix == ".parquet"
+        return Leaf(beside=KEPT if is_copied else SLAB)
+    array = _array(source)
+    if type(array) is np.ndarray:
+        return Leaf(is_held=True)
+    chunks = getattr(array, "chunks", None)
+    if chunks and all(isinstance(size, int) for size in chunks):
+        return Leaf(grain=tuple(chunks), beside=2 * prod(chunks) * type_.dtype.itemsize)
+    return Leaf() if is_plain(array) else Leaf(beside=SLAB)
+
+
+def _array(source: TileSource) -> Any:
+    """The array behind a source, or None where it has none."""
+    if isinstance(source, ArrayFile):
+        return source.opened()
+    return source.array if isinstance(source, ArraySource) else None
+
+
+def read_window(source: TileSource, type_: RelType, box: Ranges, buffer: Buffer) -> Tiles:
+    """The tiles of a source in a box of keys, in memory of the buffer where they lie side by side.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0, 3.0], keys=("i",), tile=1)
+        >>> found = read_window(A.sources[A.expr.id], A.expr.type, ((1, 3),), Buffer())
+        >>> found.blocks[0].array.tolist()
+        [2.0, 3.0]
+    """
+    source = source.cut(type_)
+    lying = lying_at(type_, box)
+    if lying is None:
+        return _one_by_one(source, type_, box)
+    held, cuts, window = lying
+    block = Block(held, buffer.array(tuple(w.stop - w.start for w in window), type_.dtype), cuts)
+    array = _array(source)
+    if array is None:
+        _fill_tiles(source, block)
+    elif isinstance(source, ArrayFile):
+        with reading(source.location):
+            _fill(array, window, block.array)
+    else:
+        _fill(array, window, block.array)
+    return Tiles.of([block])
+
+
+def _one_by_one(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
+    """Tiles in memory of their own."""
+    keys, made, touched = keys_within(type_, box), [], 0
+    for key in keys.tolist():
+        made.append(np.array(source.read(tuple(key))))
+        touched = _let_go(source, touched + made[-1].nbytes)
+    _let_go(source, SLAB)
+    return Tiles(keys, made, is_sorted=True)
+
+
+def _fill_tiles(source: TileSource, block: Block) -> None:
+    touched = 0
+    for key, tile in zip(block.keys().tolist(), block.tiles(), strict=True):
+        tile[...] = source.read(tuple(key))
+        touched = _let_go(source, touched + tile.nbytes)
+    _let_go(source, SLAB)
+
+
+def _let_go(source: TileSource, touched: int) -> int:
+    """Lets go of the pages of a source's file when enough of them were touched; gives how many are since."""
+    if touched < SLAB:
+        return touched
+    base = source.base if isinstance(source, RowsSource) else source
+    path = getattr(base, "path", "")
+    if path:
+        drop_pages(path)
+    return 0
+
+
+def _fill(array: Any, window: Sequence[slice], out: Tile) -> None:
+    """Copies a window of an array: from the file, chunk by chunk, or slab by slab of a map."""
+    if is_plain(array) and array.dtype == out.dtype:
+        read_plain(array, window, out)
+        return
+    chunks = getattr(array, "chunks", None)
+    is_chunked = chunks and all(isinstance(size, int) for size in chunks)
+    for part in _parts(window, chunks) if is_chunked else _slabs(window, out):
+        place = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
+        out[place] = np.asarray(array[part])
+        _let_go_of_map(array)
+
+
+def _parts(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, ...]]:
+    """A window cut where chunks meet."""
+    along = []
+    for w, step in zip(window, chunks, strict=True):
+        edges = sorted({w.start, w.stop, *range(-(-w.start // step) * step, w.stop, step)})
+        along.append([slice(low, high) for low, high in zip(edges, edges[1:], strict=False)])
+    return list(product(*along))
+
+
+def _slabs(window: Sequence[slice], out: Tile) -> list[tuple[slice, ...]]:
+    if not window or not out.size:
+        return [tuple(window)]
+    first, *rest = window
+    step = max(SLAB * out.shape[0] // max(out.nbytes, 1), 1)
+    return [
+        (slice(low, min(low + step, first.stop)), *rest) for low in range(first.start, first.stop, step)
+    ]
+
+
+def _let_go_of_map(array: Any) -> None:
+    if isinstance(array, np.memmap) and array.mode != "c" and array.filename is not None:
+        drop_pages(str(array.filename))
