@@ -20,7 +20,7 @@ from tra.algebra.whole_tensor import axis_key, is_whole_form, whole_form
 from tra.backends.backend import StoredSource
 from tra.backends.state import Runner
 from tra.backends.storage.failures import reading
-from tra.backends.storage.plain_reads import is_plain, read_rows
+from tra.backends.storage.plain_files import is_plain, read_rows
 from tra.backends.storage.sources import ArrayFile
 from tra.errors import SchemaError
 

@@ -18,8 +18,9 @@ from tra.backends.block import cuts_of
 from tra.backends.block_products import law_of
 from tra.backends.panel_products import ADDED_BYTES
 from tra.backends.passes.group import Group, Load, Phase, window
+from tra.backends.steps import Step
 from tra.optimizer.boxes import cut
-from tra.optimizer.plan import LocalContract, LocalJoin
+from tra.optimizer.plan import LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
 
 MOST_OUTER = 2
 MEMORY_TRAFFIC = 0.1  # of what a byte read from a file costs
@@ -259,7 +260,7 @@ class _Holding:
         step = self.group.steps[n]
         digest, scratch = step.node.digest, self._scratch(n)
         if self.phases[n] is not Phase.FOLD:
-            live[digest] = self._size(n)
+            live[digest] = 0 if is_view(step) else self._size(n)
         total = sum(live.values()) + scratch
         for done in [d for d in live if self._is_done(d, n)]:
             del live[done]
@@ -309,6 +310,22 @@ class _Holding:
             for load in self.sized.loads
             if not self.sized.leaves[load.digest].is_held
         )
+
+
+def is_view(step: Step) -> bool:
+    """Claims that a step gives tiles that lie in one block other names and keys, and makes none.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A = scan()
+        >>> node = LocalMap(A.type, A.placement, A, None, ())
+        >>> is_view(Step(node, (A.digest,), None, frozenset(), frozenset()))
+        True
+    """
+    node = step.node
+    named = isinstance(node, LocalMap) and not any(node.kernels)
+    moved = isinstance(node, LocalTile | LocalConcat) or named
+    return moved and all(cuts_of(type_) is not None for type_ in (node.type, *(c.type for c in node.children)))
 
 
 def is_ahead(load: Load, shape: Shape) -> bool:

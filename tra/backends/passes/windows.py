@@ -19,7 +19,7 @@ from tra.backends.memory import drop_pages
 from tra.backends.passes.shape import Leaf
 from tra.backends.read_tiles import keys_within, lying_at
 from tra.backends.storage.failures import reading
-from tra.backends.storage.plain_reads import is_plain, read_plain
+from tra.backends.storage.plain_files import is_plain, read_plain
 from tra.backends.storage.sources import ArrayFile, TableFile
 from tra.backends.tiles import Tiles
 

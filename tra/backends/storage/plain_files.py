@@ -1,4 +1,4 @@
-"""Windows of arrays in plain files, read into memory that the caller has.
+"""Windows of arrays in plain files, read into memory that the caller has, and written from it.
 
 A map would make every page that is touched, and its neighbours, part of the memory of the process.
 """
@@ -45,22 +45,20 @@ def read_plain(array: np.memmap[Any, Any], window: Sequence[slice], out: Tile) -
         ValueError: the file is shorter than it was.
     """
     with Path(str(array.filename)).open("rb", buffering=0) as file:
-        for place, part in _runs(array, window, out):
-            _read(file.fileno(), part, array.offset + place)
+        for begin, part in _runs(array.shape, window, out):
+            _read(file.fileno(), part, array.offset + begin)
 
 
-def _runs(
-    array: np.memmap[Any, Any], window: Sequence[slice], out: Tile
-) -> Iterator[tuple[int, memoryview]]:
-    """Where runs of a window lie in the file, in bytes, and what memory they go to."""
-    if not out.size:
+def _runs(shape: Sequence[int], window: Sequence[slice], part: Tile) -> Iterator[tuple[int, memoryview]]:
+    """Where runs of a window lie among the elements of an array, in bytes, and what memory they are of."""
+    if not part.size:
         return
     axis = len(window) - 1  # the run goes over this axis and those after it, which are taken whole
-    while axis > 0 and window[axis] == slice(0, array.shape[axis], None):
+    while axis > 0 and window[axis] == slice(0, shape[axis], None):
         axis -= 1
-    flat = out.reshape(prod(out.shape[:axis]), -1).view(np.uint8)
-    rows = product(*(range(w.start, w.stop) for w in window[:axis]))
-    strides = array.strides
+    strides = [prod(shape[place + 1 :]) * part.itemsize for place in range(len(shape))]
+    along = [range(w.start, w.stop) for w in window[: max(axis, 0)]]
+    flat, rows = part.reshape(prod(map(len, along)), -1).view(np.uint8), product(*along)
     first = window[axis].start * strides[axis] if window else 0
     for number, row in enumerate(rows):
         place = sum(at * stride for at, stride in zip(row, strides, strict=False))
@@ -91,5 +89,22 @@ def read_rows(array: np.memmap[Any, Any], rows: Sequence[int], window: Sequence[
     """
     with Path(str(array.filename)).open("rb", buffering=0) as file:
         for number, row in enumerate(rows):
-            for place, part in _runs(array, [slice(row, row + 1), *window], out[number : number + 1]):
-                _read(file.fileno(), part, array.offset + place)
+            place = [slice(row, row + 1), *window]
+            for begin, part in _runs(array.shape, place, out[number : number + 1]):
+                _read(file.fileno(), part, array.offset + begin)
+
+
+def write_plain(file: int, begin: int, shape: Sequence[int], window: Sequence[slice], tile: Tile) -> None:
+    """Writes a window of an array in rows into an open file.
+
+    Args:
+        file: the descriptor.
+        begin: where the array begins in the file.
+        shape: of the array.
+        window: a slice for each axis.
+        tile: the elements, in rows.
+    """
+    for place, part in _runs(shape, window, tile):
+        done = 0
+        while done < len(part):
+            done += os.pwrite(file, part[done : done + _AT_ONCE], begin + place + done)
