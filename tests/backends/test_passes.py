@@ -24,7 +24,7 @@ MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, Heal
 def only_tiles_count():
     """Sources are as if in files, and the process itself takes nothing."""
     with (
-        patch.object(limit, "_baseline", lambda query, threads: 0),
+        patch.object(limit, "_baseline", lambda query: 0),
         patch.object(limit, "leaf_of", lambda source, type_: Leaf()),
     ):
         yield

@@ -31,6 +31,7 @@ from tra.optimizer.plan import Plan, Scan, plan_order
 from tra.optimizer.program import Output, Program, Task
 
 Place = tuple[int | None, int, str]
+_KEPT = 64  # schedules of programs
 
 
 class LocalBackend:
@@ -60,6 +61,7 @@ class LocalBackend:
         self.memory_limit = memory_limit if self.n_sites > 1 else None
         self.resident_limit = memory_limit if self.n_sites == 1 else None
         self.progress = progress
+        self._limited: dict[tuple[int, End], tuple[Program, Limited]] = {}  # steps of a training run one again
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
         self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 
@@ -95,7 +97,13 @@ class LocalBackend:
         """
         if self.resident_limit is None:
             return None
-        return limited(program, sources, self.resident_limit, end, self.threads)
+        made = self._limited.get((id(program), end))
+        if made is None or made[0] is not program or not made[1].still_fits(self.resident_limit):
+            made = program, limited(program, sources, self.resident_limit, end, self.threads)
+            self._limited[id(program), end] = made
+        while len(self._limited) > _KEPT:
+            del self._limited[next(iter(self._limited))]
+        return made[1]
 
     def _run_within(self, program: Program, sources: Mapping[str, TileSource], measure: bool) -> Run:
         """Runs a program in passes; all results stay in memory."""

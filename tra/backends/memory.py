@@ -30,6 +30,18 @@ def resident() -> int:
     return _most_ever()
 
 
+def of_files() -> int:
+    """Bytes of mapped files that are in the memory of this process.
+
+    Example:
+        >>> of_files() >= 0
+        True
+    """
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[2]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def _most_ever() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

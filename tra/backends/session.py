@@ -22,7 +22,7 @@ from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
 from tra.backends.storage import leaves_tiles
 from tra.backends.trainer import Trainer
-from tra.backends.within import save_result, tiles_of
+from tra.backends.within import passes_of, save_result, tiles_of
 from tra.errors import PlanError, TraError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.hint import Hint
@@ -176,9 +176,10 @@ class Session(Trainer):
         """
         (relation,) = checked((relation,), analyze)
         planned = self._planned((relation,), relation.sources, {}, whole=True)
+        passes = passes_of(self.backend, planned, relation.sources)
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
         text, origin = self._text(relation), self.backend.constants.origin
-        return explain_plan(planned, self.backend.name, origin, measured, text)
+        return explain_plan(planned, self.backend.name, origin, measured, text, passes)
 
     def _text(self, relation: Relation) -> str | None:
         """The query text, or None where there is none."""

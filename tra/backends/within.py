@@ -29,6 +29,18 @@ def limited(
     return backend.limited(program, sources, end) if isinstance(backend, LocalBackend) else None
 
 
+def passes_of(
+    backend: Backend, planned: Planned, sources: Mapping[str, TileSource]
+) -> list[dict[str, Any]]:
+    """What an explanation says of the passes that a plan runs in; nothing where there is no limit.
+
+    Raises:
+        MemoryLimitError: nothing fits.
+    """
+    found = limited(backend, planned.program, sources, End.MEMORY)
+    return [] if found is None else found.facts()
+
+
 def tiles_of(
     backend: Backend, planned: Planned, sources: Mapping[str, TileSource]
 ) -> Iterator[tuple[TileKey, Tile]]:

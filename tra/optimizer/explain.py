@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ class Explanation:
         measured: measured figures by name; empty when it was not run.
         exchanges: measured bytes by exchange, by plan digest.
         query: the query text, or None where it cannot be printed.
+        passes: where a limit on the memory of the process is kept, the passes that the plan runs in.
     """
 
     planned: Planned
@@ -42,6 +43,7 @@ class Explanation:
     measured: Mapping[str, float] = field(default_factory=dict)
     exchanges: Mapping[str, int] = field(default_factory=dict)
     query: str | None = None
+    passes: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to say, for `json.dumps`.
@@ -70,6 +72,7 @@ class Explanation:
             "strategies": self.strategies,
             "stages": len(planned.program.stages),
             "nodes": self.nodes,
+            "passes": [dict(one) for one in self.passes],
             "plan": [root.digest for root in planned.program.roots],
         }
 
@@ -167,9 +170,16 @@ class Explanation:
 
 
 def explain_plan(
-    planned: Planned, backend: str, origin: str, measured: Any = None, query: str | None = None
+    planned: Planned,
+    backend: str,
+    origin: str,
+    measured: Any = None,
+    query: str | None = None,
+    passes: Sequence[Mapping[str, Any]] = (),
 ) -> Explanation:
     """An explanation of a plan, with the figures of a run where there was one.
+
+    With passes the peak is that of the whole process in the largest of them.
 
     Example:
         >>> from tra.optimizer.planner import plan_query
@@ -183,7 +193,10 @@ def explain_plan(
     if measured is not None:
         figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
         exchanges = measured.exchanges
-    return Explanation(planned, backend, origin, figures, exchanges, query)
+    if passes:
+        peak = max(one["resident_bytes"] for one in passes)
+        planned = replace(planned, prediction=replace(planned.prediction, peak_bytes_per_site=peak))
+    return Explanation(planned, backend, origin, figures, exchanges, query, tuple(passes))
 
 
 def operator_name(operator: Operator) -> str:

@@ -128,6 +128,14 @@ class Group:
         whole = self._labels[2]
         return {n: span for n, span in found.items() if n not in whole and span[1] - span[0] > 1}
 
+    def name(self, label: int) -> str:
+        """What a key of a label is called, in the last relation that has one."""
+        found = ""
+        for (number, place, key), one in self._labels[0].items():
+            digest = self.steps[number].node.digest if place < 0 else self.steps[number].inputs[place]
+            found = self.types[digest].names[key] if one == label else found
+        return found
+
     # -- loops ------------------------------------------------------------------------------------
 
     def outer(self) -> frozenset[int]:

@@ -17,7 +17,7 @@ from tra.backends.passes.runner import run_passes
 from tra.backends.passes.schedule import End, Query, Schedule
 from tra.backends.passes.shape import Leaf
 from tra.backends.passes.spill import Spill
-from tra.backends.passes.windows import leaf_of, read_window
+from tra.backends.passes.windows import leaf_of, read_window, tile_bytes
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import generated
 from tra.backends.steps import Step, steps_of
@@ -28,8 +28,7 @@ from tra.optimizer.plan import LocalMap, Make, Plan, Scan, is_exchange, plan_ord
 from tra.optimizer.program import Program
 from tra.optimizer.stages import Stage
 
-BLAS_BYTES = 12 << 20  # of memory that BLAS keeps for each thread
-BESIDE = 16 << 20  # bytes for everything that is no tile: small arrays, lists of keys, a batch of a writer
+BESIDE = 10 << 20  # bytes for everything that is no tile: small arrays, lists of keys, a batch of a writer
 ROUNDED = 1 << 20
 
 
@@ -55,6 +54,25 @@ class Limited:
     def peak(self) -> int:
         """The most bytes of the process that are resident during the run."""
         return self.baseline + self.schedule.held
+
+    def still_fits(self, limit: int) -> bool:
+        """Claims that the passes would keep to a limit now."""
+        return _baseline(self.query) + self.schedule.held <= limit
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What `Explanation.to_dict` says of each pass."""
+        return [
+            {
+                "results": [str(one.group.types[digest]) for digest in sorted(one.group.outputs)],
+                "loops": [{"key": one.group.name(loop.label), "windows": loop.count} for loop in one.shape.loops],
+                "folds": one.shape.inner is not None,
+                "reads_ahead": one.shape.ahead,
+                "resident_bytes": self.baseline + one.held,
+                "bytes_read": one.read,
+                "bytes_spilled": sum(n_bytes(one.group.types[digest]) for digest in one.spilled),
+            }
+            for one in self.schedule.passes
+        ]
 
     def run(
         self, sources: Mapping[str, TileSource], spill: Spill, take: Callable[[str, Tiles], None] | None = None
@@ -98,29 +116,22 @@ def limited(
     Raises:
         MemoryLimitError: none would keep to it; names the smallest limit that would do.
     """
+    gc.collect()
+    memory.give_back_at_once()
+    memory.trim()
     query, roots, nodes = _query(program, sources, end, threads)
-    baseline = _baseline(query, threads)
+    baseline = _baseline(query)
     schedule = query.schedule(limit - baseline)
     if schedule is None:
         raise _too_large(query, limit, baseline)
     return Limited(schedule, query, roots, nodes, baseline)
 
 
-def _baseline(query: Query, threads: int) -> int:
+def _baseline(query: Query) -> int:
     """What the process holds now, and what any run takes beside tiles."""
-    gc.collect()
-    memory.give_back_at_once()
-    memory.trim()
-    largest = max((_tile_bytes(query.types[digest]) for digest in query.ends), default=0)
-    found = memory.resident() + threads * BLAS_BYTES + BESIDE + 2 * largest
+    largest = max((tile_bytes(query.types[digest]) for digest in query.ends), default=0)
+    found = memory.resident() + BESIDE + 2 * largest
     return -(-found // ROUNDED) * ROUNDED
-
-
-def _tile_bytes(type_: RelType) -> int:
-    size = type_.dtype.itemsize
-    for axis in type_.axes:
-        size *= min(axis.size, axis.extent)
-    return size
 
 
 def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:

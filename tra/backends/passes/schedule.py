@@ -120,8 +120,11 @@ class Query:
         return min(found, key=lambda one: one.cost, default=None)
 
     def least(self) -> int:
-        """The smallest budget for which there is a schedule."""
-        return min(self._least_of(groups) for groups in ([self.steps], [(step,) for step in self.steps]))
+        """The smallest budget for which there is a schedule: of one group or many, or of what those leave."""
+        found = min(self._least_of(groups) for groups in ([self.steps], [(step,) for step in self.steps]))
+        while (smaller := self.schedule(found - 1)) is not None:
+            found = smaller.held
+        return found
 
     # -- groups -----------------------------------------------------------------------------------
 
@@ -182,7 +185,7 @@ class Query:
         shape = sized.best(budget - before)
         if shape is None:
             return None
-        spilled = group.outputs & waiting.on_disk
+        spilled = frozenset(d for d in group.outputs & waiting.on_disk if self.ends.get(d) is not End.TAKEN)
         cost = sized.cost(shape) + sum(n_bytes(self.types[digest]) for digest in spilled)
         held = before + sized.held(shape)
         return Pass(group, shape, sized.kept, spilled, held, sized.read(shape), cost)

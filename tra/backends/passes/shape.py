@@ -23,6 +23,7 @@ from tra.optimizer.boxes import cut
 from tra.optimizer.plan import LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
 
 MOST_OUTER = 2
+BLAS_BYTES = 12 << 20  # of memory into which a thread packs operands, and which BLAS keeps
 MEMORY_TRAFFIC = 0.1  # of what a byte read from a file costs
 TURN = 1 << 17  # bytes read that cost as much as a turn of a loop
 WAITED = 1.5  # what reading costs when nothing is computed meanwhile
@@ -243,7 +244,7 @@ class _Holding:
         steps = range(len(self.group.steps))
         folds = sum(self._size(n) for n in steps if self.phases[n] is Phase.FOLD)
         beside = max((self.sized.leaves[load.digest].beside for load in self.sized.loads), default=0)
-        base = self._stores() + self._loads() + beside
+        base = self._stores() + self._loads() + self._packed() + beside
         live: dict[str, int] = {}
         most = 0
         for turn in (Phase.BEFORE, Phase.WITHIN, Phase.AFTER):
@@ -285,6 +286,17 @@ class _Holding:
         if plain and max(len(node.left.type.axes), len(node.right.type.axes)) <= 2:
             return min(self.sized.threads * ADDED_BYTES, size) if self.phases[n] is Phase.FOLD else 0
         return 2 * size
+
+    def _packed(self) -> int:
+        """Bytes that BLAS has packed operands into, and keeps."""
+        return max((self._packed_by(n) for n in range(len(self.group.steps))), default=0)
+
+    def _packed_by(self, n: int) -> int:
+        step = self.group.steps[n]
+        if not isinstance(step.node, LocalContract | LocalJoin) or not step.node.kernel.laws.contraction:
+            return 0
+        operands = (Load(digest, self.group.labels(n, place)) for place, digest in enumerate(step.inputs))
+        return self.sized.threads * min(BLAS_BYTES, sum(map(self._bytes, operands)))
 
     def _size(self, n: int) -> int:
         """Bytes of a step's result in one turn."""

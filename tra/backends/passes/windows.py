@@ -15,12 +15,13 @@ from tra.backends.backend import StoredSource
 from tra.backends.batches import RowsSource
 from tra.backends.block import Block, Ranges
 from tra.backends.passes.buffer import Buffer
-from tra.backends.memory import drop_pages
+from tra.backends.memory import drop_pages, of_files
 from tra.backends.passes.shape import Leaf
 from tra.backends.read_tiles import keys_within, lying_at
 from tra.backends.storage.failures import reading
 from tra.backends.storage.plain_files import is_plain, read_plain
 from tra.backends.storage.sources import ArrayFile, TableFile
+from tra.backends.storage.writer import BATCH_BYTES
 from tra.backends.tiles import Tiles
 
 SLAB = 8 << 20  # bytes of a map that are touched before its pages are let go
@@ -40,14 +41,30 @@ def leaf_of(source: TileSource, type_: RelType) -> Leaf:
         return Leaf(is_held=True)
     if isinstance(source, TableFile):
         is_copied = source.location.suffix == ".parquet"
-        return Leaf(beside=KEPT if is_copied else SLAB)
+        batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
+        return Leaf(beside=KEPT if is_copied else SLAB + batch)
     array = _array(source)
+    if isinstance(source, RowsSource) and (isinstance(source.base, ArraySource) or is_plain(_array(source.base))):
+        return Leaf(beside=tile_bytes(type_))
+    if array is None:
+        return Leaf(beside=SLAB + tile_bytes(type_))
     if type(array) is np.ndarray:
         return Leaf(is_held=True)
     chunks = getattr(array, "chunks", None)
     if chunks and all(isinstance(size, int) for size in chunks):
         return Leaf(grain=tuple(chunks), beside=2 * prod(chunks) * type_.dtype.itemsize)
     return Leaf() if is_plain(array) else Leaf(beside=SLAB)
+
+
+def tile_bytes(type_: RelType) -> int:
+    """Bytes of the largest tile.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> tile_bytes(tensor_type((5, 3), "f8", ("i", "j"), 2))
+        32
+    """
+    return type_.dtype.itemsize * prod(min(axis.size, axis.extent) for axis in type_.axes)
 
 
 def _array(source: TileSource) -> Any:
@@ -86,31 +103,38 @@ def read_window(source: TileSource, type_: RelType, box: Ranges, buffer: Buffer)
 
 def _one_by_one(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
     """Tiles in memory of their own."""
-    keys, made, touched = keys_within(type_, box), [], 0
-    for key in keys.tolist():
-        made.append(np.array(source.read(tuple(key))))
-        touched = _let_go(source, touched + made[-1].nbytes)
-    _let_go(source, SLAB)
+    keys, pages = keys_within(type_, box), _Pages(source)
+    made = [pages.after(np.array(source.read(tuple(key)))) for key in keys.tolist()]
+    pages.drop()
     return Tiles(keys, made, is_sorted=True)
 
 
 def _fill_tiles(source: TileSource, block: Block) -> None:
-    touched = 0
+    pages = _Pages(source)
     for key, tile in zip(block.keys().tolist(), block.tiles(), strict=True):
         tile[...] = source.read(tuple(key))
-        touched = _let_go(source, touched + tile.nbytes)
-    _let_go(source, SLAB)
+        pages.after(tile)
+    pages.drop()
 
 
-def _let_go(source: TileSource, touched: int) -> int:
-    """Lets go of the pages of a source's file when enough of them were touched; gives how many are since."""
-    if touched < SLAB:
-        return touched
-    base = source.base if isinstance(source, RowsSource) else source
-    path = getattr(base, "path", "")
-    if path:
-        drop_pages(path)
-    return 0
+class _Pages:
+    """Lets go of the pages of a source's file when many of them are in memory."""
+
+    def __init__(self, source: TileSource) -> None:
+        base = source.base if isinstance(source, RowsSource) else source
+        self._path = getattr(base, "path", "")
+        self._before = of_files()
+
+    def after(self, tile: Tile) -> Tile:
+        """Says that a tile was read; gives it back."""
+        if self._path and of_files() > self._before + SLAB:
+            self.drop()
+        return tile
+
+    def drop(self) -> None:
+        """Lets go of all pages of the file."""
+        if self._path:
+            drop_pages(self._path)
 
 
 def _fill(array: Any, window: Sequence[slice], out: Tile) -> None:
