@@ -13,19 +13,23 @@ import tra
 from tra.algebra.optimizers import SGD
 from tra.backends import memory
 from tra.backends.passes.schedule import End
+from tra.backends.storage import leaves_tiles
+from tra.backends.storage.writer import BATCHING_BYTES
 
-ROOM, LITTLE = 60 * 10**6, 40 * 10**6  # bytes beside the interpreter
+ROOM = 60 * 10**6  # bytes beside the interpreter
+ROOMS = {"chain": 40 * 10**6, "product tra": 90 * 10**6}  # PyArrow takes its part
 N, TILE = 2000, 250  # 32 MB each
 SUFFIXES = {"npy": ".npy", "tra": ".tra", "zarr": ".zarr"}
 
 
-def predicted(session, relation):
-    planned = session._plans.plan((relation,), relation.sources, {}, whole=True)
-    return session.backend.limited(planned.program, relation.sources, End.TAKEN)
+def predicted(session, relation, path):
+    planned = session._plans.plan((relation,), relation.sources, {}, whole=not leaves_tiles(path))
+    beside = BATCHING_BYTES if path.suffix == ".tra" else 0
+    return session.backend.limited(planned.program, relation.sources, End.TAKEN, beside)
 
 
 def saved(session, relation, path):
-    found = predicted(session, relation)
+    found = predicted(session, relation, path)
     session.save(relation, path)
     return {"predicted": found.peak, "spilled": found.schedule.spilled, "passes": len(found.schedule.passes)}
 
@@ -61,7 +65,7 @@ def main(case, folder):
         relation = chain(folder)
     with tra.connect("local", threads=1, progress=False):  # loads what planning needs
         tra.from_array(np.ones((2, 2))).sum().compute()
-    limit = memory.resident() + (LITTLE if kind == "chain" else ROOM)
+    limit = memory.resident() + ROOMS.get(case, ROOM)
     with tra.connect("local", threads=2, memory_limit=limit, progress=False) as session:
         if kind == "train":
             said = train(session, folder, int(which) if which else None)

@@ -61,7 +61,7 @@ class LocalBackend:
         self.memory_limit = memory_limit if self.n_sites > 1 else None
         self.resident_limit = memory_limit if self.n_sites == 1 else None
         self.progress = progress
-        self._limited: dict[tuple[int, End], tuple[Program, Limited]] = {}  # steps of a training run one again
+        self._limited: dict[tuple[int, End, int], tuple[Program, Limited]] = {}  # steps of a training run one again
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
         self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 
@@ -84,23 +84,26 @@ class LocalBackend:
         measured = running.measured(time.perf_counter() - start) if measure else None
         return Run(shares_of(program, held), measured)
 
-    def limited(self, program: Program, sources: Mapping[str, TileSource], end: End) -> Limited | None:
+    def limited(
+        self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
+    ) -> Limited | None:
         """How a program runs within the memory limit; None where there is none.
 
         Args:
             program: what is to run.
             sources: what it reads, by source id.
             end: where its results go.
+            beside: bytes that whoever takes results needs for itself.
 
         Raises:
             MemoryLimitError: it cannot; names the smallest limit that would do.
         """
         if self.resident_limit is None:
             return None
-        made = self._limited.get((id(program), end))
+        made = self._limited.get((id(program), end, beside))
         if made is None or made[0] is not program or not made[1].still_fits(self.resident_limit):
-            made = program, limited(program, sources, self.resident_limit, end, self.threads)
-            self._limited[id(program), end] = made
+            made = program, limited(program, sources, self.resident_limit, end, self.threads, beside)
+            self._limited[id(program), end, beside] = made
         while len(self._limited) > _KEPT:
             del self._limited[next(iter(self._limited))]
         return made[1]

@@ -19,14 +19,14 @@ from tra.optimizer.program import Program
 
 
 def limited(
-    backend: Backend, program: Program, sources: Mapping[str, TileSource], end: End
+    backend: Backend, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
 ) -> Limited | None:
     """The passes of a program on a backend that has a limit for the whole process; else None.
 
     Raises:
         MemoryLimitError: nothing fits; names the smallest limit that would do.
     """
-    return backend.limited(program, sources, end) if isinstance(backend, LocalBackend) else None
+    return backend.limited(program, sources, end, beside) if isinstance(backend, LocalBackend) else None
 
 
 def passes_of(
@@ -66,7 +66,7 @@ def save_result(backend: Backend, planned: Planned, sources: Mapping[str, TileSo
     """
     type_ = planned.program.roots[0].type
     with tile_writer(path, type_) as out:
-        found = limited(backend, planned.program, sources, End.TAKEN)  # with what the writer has loaded
+        found = limited(backend, planned.program, sources, End.TAKEN, out.working_bytes)
         if found is None:
             out.write_all(tiles_of(backend, planned, sources))
             return

@@ -42,6 +42,7 @@ class Limited:
         roots: the digests of the results, in order.
         nodes: the plan, by digest.
         baseline: bytes of the process before the run, with what is no tile.
+        beside: how many of them are for whoever takes the results.
     """
 
     schedule: Schedule
@@ -49,6 +50,7 @@ class Limited:
     roots: tuple[str, ...]
     nodes: Mapping[str, Plan]
     baseline: int
+    beside: int = 0
 
     @property
     def peak(self) -> int:
@@ -57,7 +59,7 @@ class Limited:
 
     def still_fits(self, limit: int) -> bool:
         """Claims that the passes would keep to a limit now."""
-        return _baseline(self.query) + self.schedule.held <= limit
+        return _baseline(self.query) + self.beside + self.schedule.held <= limit
 
     def facts(self) -> list[dict[str, Any]]:
         """What `Explanation.to_dict` says of each pass."""
@@ -102,7 +104,7 @@ def _nobody(digest: str, tiles: Tiles) -> None:
 
 
 def limited(
-    program: Program, sources: Mapping[str, TileSource], limit: int, end: End, threads: int
+    program: Program, sources: Mapping[str, TileSource], limit: int, end: End, threads: int, beside: int = 0
 ) -> Limited:
     """The passes of a program within a limit.
 
@@ -112,6 +114,7 @@ def limited(
         limit: the most bytes that may be resident.
         end: where its results go.
         threads: threads of the run.
+        beside: bytes that whoever takes results needs for itself.
 
     Raises:
         MemoryLimitError: none would keep to it; names the smallest limit that would do.
@@ -120,11 +123,11 @@ def limited(
     memory.give_back_at_once()
     memory.trim()
     query, roots, nodes = _query(program, sources, end, threads)
-    baseline = _baseline(query)
+    baseline = _baseline(query) + beside
     schedule = query.schedule(limit - baseline)
     if schedule is None:
         raise _too_large(query, limit, baseline)
-    return Limited(schedule, query, roots, nodes, baseline)
+    return Limited(schedule, query, roots, nodes, baseline, beside)
 
 
 def _baseline(query: Query) -> int:

@@ -19,7 +19,7 @@ from tra.backends.storage.location import Location
 from tra.backends.storage.relation_reader import MANIFEST, Batch
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.type_text import FORMAT, seal, type_to_json
-from tra.backends.storage.writer import RowBuffer, TileWriter
+from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
 
 BUFFER_BYTES = 64 << 20
 
@@ -39,6 +39,8 @@ class RelationWriter(TileWriter):
         ['manifest.json', 'part-0.arrow', 'part-1.arrow']
         >>> folder.cleanup()
     """
+
+    working_bytes = BATCHING_BYTES
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         super().__init__(path, type_)
