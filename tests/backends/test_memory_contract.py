@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import tra
+from tests.backends.memory_child import TILE, N, two_layers
 from tra.algebra.optimizers import SGD
-from tests.backends.memory_child import N, TILE, two_layers
 from tra.backends import memory
 from tra.errors import MemoryLimitError
 
@@ -116,7 +116,9 @@ def test_a_result_that_is_too_large_must_be_saved(folder, tmp_path):
 
 def test_nothing_is_written_where_nothing_fits(folder, tmp_path):
     A = tra.open(folder / "A.npy", tile=TILE)
-    with tra.connect("local", threads=1, memory_limit="1MB") as session:
-        with pytest.raises(MemoryLimitError, match="would do"):
-            session.save(A @ A, tmp_path / "C.npy")
+    with (
+        tra.connect("local", threads=1, memory_limit="1MB") as session,
+        pytest.raises(MemoryLimitError, match="would do"),
+    ):
+        session.save(A @ A, tmp_path / "C.npy")
     assert not list(tmp_path.iterdir())

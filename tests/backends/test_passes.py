@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

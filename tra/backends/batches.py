@@ -19,8 +19,6 @@ from tra.algebra.types import Box, Key, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import axis_key, is_whole_form, whole_form
 from tra.backends.backend import StoredSource
 from tra.backends.state import Runner
-from tra.backends.storage.failures import reading
-from tra.backends.storage.plain_files import is_plain, read_rows
 from tra.backends.storage.sources import ArrayFile
 from tra.errors import SchemaError
 
@@ -151,10 +149,7 @@ def gather(base: TileSource, type_: RelType, rows: Rows, windows: Sequence[slice
         return np.asarray(array[place], dtype=type_.dtype)
     shape = (len(rows), *(window.stop - window.start for window in windows))
     out: Tile = np.empty(shape, dtype=type_.dtype)
-    file = base.opened() if isinstance(base, ArrayFile) else None
-    if is_plain(file) and file.dtype == type_.dtype:
-        with reading(base.location):
-            read_rows(file, rows.tolist(), windows, out)
+    if isinstance(base, ArrayFile) and base.reads_rows(rows.tolist(), windows, out):
         return out
     for key in _tiles_met(type_, rows, windows):
         _copy(base.read(key), type_.tile_window(key), rows, windows, out)

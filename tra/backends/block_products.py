@@ -163,7 +163,9 @@ def adds_product(node: LocalContract, left: Tiles, right: Tiles, total: Tiles) -
     if not terms or not terms.keys() <= there.keys():
         return False
     for box, some in terms.items():
-        add_products([_as_matrices(law.matrix, x, y) for x, y in some], _as_matrix(law.matrix, there[box], some))
+        add_products(
+            [_as_matrices(law.matrix, x, y) for x, y in some], _as_matrix(law.matrix, there[box], some)
+        )
     return True
 
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from tra.algebra.sources import TileSource
+from tra.backends import memory
 from tra.backends.backend import Measured, Run, Share, StoredSource, shares_of
 from tra.backends.calibrate import speed_here
 from tra.backends.constants import Constants
-from tra.backends import memory
 from tra.backends.passes.limit import Limited, limited
 from tra.backends.passes.schedule import End
 from tra.backends.passes.spill import Spill
@@ -61,7 +61,9 @@ class LocalBackend:
         self.memory_limit = memory_limit if self.n_sites > 1 else None
         self.resident_limit = memory_limit if self.n_sites == 1 else None
         self.progress = progress
-        self._limited: dict[tuple[int, End, int], tuple[Program, Limited]] = {}  # steps of a training run one again
+        self._limited: dict[
+            tuple[int, End, int], tuple[Program, Limited]
+        ] = {}  # steps of a training run one again
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
         self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 

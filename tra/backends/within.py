@@ -1,4 +1,4 @@
-"""Runs of a session whose results do not have to lie in memory: saved to files, or handed out tile by tile."""
+"""Runs whose results need not lie in memory: saved to files, or handed out tile by tile."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def limited(
     return backend.limited(program, sources, end, beside) if isinstance(backend, LocalBackend) else None
 
 
-def passes_of(
-    backend: Backend, planned: Planned, sources: Mapping[str, TileSource]
-) -> list[dict[str, Any]]:
+def passes_of(backend: Backend, planned: Planned, sources: Mapping[str, TileSource]) -> list[dict[str, Any]]:
     """What an explanation says of the passes that a plan runs in; nothing where there is no limit.
 
     Raises:
@@ -77,5 +75,3 @@ def save_result(backend: Backend, planned: Planned, sources: Mapping[str, TileSo
 
         with backend.running(), Spill() as spill:
             found.run(sources, spill, take)
-
-

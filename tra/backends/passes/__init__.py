@@ -1,1 +1,1 @@
-"""Runs within a memory limit: a plan as passes over windows of its relations, with files for what must wait."""
+"""Runs within a memory limit: passes over windows of relations, and files for what must wait."""

@@ -88,7 +88,7 @@ class Group:
         return slots, names_, frozenset(labels[slot] for slot in whole) | self._twice(slots)
 
     def _owner(self, number: int, place: int) -> tuple[int, int]:
-        """Whose keys an operand's are: those of the step that made it, or its own where it comes from elsewhere."""
+        """Whose keys an operand has: those of the step that made it, or its own."""
         maker = self.made.get(self.steps[number].inputs[place])
         return (number, place) if maker is None else (maker, -1)
 
@@ -140,8 +140,8 @@ class Group:
 
     def outer(self) -> frozenset[int]:
         """Labels that every output has, so that windows of them are windows of all outputs."""
-        found = [frozenset(self.labels(self.made[digest])) for digest in self.outputs]
-        return frozenset.intersection(*found) & self.spans.keys() if found else frozenset()
+        found = [set(self.labels(self.made[digest])) for digest in self.outputs]
+        return frozenset(label for label in self.spans if found and all(label in one for one in found))
 
     def phases(self, inner: int | None) -> tuple[Phase, ...] | None:
         """When each step runs with an inner loop over a label, or None where that loop cannot be.
@@ -166,8 +166,16 @@ class Group:
         digest = self.steps[number].inputs[place]
         return None if digest in self.made else Load(digest, self.labels(number, place))
 
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """What is taken from elsewhere, each window once."""
+        found = (
+            self.load(n, place) for n, step in enumerate(self.steps) for place in range(len(step.inputs))
+        )
+        return tuple(dict.fromkeys(load for load in found if load is not None))
+
     def repeats_products(self, outer: Collection[int]) -> bool:
-        """Claims that some product lacks one of the labels, so that it would be computed again in each turn."""
+        """Claims that some product lacks one of the labels, and would be computed again in each turn."""
         return any(
             isinstance(step.node, LocalContract)
             and not set(outer) <= {*self.labels(number), *self.folded(number)}

@@ -1,4 +1,4 @@
-"""A program within a memory limit: what its process may hold beside what it holds already, and how it runs."""
+"""A program within a memory limit: what its process may hold beside what it has, and how it runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
-from tra.backends.block import Ranges
 from tra.backends import memory
+from tra.backends.block import Ranges
 from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.runner import run_passes
 from tra.backends.passes.schedule import End, Query, Schedule
@@ -66,7 +66,9 @@ class Limited:
         return [
             {
                 "results": [str(one.group.types[digest]) for digest in sorted(one.group.outputs)],
-                "loops": [{"key": one.group.name(loop.label), "windows": loop.count} for loop in one.shape.loops],
+                "loops": [
+                    {"key": one.group.name(loop.label), "windows": loop.count} for loop in one.shape.loops
+                ],
                 "folds": one.shape.inner is not None,
                 "reads_ahead": one.shape.ahead,
                 "resident_bytes": self.baseline + one.held,
@@ -77,7 +79,10 @@ class Limited:
         ]
 
     def run(
-        self, sources: Mapping[str, TileSource], spill: Spill, take: Callable[[str, Tiles], None] | None = None
+        self,
+        sources: Mapping[str, TileSource],
+        spill: Spill,
+        take: Callable[[str, Tiles], None] | None = None,
     ) -> dict[str, Tiles]:
         """Runs all passes; the results that stay in memory, by digest."""
 

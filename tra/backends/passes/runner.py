@@ -13,9 +13,9 @@ from tra.algebra.types import RelType
 from tra.backends.block import Block, Ranges, cuts_of, empty_block, spans_one
 from tra.backends.block_products import adds_product
 from tra.backends.local_operators import aggregate_local
+from tra.backends.memory import trim
 from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.group import Load, Phase, window
-from tra.backends.memory import trim
 from tra.backends.passes.schedule import End, Pass, Schedule
 from tra.backends.passes.shape import Loop, is_ahead
 from tra.backends.passes.spill import Spill
@@ -244,7 +244,11 @@ def _no_scan(*_: Any) -> Tiles:
 def fold_step(step: Step, inputs: list[Tiles], total: Tiles | None) -> Tiles:
     """A step's result of one window, folded into those of the windows before."""
     node = step.node
-    if total is not None and isinstance(node, LocalContract) and adds_product(node, *inputs, total):
+    if (
+        total is not None
+        and isinstance(node, LocalContract)
+        and adds_product(node, inputs[0], inputs[1], total)
+    ):
         return total
     part = _run(step, inputs)
     if total is None:
@@ -255,7 +259,9 @@ def fold_step(step: Step, inputs: list[Tiles], total: Tiles | None) -> Tiles:
     return aggregate_local(together, node.type, node.type.names, kernel).copied()
 
 
-def _turns(outer: tuple[Loop, ...], inner: Loop | None) -> Iterator[tuple[dict[int, tuple[int, int]], bool, bool]]:
+def _turns(
+    outer: tuple[Loop, ...], inner: Loop | None
+) -> Iterator[tuple[dict[int, tuple[int, int]], bool, bool]]:
     """The windows of each turn, and whether it is the first or the last of the inner loop."""
     n_inner = inner.count if inner else 1
     for places in product(*(range(loop.count) for loop in outer)):

@@ -1,4 +1,4 @@
-"""The passes of a plan within a memory limit: which steps run together, in which loops, and what waits on disk.
+"""The passes of a plan within a memory limit: which steps run together, how, and what waits on disk.
 
 Steps are grouped three ways: all together, as far as that reads less, and each by itself. Of those that fit
 the one that reads and writes the least is taken. Results between passes stay in memory while they fit; what
@@ -14,7 +14,8 @@ from enum import Enum
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
 from tra.backends.passes.group import Group
-from tra.backends.passes.shape import Leaf, Shape, Sized
+from tra.backends.passes.shape import Leaf, Shape
+from tra.backends.passes.sized import Sized
 from tra.backends.steps import Step
 
 _FILE = Leaf()
@@ -22,7 +23,7 @@ _HELD = Leaf(is_held=True)
 
 
 class End(Enum):
-    """Where a result of a plan goes: into memory, to whoever takes its windows, or into a file that is read."""
+    """Where a result of a plan goes: into memory, to whoever takes its windows, or into a file."""
 
     MEMORY = "memory"
     TAKEN = "taken"
@@ -203,7 +204,9 @@ class Query:
 class _Waiting:
     """Which results stay in memory between passes, and which wait on disk."""
 
-    def __init__(self, groups: Sequence[Group], types: Mapping[str, RelType], ends: Mapping[str, End]) -> None:
+    def __init__(
+        self, groups: Sequence[Group], types: Mapping[str, RelType], ends: Mapping[str, End]
+    ) -> None:
         self.types, self.ends = types, ends
         self.made = {digest: n for n, group in enumerate(groups) for digest in group.outputs}
         self.uses: dict[str, list[int]] = {digest: [] for digest in self.made}

@@ -118,9 +118,8 @@ def _runs(array: Tile) -> Iterator[memoryview]:
     if not array.size:
         return
     if array.flags.c_contiguous:
-        yield memoryview(array.reshape(-1).view(np.uint8))
+        flat: Any = array.reshape(-1).view(np.uint8)
+        yield memoryview(flat)
         return
     for part in array:
         yield from _runs(part)
-
-

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from tra.algebra.sources import ArraySource, TilesSource, TileSource
+from tra.algebra.sources import ArraySource, TileSource, TilesSource
 from tra.algebra.types import RelType, Tile
 from tra.backends.backend import StoredSource
 from tra.backends.batches import RowsSource
 from tra.backends.block import Block, Ranges
-from tra.backends.passes.buffer import Buffer
 from tra.backends.memory import drop_pages, of_files
+from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.shape import Leaf
 from tra.backends.read_tiles import keys_within, lying_at
 from tra.backends.storage.failures import reading
@@ -44,15 +44,17 @@ def leaf_of(source: TileSource, type_: RelType) -> Leaf:
         batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
         return Leaf(beside=KEPT if is_copied else SLAB + batch)
     array = _array(source)
-    if isinstance(source, RowsSource) and (isinstance(source.base, ArraySource) or is_plain(_array(source.base))):
+    if isinstance(source, RowsSource) and (
+        isinstance(source.base, ArraySource) or is_plain(_array(source.base))
+    ):
         return Leaf(beside=tile_bytes(type_))
     if array is None:
         return Leaf(beside=SLAB + tile_bytes(type_))
     if type(array) is np.ndarray:
         return Leaf(is_held=True)
-    chunks = getattr(array, "chunks", None)
-    if chunks and all(isinstance(size, int) for size in chunks):
-        return Leaf(grain=tuple(chunks), beside=2 * prod(chunks) * type_.dtype.itemsize)
+    chunks = _chunks(array)
+    if chunks is not None:
+        return Leaf(grain=chunks, beside=2 * prod(chunks) * type_.dtype.itemsize)
     return Leaf() if is_plain(array) else Leaf(beside=SLAB)
 
 
@@ -65,6 +67,12 @@ def tile_bytes(type_: RelType) -> int:
         32
     """
     return type_.dtype.itemsize * prod(min(axis.size, axis.extent) for axis in type_.axes)
+
+
+def _chunks(array: Any) -> tuple[int, ...] | None:
+    """The shape of the chunks that an array is stored in, if they are all of one."""
+    chunks = getattr(array, "chunks", None)
+    return tuple(chunks) if chunks and all(isinstance(size, int) for size in chunks) else None
 
 
 def _array(source: TileSource) -> Any:
@@ -142,9 +150,8 @@ def _fill(array: Any, window: Sequence[slice], out: Tile) -> None:
     if is_plain(array) and array.dtype == out.dtype:
         read_plain(array, window, out)
         return
-    chunks = getattr(array, "chunks", None)
-    is_chunked = chunks and all(isinstance(size, int) for size in chunks)
-    for part in _parts(window, chunks) if is_chunked else _slabs(window, out):
+    chunks = _chunks(array)
+    for part in _slabs(window, out) if chunks is None else _parts(window, chunks):
         place = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
         out[place] = np.asarray(array[part])
         _let_go_of_map(array)
@@ -155,7 +162,7 @@ def _parts(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, 
     along = []
     for w, step in zip(window, chunks, strict=True):
         edges = sorted({w.start, w.stop, *range(-(-w.start // step) * step, w.stop, step)})
-        along.append([slice(low, high) for low, high in zip(edges, edges[1:], strict=False)])
+        along.append([slice(low, high) for low, high in pairwise(edges)])
     return list(product(*along))
 
 
@@ -164,9 +171,7 @@ def _slabs(window: Sequence[slice], out: Tile) -> list[tuple[slice, ...]]:
         return [tuple(window)]
     first, *rest = window
     step = max(SLAB * out.shape[0] // max(out.nbytes, 1), 1)
-    return [
-        (slice(low, min(low + step, first.stop)), *rest) for low in range(first.start, first.stop, step)
-    ]
+    return [(slice(low, min(low + step, first.stop)), *rest) for low in range(first.start, first.stop, step)]
 
 
 def _let_go_of_map(array: Any) -> None:

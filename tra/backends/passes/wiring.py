@@ -1,4 +1,4 @@
-"""How the keys of a step's operands and of its result belong together, so that a range of one is one of another.
+"""How keys of a step's operands and of its result belong together: a range of one is one of another.
 
 A step is *wired*: every key of its operands and of its result has a name of the step's own, and keys of one
 name have the same values wherever tiles meet. A key without a name is wanted whole.
@@ -56,8 +56,8 @@ def wiring_of(step: Step) -> Wiring:
         >>> from tra.algebra.kernel import kernel
         >>> from tra.algebra.kernels.elementwise import ADD
         >>> from tra.optimizer.rules.examples import scan
-        >>> A = scan()
-        >>> node = LocalContract(A.type, A.placement, A, A, (("j", "i"),), kernel("matmul"), ("i", "j_2"), ADD)
+        >>> A, on, by = scan(), (("j", "i"),), ("i", "j_2")
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), by, ADD)
         >>> found = wiring_of(Step(node, (A.digest, A.digest), None, frozenset(), frozenset()))
         >>> found.operands, found.result, sorted(found.gone)
         ((('i', 'j'), ('j', 'j_2')), ('i', 'j_2'), ['j'])

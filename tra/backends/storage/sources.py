@@ -6,7 +6,7 @@ was; a program that cuts a mapped file in place takes its pages away from under 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
 from tra.backends.storage.open_files import opened
+from tra.backends.storage.plain_files import is_plain, read_rows
 from tra.backends.storage.zarr_array import open_zarr
 
 
@@ -114,6 +115,15 @@ class ArrayFile:
         """
         with reading(self.location):
             return opened(self.location, OPENERS[self.location.suffix], self.version)[0]
+
+    def reads_rows(self, rows: Sequence[int], windows: Sequence[slice], out: Tile) -> bool:
+        """Reads some rows, within windows of the other axes; claims that the file has them as they are."""
+        array = self.opened()
+        if not is_plain(array) or array.dtype != out.dtype:
+            return False
+        with reading(self.location):
+            read_rows(array, rows, windows, out)
+        return True
 
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
         with reading(self.location, key):
