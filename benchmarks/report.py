@@ -30,6 +30,7 @@ SECTIONS = {
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",
+    "memory": "Larger than memory: what is held and read within a limit",
     "workflows": "Workflows beside NumPy and dask.array",
     "orders": "Queries as written, beside dask.array",
     "lower_bound": "Communication of a product against the lower bound",
