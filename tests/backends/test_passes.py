@@ -24,6 +24,7 @@ def only_tiles_count():
     """Sources are as if in files, and the process itself takes nothing."""
     with (
         patch.object(limit, "_baseline", lambda query: 0),
+        patch.object(limit, "DRIFT", 0),
         patch.object(limit, "leaf_of", lambda source, type_: Leaf()),
     ):
         yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from math import ceil, prod
 
 from tra.algebra.kernel import Kernel
 from tra.algebra.kernels.elementwise import ADD
@@ -58,6 +59,26 @@ def with_chosen_tiles(roots: tuple[Expr, ...], open_: Collection[str], n_sites: 
         return roots  # the new tiles do not meet others
     same = all(made[r.digest].type.shape == r.type.shape and not loose_keys(r.type) for r in roots)
     return tuple(made[root.digest] for root in roots) if same else roots
+
+
+def parts_within(roots: tuple[Expr, ...], open_: Collection[str], most: int | None) -> int:
+    """Into how many parts axes are cut so that tiles of open sources have no more bytes than are asked for.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 1200] * 1200)
+        >>> [parts_within((A.expr,), {A.expr.id}, most) for most in (None, 10**7, 10**6)]
+        [1, 1, 4]
+    """
+    parts = 1
+    for node in postorder(*roots):
+        if most is not None and isinstance(node, Source) and node.id in open_:
+            axes = [axis for axis in node.type.axes if axis.link]
+            size = node.type.dtype.itemsize * prod(min(axis.size, axis.extent) for axis in node.type.axes)
+            if size > most and axes:
+                finer = (size / most) ** (1 / len(axes))
+                parts = max(parts, *(ceil(axis.n_tiles * finer) for axis in axes))
+    return parts
 
 
 def _cut(source: Source, n_sites: int) -> Source:

@@ -30,6 +30,7 @@ from tra.optimizer.stages import Stage
 
 BESIDE = 10 << 20  # bytes for everything that is no tile: small arrays, lists of keys, a batch of a writer
 ROUNDED = 1 << 20
+DRIFT = 4 << 20  # bytes by which the process may have grown when a session with the limit named begins
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Limited:
                 "loops": [
                     {"key": one.group.name(loop.label), "windows": loop.count} for loop in one.shape.loops
                 ],
-                "folds": one.shape.inner is not None,
+                "folds": one.folds,
                 "reads_ahead": one.shape.ahead,
                 "resident_bytes": self.baseline + one.held,
                 "bytes_read": one.read,
@@ -144,11 +145,11 @@ def _baseline(query: Query) -> int:
 
 def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:
     """The error that names the smallest limit that would do, and that a result may be saved instead."""
-    needed = baseline + query.least()
+    needed = baseline + query.least() + DRIFT
     hint = ""
     if End.MEMORY in query.ends.values():
         taken = replace(query, ends=dict.fromkeys(query.ends, End.TAKEN))
-        saved = baseline + taken.least()
+        saved = baseline + taken.least() + DRIFT
         results = sum(n_bytes(query.types[digest]) for digest in query.ends)
         if saved < needed:
             hint = (

@@ -51,7 +51,7 @@ def run_passes(
 
     def read_any(digest: str, box: Ranges, buffer: Buffer) -> Tiles:
         if digest in stores:
-            return stores[digest].tiles.within(box)
+            return stores[digest].tiles.within(box).shared()
         if digest in made:
             return spill.read(digest, types[digest], box, buffer)
         return read(digest, box, buffer)

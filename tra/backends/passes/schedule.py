@@ -13,7 +13,7 @@ from enum import Enum
 
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes
-from tra.backends.passes.group import Group
+from tra.backends.passes.group import Group, Phase
 from tra.backends.passes.shape import Leaf, Shape
 from tra.backends.passes.sized import Sized
 from tra.backends.steps import Step
@@ -51,6 +51,12 @@ class Pass:
     held: int
     read: int
     cost: float
+
+    @property
+    def folds(self) -> bool:
+        """Claims that its inner loop adds up, or folds otherwise."""
+        inner = self.shape.inner
+        return inner is not None and Phase.FOLD in (self.group.phases(inner.label) or ())
 
 
 @dataclass(frozen=True)

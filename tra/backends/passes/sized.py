@@ -18,7 +18,7 @@ from tra.backends.passes.holding import Holding
 from tra.backends.passes.shape import Leaf, Loop, Shape
 
 MOST_OUTER = 2
-MEMORY_TRAFFIC = 0.1  # of what a byte read from a file costs
+MEMORY_TRAFFIC = 0.02  # of what a byte read from a file costs
 TURN = 1 << 17  # bytes read that cost as much as a turn of a loop
 WAITED = 1.5  # what reading costs when nothing is computed meanwhile
 
@@ -64,8 +64,10 @@ class Sized:
         spans = self.group.spans
         every = [*labels] if inner is None else [*labels, inner]
         found = counts or [spans[label][1] - spans[label][0] for label in every]
-        loops = tuple(Loop(label, *spans[label], n) for label, n in zip(every, found, strict=True))
-        return Shape(loops, None, ahead) if inner is None else Shape(loops[:-1], loops[-1], ahead)
+        loops = tuple(Loop(label, *spans[label], n) for label, n in zip(every, found, strict=True) if n > 1)
+        if inner is None or not loops or loops[-1].label != inner:
+            return Shape(loops, None, ahead)
+        return Shape(loops[:-1], loops[-1], ahead)
 
     def best(self, budget: int) -> Shape | None:
         """The cheapest shape that holds no more than a budget, or None where there is none."""
