@@ -42,7 +42,7 @@ def leaf_of(source: TileSource, type_: RelType) -> Leaf:
     if isinstance(source, TableFile):
         is_copied = source.location.suffix == ".parquet"
         batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
-        return Leaf(beside=KEPT if is_copied else SLAB + batch)
+        return Leaf(beside=KEPT if is_copied else 2 * SLAB + batch)
     array = _array(source)
     if isinstance(source, RowsSource) and (
         isinstance(source.base, ArraySource) or is_plain(_array(source.base))

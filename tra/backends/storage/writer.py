@@ -22,7 +22,7 @@ from tra.backends.storage.tile_check import TileCheck
 from tra.errors import CatalogError
 
 BATCH_BYTES = 8 << 20
-BATCHING_BYTES = 5 * BATCH_BYTES  # a batch, what is made of it, and what PyArrow makes of that
+BATCHING_BYTES = 6 * BATCH_BYTES  # a batch, what is made of it, and what PyArrow makes of that
 
 
 class TileWriter(ABC):
