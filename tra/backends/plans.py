@@ -22,6 +22,7 @@ from tra.optimizer.planner import Planned, plan_query
 
 _CACHED_PLANS = 256
 _TILES_HELD = 100  # of the largest tiles, within a limit on the process
+_LEAST_TILE = 1 << 18  # bytes that a tile may have, however small the limit is
 
 
 class Plans:
@@ -109,7 +110,7 @@ class Plans:
     def _tile_bytes(self, whole: bool) -> int | None:
         """The most bytes of a tile, where the process has a limit and tiles are not shown."""
         limit = getattr(self.backend, "resident_limit", None)
-        return limit // _TILES_HELD if limit and whole else None
+        return max(limit // _TILES_HELD, _LEAST_TILE) if limit and whole else None
 
     def context(
         self,
