@@ -30,15 +30,16 @@ CHECKED_ROWS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """How large things are: the edge of square matrices, rows of examples, the limit in bytes."""
+    """How large things are: the edge of matrices, rows of examples and of a batch, the limit in bytes."""
 
     n: int
     examples: int
+    batch: int
     limit: int
 
 
-FULL = Size(22_400, 4 * 10**9 // (8 * COLUMNS), 10**9)
-QUICK = Size(2_800, 10**8 * 6 // (8 * COLUMNS), 15 * 10**7)
+FULL = Size(22_400, 4 * 10**9 // (8 * COLUMNS), 4096, 10**9)
+QUICK = Size(2_800, 6 * 10**8 // (8 * COLUMNS), 512, 15 * 10**7)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def section(settings: Settings) -> list[str]:
         for name in ("A.npy", "B.npy", "C.npy"):
             (folder / name).unlink()
         write_examples(folder, size.examples)
-        for batch in ("0", "4096"):
+        for batch in ("0", str(size.batch)):
             cut = f"batches of {batch}" if batch != "0" else "one batch"
             name = f"epoch of {size.examples}×{COLUMNS} float64 in {cut}"
             least = 8 * size.examples * (COLUMNS + 1)
