@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 WORKERS = 2
-ALLOWED = "1GB"  # of memory for each task of cubed
+ALLOWED = "1GB"  # of memory: for the process of tra where it has a limit, for each task of cubed
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def _new_zarr(path: Path, n: int, chunk: int) -> Any:
 # -- systems --------------------------------------------------------------------------------------
 
 
-def _tra(suffix: str) -> Callable[[Path, Path], None]:
+def _tra(suffix: str, limit: str | None = None) -> Callable[[Path, Path], None]:
     def run(folder: Path, out: Path) -> None:
         import tra
 
         A, B = (tra.open(folder / f"{name}{suffix}") for name in "AB")
-        with tra.connect("local", threads=WORKERS, progress=False) as session:
+        with tra.connect("local", threads=WORKERS, memory_limit=limit, progress=False) as session:
             session.save(A @ B, out)
 
     return run
@@ -136,6 +136,8 @@ def _blosc2(folder: Path, out: Path) -> None:
 
 
 SYSTEMS = {
+    f"tra within {ALLOWED}, .npy to .npy": System(".npy", ".npy", _tra(".npy", ALLOWED)),
+    f"tra within {ALLOWED}, .zarr to .zarr": System(".zarr", ".zarr", _tra(".zarr", ALLOWED)),
     "tra, .npy to .npy": System(".npy", ".npy", _tra(".npy")),
     "tra, .npy to .tra": System(".npy", ".tra", _tra(".npy")),
     "tra, .zarr to .zarr": System(".zarr", ".zarr", _tra(".zarr")),

@@ -33,6 +33,7 @@ SECTIONS = {
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",
     "libraries": "Pieces beside other libraries",
+    "memory": "Larger than memory: what is held and read within a limit",
     "workflows": "Workflows beside NumPy and dask.array",
     "orders": "Queries as written, beside dask.array",
     "lower_bound": "Communication of a product against the lower bound",

@@ -77,12 +77,12 @@ def runs(monkeypatch):
     """The plans that run, in order."""
     found = []
 
-    def noted(self, planned, *arguments, **options):
-        found.append(planned)
-        return executed(self, planned, *arguments, **options)
+    def noted(self, *arguments, **options):
+        found.append(made(self, *arguments, **options))
+        return found[-1]
 
-    executed = tra.Session._execute
-    monkeypatch.setattr(tra.Session, "_execute", noted)
+    made = tra.Session._planned
+    monkeypatch.setattr(tra.Session, "_planned", noted)
     return found
 
 

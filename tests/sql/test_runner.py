@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tra
+from tra.backends import memory
 from tra.errors import CatalogError, MemoryLimitError, PlanError, QueryError, SchemaError, TraError
 from tra.sql.result import Result
 
@@ -254,10 +255,13 @@ def test_a_run_that_fails_leaves_what_ran_before(session, tmp_path):
 
 
 def test_errors_of_a_run_keep_their_class_and_get_a_place(tmp_path):
-    with tra.connect("local", threads=1, memory_limit=1000) as session:
-        large = tra.from_array(np.ones((300, 300)), name="L")
-        with pytest.raises(MemoryLimitError) as caught:
-            session.sql("SHOW a;\nLET b[i, j] = L[i, j] + 1; SHOW b;", L=large, a=[1.0])
+    large = tra.from_array(np.ones((3000, 3000)), name="L")
+    memory.trim()
+    with (
+        tra.connect("local", threads=1, memory_limit=memory.resident() + 40 * 10**6) as session,
+        pytest.raises(MemoryLimitError) as caught,
+    ):
+        session.sql("SHOW a;\nLET b[i, j] = L[i, j] + 1; SHOW b;", L=large, a=[1.0])
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("<query>:2:28: ") and "limit" in lines[0]
     assert lines[1:3] == ["  LET b[i, j] = L[i, j] + 1; SHOW b;", "                             ^~~~~~"]

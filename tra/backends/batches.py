@@ -19,6 +19,7 @@ from tra.algebra.types import Box, Key, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import axis_key, is_whole_form, whole_form
 from tra.backends.backend import StoredSource
 from tra.backends.state import Runner
+from tra.backends.storage.sources import ArrayFile
 from tra.errors import SchemaError
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -159,6 +160,8 @@ def gather(base: TileSource, type_: RelType, rows: Rows, windows: Sequence[slice
         return np.asarray(array[place], dtype=type_.dtype)
     shape = (len(rows), *(window.stop - window.start for window in windows))
     out: Tile = np.empty(shape, dtype=type_.dtype)
+    if isinstance(base, ArrayFile) and base.reads_rows(rows.tolist(), windows, out):
+        return out
     for key in _tiles_met(type_, rows, windows):
         _copy(base.read(key), type_.tile_window(key), rows, windows, out)
     return out

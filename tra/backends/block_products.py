@@ -20,7 +20,7 @@ from tra.algebra.live import n_live, required
 from tra.algebra.types import RelType, Tile
 from tra.algebra.whole_kernels import pairs_alike
 from tra.backends.block import Block, Ranges, are_disjoint, cuts_of, empty_block, spans_one
-from tra.backends.panel_products import Pair, sum_of_calls, sum_of_products
+from tra.backends.panel_products import Pair, add_products, sum_of_calls, sum_of_products
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, LocalJoin
 
@@ -187,6 +187,31 @@ def product_of(node: LocalContract | LocalJoin, left: Tiles, right: Tiles) -> Ti
 def _is_masked(node: LocalContract) -> bool:
     """Claims that so few tiles of the result are wanted that whole blocks would be in vain."""
     return node.only is not None and len(node.only.keys) < WANTED * n_live(required(node.type))
+
+
+def adds_product(node: LocalContract, left: Tiles, right: Tiles, total: Tiles) -> bool:
+    """Adds a product to blocks that are nobody else's; claims that it could, and else leaves them alone.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> from tra.optimizer.rules.examples import scan
+        >>> A, on = scan(), (("j", "i"),)
+        >>> node = LocalContract(A.type, A.placement, A, A, on, kernel("matmul"), ("i", "j_2"), ADD)
+        >>> tiles = Tiles.of([Block(((0, 2), (0, 2)), np.eye(4), ((0, 2), (1, 2)))])
+        >>> total = product_of(node, tiles, tiles)
+        >>> adds_product(node, tiles, tiles, total), total.blocks[0].array[0].tolist()
+        (True, [2.0, 0.0, 0.0, 0.0])
+    """
+    how = block_product(node)
+    if how is None or how.matrix is None or _is_masked(node):
+        return False
+    terms = _terms(how, _blocks(left, node.left.type), _blocks(right, node.right.type))
+    there = {block.box: block.array for block in total.blocks or () if block.is_fresh}
+    if not terms or not terms.keys() <= there.keys():
+        return False
+    for box, some in terms.items():
+        add_products([as_matrices(how.matrix, x, y) for x, y in some], as_matrix(how.matrix, there[box]))
+    return True
 
 
 def _blocks(tiles: Tiles, type_: RelType) -> list[Block]:

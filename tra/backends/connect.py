@@ -44,7 +44,10 @@ def connect(
             Client that is given is never closed.
         threads: threads per site; left out, all cores, or as many as a Dask worker has.
         sites: sites to plan for; for "dask" the number of workers to start or use.
-        memory_limit: bytes of tiles that one site may hold, as a number or as text like ``"2GB"``.
+        memory_limit: bytes, as a number or as text like ``"2GB"``. In this process, on one site, a limit on
+            all that is resident during a run: the interpreter, pages of files, and what `compute` returns;
+            plans run in passes over windows of tiles, and what has to wait does so on disk. On a cluster, and
+            on several sites, the bytes of tiles that one site may hold.
         reproducible: "run" (same plan, same bits) or "off"; "tiling" and "exact" are not there yet.
         progress: shows a bar for long work; by default only in a terminal.
         cost_model: what plans are chosen by: seconds by constants of the cluster that are "measured" before

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tra.algebra.entry_point import entry_point
 from tra.algebra.retiling import check_whole
-from tra.algebra.sources import TileSource
-from tra.algebra.types import Tile, TileKey
 from tra.backends.backend import Backend
-from tra.backends.storage import leaves_tiles, save, target
+from tra.backends.storage import leaves_tiles, target
+from tra.backends.within import save_result
 
 if TYPE_CHECKING:
     from tra.algebra.relation import Relation
@@ -41,12 +39,11 @@ class Exports:
         Raises:
             CatalogError: the suffix is unknown, the file must not be overwritten, or the query reads it.
             SchemaError: what is appended does not fit what is there, or has a tile at the same key.
+            MemoryLimitError: nothing fits into the memory limit; names the smallest that would do.
         """
         place = target(path, relation.sources.values())
         planned = self._planned((relation,), relation.sources, {}, not leaves_tiles(place))
-        root = planned.program.roots[0]
-        tiles = self._results(planned, relation.sources)
-        save(place, root.type, tiles, append=append, placement=str(root.placement))
+        save_result(self.backend, planned, relation.sources, place, append)
 
     def to_dask(self, relation: Relation) -> Any:
         """The plan of a query as the graph of a `dask.array`; see `Relation.to_dask`.
@@ -69,7 +66,4 @@ class Exports:
         return dask_array(planned.program, relation.sources, self.backend.n_sites, self.backend.threads)
 
     def _planned(self, *query: Any) -> Planned:
-        raise NotImplementedError
-
-    def _results(self, planned: Planned, sources: Mapping[str, TileSource]) -> Iterator[tuple[TileKey, Tile]]:
         raise NotImplementedError

@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from contextlib import contextmanager
+from typing import Any, cast
 
 from tra.algebra.sources import TileSource
+from tra.backends import memory
 from tra.backends.backend import Measured, Run, Share, StoredSource, shares_of
 from tra.backends.calibrate import speed_here
 from tra.backends.constants import Constants
+from tra.backends.passes.limit import Limited, limited
+from tra.backends.passes.schedule import End
+from tra.backends.passes.spill import Spill
 from tra.backends.progress import track
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
@@ -26,6 +31,8 @@ from tra.optimizer.densities import Met, add_met
 from tra.optimizer.plan import Scan
 from tra.optimizer.program import Output, Place, Program, Task
 
+_KEPT = 64  # schedules of programs
+
 
 class LocalBackend:
     """Runs plans in this process.
@@ -35,7 +42,9 @@ class LocalBackend:
         n_sites: sites of a plan; 1 unless asked otherwise.
         threads: threads of each operator.
         constants: the cost model of one process, measured when it is asked to be.
-        memory_limit: bytes one site may use, or None.
+        memory_limit: bytes of tiles one site of several may hold, or None.
+        resident_limit: bytes of the whole process that may be resident during a run, or None; a limit on
+            one site is one on the process.
     """
 
     name = "local"
@@ -49,8 +58,12 @@ class LocalBackend:
     ) -> None:
         self.threads = threads or os.cpu_count() or 1
         self.n_sites = sites or 1
-        self.memory_limit = memory_limit
+        self.memory_limit = memory_limit if self.n_sites > 1 else None
+        self.resident_limit = memory_limit if self.n_sites == 1 else None
         self.progress = progress
+        self._limited: dict[
+            tuple[int, End, int], tuple[Program, Limited]
+        ] = {}  # steps of a training run one again
         fixed = CostModel(flop_rate=2.0e10 * self.threads, latency=1.0e-4, bandwidth=4.0e9)
         self.constants = Constants(fixed, lambda: speed_here(self.threads).fit(fixed), speed_here.cache_clear)
 
@@ -62,6 +75,8 @@ class LocalBackend:
         together: int = 0,
     ) -> Run:
         """Runs a program: tasks in order of stages, each with all threads."""
+        if self.resident_limit is not None:
+            return self._run_within(program, sources, measure)
         running = _Running(program, sources, self.threads)
         start = time.perf_counter()
         with BlasThreads(1):
@@ -70,6 +85,55 @@ class LocalBackend:
             held = tuple(tuple(running.whole(output) for output in outputs) for outputs in program.results)
         measured = running.measured(time.perf_counter() - start) if measure else None
         return Run(shares_of(program, held), measured)
+
+    def limited(
+        self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
+    ) -> Limited | None:
+        """How a program runs within the memory limit; None where there is none.
+
+        Args:
+            program: what is to run.
+            sources: what it reads, by source id.
+            end: where its results go.
+            beside: bytes that whoever takes results needs for itself.
+
+        Raises:
+            MemoryLimitError: it cannot; names the smallest limit that would do.
+        """
+        if self.resident_limit is None:
+            return None
+        made = self._limited.get((id(program), end, beside))
+        if made is None or made[0] is not program or not made[1].still_fits(self.resident_limit):
+            made = program, limited(program, sources, self.resident_limit, end, self.threads, beside)
+            self._limited[id(program), end, beside] = made
+        while len(self._limited) > _KEPT:
+            del self._limited[next(iter(self._limited))]
+        return made[1]
+
+    def _run_within(self, program: Program, sources: Mapping[str, TileSource], measure: bool) -> Run:
+        """Runs a program in passes; all results stay in memory."""
+        found = self.limited(program, sources, End.MEMORY)
+        assert found is not None
+        with self.running(measure) as measured, Spill() as spill:
+            held = found.run(sources, spill)
+        shares = shares_of(program, [[held[digest]] for digest in found.roots])
+        return Run(
+            shares, Measured(0, measured[0], program.n_tasks, measured[1], {}, {}) if measure else None
+        )
+
+    @contextmanager
+    def running(self, measure: bool = False) -> Iterator[list[Any]]:
+        """The threads of a run within the limit; in the end the most bytes resident, and seconds."""
+        found: list[Any] = []
+        if measure:
+            memory.forget_peak()
+        start, token = time.perf_counter(), THREADS.set(self.threads)
+        try:
+            with BlasThreads(1):
+                yield found
+        finally:
+            THREADS.reset(token)
+            found += [memory.peak() if measure else 0, time.perf_counter() - start]
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
         """The shares as they are."""

@@ -6,6 +6,7 @@ belongs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
@@ -25,6 +26,7 @@ TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
 PARTS = 8  # of a long sum
 LONG = 1 << 13  # terms of a sum that is cut, where a result is too small for the threads
 LEAST_SHARED = 1 << 20  # bytes of a result that is worth sharing
+ADDED_BYTES = 1 << 24  # of a panel that is added to what is there
 
 Pair: TypeAlias = tuple[Tile, Tile]
 
@@ -53,6 +55,35 @@ def sum_of_products(terms: Sequence[Pair], out: Tile) -> None:
             np.add(target, np.matmul(x[rows], y[:, columns], out=partial), out=target)
 
     parallel(panel, _panels(out.shape, terms[0][0].shape[1]))
+
+
+def add_products(terms: Sequence[Pair], out: Tile) -> None:
+    """Adds the sum of some matrix products to what is there, in panels that each thread has memory for.
+
+    Example:
+        >>> out = np.ones((2, 2))
+        >>> add_products([(np.eye(2), np.ones((2, 2)))] * 2, out)
+        >>> out.tolist()
+        [[3.0, 3.0], [3.0, 3.0]]
+    """
+    own = threading.local()
+    n_columns = max(ADDED_BYTES // (TALL * out.itemsize) // GRAIN * GRAIN, GRAIN)
+
+    def panel(place: tuple[slice, slice]) -> None:
+        target = out[place]
+        if getattr(own, "partial", None) is None:
+            own.partial = np.empty(TALL * n_columns, out.dtype)
+        partial = own.partial[: target.size].reshape(target.shape)
+        for x, y in terms:
+            np.add(target, np.matmul(x[place[0]], y[:, place[1]], out=partial), out=target)
+
+    rows, columns = (_steps(n, step) for n, step in zip(out.shape, (TALL, n_columns), strict=True))
+    parallel(panel, [(row, column) for column in columns for row in rows])
+
+
+def _steps(length: int, step: int) -> list[slice]:
+    """A length in parts of one size, but for the last."""
+    return [slice(low, min(low + step, length)) for low in range(0, length, step)]
 
 
 def _shortened(x: Tile, y: Tile) -> list[Pair]:

@@ -21,6 +21,8 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
 
 _CACHED_PLANS = 256
+_TILES_HELD = 100  # of the largest tiles, within a limit on the process
+_LEAST_TILE = 1 << 18  # bytes that a tile may have, however small the limit is
 
 
 class Plans:
@@ -99,11 +101,16 @@ class Plans:
         key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, make, cluster)
         if key not in self._plans:
             context = self.context(placed, uploads, targets, hints)
-            self._plans[key] = make(roots, replace(context, open=open_))
+            self._plans[key] = make(roots, replace(context, open=open_, tile_bytes=self._tile_bytes(whole)))
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)
         return self._plans[key]
+
+    def _tile_bytes(self, whole: bool) -> int | None:
+        """The most bytes of a tile, where the process has a limit and tiles are not shown."""
+        limit = getattr(self.backend, "resident_limit", None)
+        return max(limit // _TILES_HELD, _LEAST_TILE) if limit and whole else None
 
     def context(
         self,

@@ -60,7 +60,7 @@ def lying_in(type_: RelType, box: Ranges) -> tuple[Ranges, Cuts, tuple[slice, ..
 
     Example:
         >>> from tra.algebra.sources import tensor_type
-        >>> lying_in(tensor_type((5,), "f8", ("i",), 2), ((1, 3),))
+        >>> lying_in(tensor_type((5,), "f8", ("i",), 2), ((1, 9),))
         (((1, 3),), ((0, 2),), (slice(2, 5, None),))
     """
     cuts = cuts_of(type_)

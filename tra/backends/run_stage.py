@@ -101,9 +101,9 @@ def run_stage(
             if is_exchange(step.node):
                 made = _arrived(step.node, site, received)
             else:
-                made = _run_step(step, held, boxes, scan)
-                operands = [held[digest] for digest in step.inputs] if step.chain is None else ()
-                found = met_at(step.node, made, operands, site)
+                operands = [held[digest] for digest in step.inputs]
+                made = run_step(step, operands, held, boxes, scan)
+                found = met_at(step.node, made, () if step.chain else operands, site)
                 met |= {} if found is None else {step.node.digest: found}
             held[step.node.digest] = made
             peak = max(peak, sum(tiles.nbytes for tiles in held.values()))
@@ -114,12 +114,25 @@ def run_stage(
     return StageRun(_apart([held[digest] for digest in stage.outputs]), peak, met)
 
 
-def _run_step(step: Step, held: Mapping[str, Tiles], boxes: Mapping[str, Ranges], scan: Reader) -> Tiles:
-    """A node, or a chain: at once where its operands lie in blocks, else node by node."""
-    inputs = [held[digest] for digest in step.inputs]
+def run_step(
+    step: Step,
+    inputs: Sequence[Tiles],
+    held: Mapping[str, Tiles],
+    boxes: Mapping[str, Ranges],
+    scan: Reader,
+) -> Tiles:
+    """A node, or a chain: at once where its operands lie in blocks, else node by node.
+
+    Args:
+        step: what is run.
+        inputs: its operands.
+        held: all that is held meanwhile; what is a view of its memory is not written to.
+        boxes: the keys wanted of sources.
+        scan: reads a source's tiles in a box of keys.
+    """
     if step.chain is None:
         return _run(step.node, inputs, boxes, scan)
-    fused = run_chain(step.chain, inputs, _spare(step, held))
+    fused = run_chain(step.chain, inputs, _spare(step, inputs, held))
     if fused is not None:
         return fused
     made = dict(zip(step.inputs, inputs, strict=True))
@@ -128,9 +141,10 @@ def _run_step(step: Step, held: Mapping[str, Tiles], boxes: Mapping[str, Ranges]
     return made[step.node.digest]
 
 
-def _spare(step: Step, held: Mapping[str, Tiles]) -> frozenset[str]:
+def _spare(step: Step, inputs: Sequence[Tiles], held: Mapping[str, Tiles]) -> frozenset[str]:
     """Operands that may be written to: made in this run, used up, and nothing else held is a view of them."""
-    fresh = [digest for digest in step.free if held[digest].has_fresh]
+    operands = zip(step.inputs, inputs, strict=True)
+    fresh = [digest for digest, tiles in operands if digest in step.free and tiles.has_fresh]
     memory = {digest: tiles.memory() for digest, tiles in held.items()} if fresh else {}
     return frozenset(
         digest
@@ -161,12 +175,12 @@ def _run(node: Plan, inputs: Sequence[Tiles], boxes: Mapping[str, Ranges], scan:
         case Scan():
             return scan(node, boxes[node.digest])
         case Make():
-            return _generated(node, boxes[node.digest])
+            return generated(node, boxes[node.digest])
     found = run_on_blocks(node, inputs)
     return _run_on_tiles(node, inputs) if found is None else found
 
 
-def _generated(node: Make, box: Ranges) -> Tiles:
+def generated(node: Make, box: Ranges) -> Tiles:
     """The tiles of a generated source, side by side where they can lie so."""
     type_, keys = node.type, keys_within(node.type, box)
     cuts = cuts_of(type_)

@@ -17,12 +17,13 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.sources import TileSource, source_id
 from tra.algebra.types import Tile, TileKey
 from tra.backends.assemble import assemble_array, distinct
-from tra.backends.backend import Backend, Run, StoredSource, result_shares, result_tiles
+from tra.backends.backend import Backend, Run, StoredSource, result_shares
 from tra.backends.exports import Exports
 from tra.backends.plans import Plans, checked
 from tra.backends.state import Runner
 from tra.backends.texts import Texts
 from tra.backends.trainer import Trainer
+from tra.backends.within import passes_of, tiles_of
 from tra.errors import PlanError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.hint import Hint
@@ -125,12 +126,8 @@ class Session(Trainer, Texts, Exports):
             ...     [tile.shape for _, tile in session.iterate(tra.from_array([1.0, 2.0, 3.0], tile=2))]
             [(2,), (1,)]
         """
-        yield from self._results(self._planned((relation,), relation.sources, {}, False), relation.sources)
-
-    def _results(self, planned: Planned, sources: Mapping[str, TileSource]) -> Iterator[tuple[TileKey, Tile]]:
-        """Runs the plan of one result when the first tile is wanted."""
-        run = self._execute(planned, sources)
-        yield from result_tiles(self.backend, planned.program.roots[0], run.shares[0])
+        planned = self._planned((relation,), relation.sources, {}, whole=False)
+        yield from tiles_of(self.backend, planned, relation.sources)
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
@@ -177,9 +174,10 @@ class Session(Trainer, Texts, Exports):
         """
         (relation,) = checked((relation,), analyze)
         planned = self._planned((relation,), relation.sources, {}, whole=True)
+        passes = passes_of(self.backend, planned, relation.sources)
         measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
         text, origin = self._text(relation), self.backend.constants.origin
-        return explain_plan(planned, self.backend.name, origin, measured, text)
+        return explain_plan(planned, self.backend.name, origin, measured, text, passes)
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(

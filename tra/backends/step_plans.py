@@ -152,6 +152,17 @@ class StepPlans:
         """What a step reads that is stored already, by source id."""
         return dict(self._bound(query))
 
+    def where_they_are(self, query: StepQuery) -> dict[str, TileSource]:
+        """Data and files that each step reads anew, since the memory of the process is limited."""
+        if getattr(self.runner.backend, "resident_limit", None) is None:
+            return {}
+        found = ((node, self.relation(node, query)) for node in self.resident(query))
+        return {
+            node.id: relation.sources[relation.expr.id]
+            for node, relation in found
+            if isinstance(relation.expr, Source)
+        }
+
     def relation(self, node: Source, query: StepQuery) -> Relation:
         """The relation that a source of a step stands for: data, or what the loss reads beside it."""
         if node in query.batch:

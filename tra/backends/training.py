@@ -132,13 +132,13 @@ class _Loop:
         query = plan.query
         if id(plan) in self.bound:
             return self.bound[id(plan)]
-        placed = self.plans.settled.placed
+        placed, there = self.plans.settled.placed, self.plans.where_they_are(query)
         for node in self.plans.resident(query):
-            if node.id not in self.resident:
+            if node.id not in self.resident and node.id not in there:
                 home = placed.get(node.id) or placement(None, self.plans.n_sites)
                 self.resident[node.id] = self.runner.stored(self.plans.relation(node, query), home, node.name)
         carried = {node.id: self.carried[name] for name, node in query.carried.items()}
-        self.bound[id(plan)] = {**self.plans.bound(query), **self.resident, **carried}
+        self.bound[id(plan)] = {**self.plans.bound(query), **there, **self.resident, **carried}
         return self.bound[id(plan)]
 
     # -- steps ------------------------------------------------------------------------------------

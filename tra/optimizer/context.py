@@ -27,6 +27,8 @@ class Context:
         open: ids of sources whose tile sizes may be chosen, because the results are wanted as whole tensors.
         spread: sources lie evenly spread before the query begins, wherever that is best, and copies of them
             have to be sent.
+        tile_bytes: the most that a tile of an open source should have, or None: a run in windows of few
+            tiles needs small ones.
     """
 
     n_sites: int = 1
@@ -40,3 +42,4 @@ class Context:
     tolerance: float = 0.0
     open: frozenset[str] = frozenset()
     spread: bool = False
+    tile_bytes: int | None = None

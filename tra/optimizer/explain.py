@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ class Explanation:
         exchanges: measured bytes by exchange, by plan digest.
         met: measured tiles and pairs of relations with holes, by plan digest.
         query: the query text, or None where it cannot be printed.
+        passes: where a limit on the memory of the process is kept, the passes that the plan runs in.
     """
 
     planned: Planned
@@ -45,6 +46,7 @@ class Explanation:
     exchanges: Mapping[str, int] = field(default_factory=dict)
     met: Mapping[str, Met] = field(default_factory=dict)
     query: str | None = None
+    passes: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to say, for `json.dumps`.
@@ -73,6 +75,7 @@ class Explanation:
             "strategies": self.strategies,
             "stages": len(planned.program.stages),
             "nodes": self.nodes,
+            "passes": [dict(one) for one in self.passes],
             "plan": [root.digest for root in planned.program.roots],
         }
 
@@ -171,9 +174,16 @@ class Explanation:
 
 
 def explain_plan(
-    planned: Planned, backend: str, origin: str, measured: Any = None, query: str | None = None
+    planned: Planned,
+    backend: str,
+    origin: str,
+    measured: Any = None,
+    query: str | None = None,
+    passes: Sequence[Mapping[str, Any]] = (),
 ) -> Explanation:
     """An explanation of a plan, with the figures of a run where there was one.
+
+    With passes the peak is that of the whole process in the largest of them.
 
     Example:
         >>> from tra.optimizer.planner import plan_query
@@ -183,10 +193,15 @@ def explain_plan(
         >>> print(str(explain_plan(planned, "local", "fixed")).splitlines()[0])
         plan ... for local, 2 sites
     """
-    if measured is None:
-        return Explanation(planned, backend, origin, query=query)
-    figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
-    return Explanation(planned, backend, origin, figures, measured.exchanges, measured.met, query)
+    figures: dict[str, float] = {}
+    exchanges, met = {}, {}
+    if measured is not None:
+        figures = {name: getattr(measured, name) for name in FIGURES if hasattr(measured, name)}
+        exchanges, met = measured.exchanges, measured.met
+    if passes:
+        peak = max(one["resident_bytes"] for one in passes)
+        planned = replace(planned, prediction=replace(planned.prediction, peak_bytes_per_site=peak))
+    return Explanation(planned, backend, origin, figures, exchanges, met, query, tuple(passes))
 
 
 def operator_name(operator: Operator) -> str:

@@ -44,6 +44,7 @@ def explanation_text(facts: Mapping[str, Any]) -> str:
         _titled("rules", [f"{name} ×{times}" for name, times in facts["rules"]]),
         _titled("forms", _form_lines(facts)),
         [_heading(facts), *_indented(_plan_lines(facts["nodes"]))],
+        _titled("passes", map(_pass_line, facts["passes"])),
         list(_strategy_lines(facts)),
         _constant_lines(facts["model"], facts["sites"]),
         list(_figure_lines(facts)),
@@ -64,6 +65,17 @@ def _form_lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from wrap("not " + "; ".join(prices), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     for note in facts["notes"]:
         yield from wrap(note, _WIDTH, subsequent_indent="  ")
+
+
+def _pass_line(one: Mapping[str, Any]) -> str:
+    """A pass: what it makes, its loops, what it holds and reads."""
+    loops = " × ".join(f"{loop['windows']} of {loop['key']}" for loop in one["loops"]) or "one window"
+    ahead = ", the next ones read ahead" if one["reads_ahead"] else ""
+    spilled = f", {readable('bytes', one['bytes_spilled'])} to disk" if one["bytes_spilled"] else ""
+    return (
+        f"{', '.join(one['results'])}: {loops}{ahead}; {readable('bytes', one['resident_bytes'])} resident, "
+        f"{readable('bytes', one['bytes_read'])} read{spilled}"
+    )
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:

@@ -23,7 +23,7 @@ from tra.optimizer.program import Program, program
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, normalise, rules_without
 from tra.optimizer.search import Alternative, Assignment, alternatives
 from tra.optimizer.strategies import choices
-from tra.optimizer.tile_choice import with_chosen_tiles
+from tra.optimizer.tile_choice import parts_within, with_chosen_tiles
 
 _SHRINK, _N_SINGLE = 0.7, 24  # steps from plan to plan under a memory limit, and before they grow
 
@@ -84,7 +84,8 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
 
 def _normalised(roots: tuple[Expr, ...], context: Context) -> _Query:
     marked = (*roots, *(hint.operator for hint in context.hints))
-    cut = with_chosen_tiles(marked, context.open, context.n_sites)
+    n_parts = max(context.n_sites, parts_within(marked, context.open, context.tile_bytes))
+    cut = with_chosen_tiles(marked, context.open, n_parts)
     rules = rules_without(context.without, NORMALISE)
     normal, fired = normalise(cut, rules, fixed=cut[len(roots) :])
     return _Query(roots, normal[: len(roots)], fired, wishes(context, marked, normal))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import ceil, prod
 
 from tra.algebra.live import is_dense
 from tra.algebra.nodes import Cut, Expr, Generated, Retile, Source, Tile, postorder
@@ -52,6 +53,26 @@ def with_chosen_tiles(roots: tuple[Expr, ...], open_: Collection[str], n_sites: 
     if not any(axis_class(axis) in sizes for node in given for axis in node.type.axes if axis.link):
         return roots
     return _Rebuilt(nodes, given, sizes).results(roots)
+
+
+def parts_within(roots: tuple[Expr, ...], open_: Collection[str], most: int | None) -> int:
+    """Into how many parts axes are cut so that tiles of open sources have no more bytes than are asked for.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([[1.0] * 1200] * 1200)
+        >>> [parts_within((A.expr,), {A.expr.id}, most) for most in (None, 10**7, 10**6)]
+        [1, 1, 4]
+    """
+    parts = 1
+    for node in postorder(*roots):
+        if most is not None and isinstance(node, Source) and node.id in open_:
+            axes = [axis for axis in node.type.axes if axis.link]
+            size = node.type.dtype.itemsize * prod(min(axis.size, axis.extent) for axis in node.type.axes)
+            if size > most and axes:
+                finer = (size / most) ** (1 / len(axes))
+                parts = max(parts, *(ceil(axis.n_tiles * finer) for axis in axes))
+    return parts
 
 
 class _Rebuilt:

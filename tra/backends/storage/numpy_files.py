@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.plain_files import write_plain
 from tra.backends.storage.remote import RemoteArray, RemoteFile
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.writer import TensorWriter
@@ -194,7 +195,8 @@ class NpyWriter(TensorWriter):
         >>> folder.cleanup()
     """
 
-    _map: Tile | None = None
+    _file: IO[bytes] | None = None  # a map would keep the pages of the file in the memory of the process
+    _begin = 0  # of the elements in the file
 
     def is_own(self) -> bool:
         with suppress(OSError), self.place.open() as file:
@@ -203,23 +205,27 @@ class NpyWriter(TensorWriter):
 
     def begin(self) -> None:
         if prod(self.type.shape):
-            self._map = npy.open_memmap(self.place.temporary, "w+", self.type.dtype, self.type.shape)
+            made = npy.open_memmap(self.place.temporary, "w+", self.type.dtype, self.type.shape)
+            self._begin = made.offset
+            del made
             _take_space(self.place.temporary)
+            self._file = self.place.temporary.open("r+b", buffering=0)
             return
         with self.place.temporary.open("wb") as file:
             np.save(file, np.zeros(self.type.shape, self.type.dtype))
 
     def put(self, key: TileKey, tile: Tile) -> None:
-        if self._map is not None:
-            self._map[self.window(key)] = tile
+        if self._file is not None:
+            window = [slice(k, k + 1) if isinstance(k, int) else k for k in self.window(key)]
+            write_plain(self._file.fileno(), self._begin, self.type.shape, window, tile)
 
     def finish(self) -> None:
-        if isinstance(self._map, np.memmap):
-            self._map.flush()
-        self._map = None
+        self.abandon()
 
     def abandon(self) -> None:
-        self._map = None
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
 
 def _take_space(path: Path) -> None:

@@ -22,7 +22,7 @@ from tra.backends.storage.table_reader import TableReader, column_rows
 from tra.backends.storage.tile_check import shape_at
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
-from tra.backends.storage.writer import RowBuffer, TileWriter
+from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
 
 METADATA = b"tra"
 
@@ -99,6 +99,8 @@ class ParquetWriter(TileWriter):
         [1, 0]
         >>> folder.cleanup()
     """
+
+    working_bytes = BATCHING_BYTES
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         super().__init__(path, type_)

@@ -19,7 +19,7 @@ from tra.backends.storage.relation_append import appended
 from tra.backends.storage.relation_folder import replaced, sync
 from tra.backends.storage.tile_check import with_keys
 from tra.backends.storage.tile_column import TileColumn
-from tra.backends.storage.writer import RowBuffer, TileWriter
+from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
 
 BUFFER_BYTES = 64 << 20
 
@@ -45,6 +45,8 @@ class RelationWriter(TileWriter):
         ['manifest.json', 'part-0.arrow', 'part-1.arrow']
         >>> folder.cleanup()
     """
+
+    working_bytes = BATCHING_BYTES
 
     def __init__(
         self,

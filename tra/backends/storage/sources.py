@@ -6,7 +6,7 @@ was; a program that cuts a mapped file in place takes its pages away from under 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -19,6 +19,7 @@ from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
 from tra.backends.storage.open_files import opened
+from tra.backends.storage.plain_files import is_plain, read_rows
 from tra.backends.storage.relation_reader import open_relation
 from tra.backends.storage.zarr_array import open_zarr
 
@@ -133,6 +134,24 @@ class ArrayFile:
             CatalogError: the file is not there, or has changed.
         """
         return self._read(window, None)
+
+    def opened(self) -> Any:
+        """The array in the file, which is opened if it is not: a map, or what gives its windows.
+
+        Raises:
+            CatalogError: the file is not there, or has changed.
+        """
+        with reading(self.location):
+            return open_file(self.location, self.version)[0]
+
+    def reads_rows(self, rows: Sequence[int], windows: Sequence[slice], out: Tile) -> bool:
+        """Reads some rows, within windows of the other axes; claims that the file has them as they are."""
+        array = self.opened()
+        if not is_plain(array) or array.dtype != out.dtype:
+            return False
+        with reading(self.location):
+            read_rows(array, rows, windows, out)
+        return True
 
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
         with reading(self.location, key):

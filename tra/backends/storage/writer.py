@@ -20,13 +20,19 @@ from tra.backends.storage.tile_check import TileCheck
 from tra.errors import CatalogError
 
 BATCH_BYTES = 8 << 20
+BATCHING_BYTES = 6 * BATCH_BYTES  # a batch, what is made of it, and what PyArrow makes of that
 
 
 class TileWriter(ABC):
     """Takes the tiles of a relation in any order, one by one; a context manager.
 
     Leaving the context puts the relation in place, whole. Leaving it by an exception leaves what was there.
+
+    Attributes:
+        working_bytes: the most that it holds for itself, beside a copy of a tile.
     """
+
+    working_bytes = 0
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         self.location = locate(path)

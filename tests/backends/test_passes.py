@@ -1,0 +1,147 @@
+"""Passes: whatever fits the reference evaluator's result, in the smallest memory there is a schedule for."""
+
+import re
+import warnings
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tra
+from tra.backends.passes import limit
+from tra.backends.passes.schedule import End
+from tra.backends.passes.shape import Leaf
+from tra.errors import MemoryLimitError, TraError
+from tra.testing import queries, relations
+
+MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+
+@contextmanager
+def only_tiles_count():
+    """Sources are as if in files, and the process itself takes nothing."""
+    with (
+        patch.object(limit, "_baseline", lambda query: 0),
+        patch.object(limit, "DRIFT", 0),
+        patch.object(limit, "leaf_of", lambda source, type_: Leaf()),
+    ):
+        yield
+
+
+def session(bytes_):
+    return tra.connect("local", threads=2, memory_limit=bytes_, progress=False)
+
+
+def named(run):
+    """The limit that an error names; None where there is none."""
+    try:
+        run()
+    except MemoryLimitError as refused:
+        return int(re.search(r"memory_limit=(\d+) would do", str(refused)).group(1))
+    return None
+
+
+def schedule_of(opened, relation, end=End.FILE):
+    planned = opened._plans.plan((relation,), relation.sources, {}, whole=False)
+    return opened.backend.limited(planned.program, relation.sources, end).schedule
+
+
+def check(agreement, relation, times):
+    expected = agreement.expected(relation)
+    if expected is None:
+        return
+    with only_tiles_count(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        with session(1) as tight:
+            least = named(lambda: tight.tiles(relation)) or 1
+        with session(max(int(least * times), 1)) as opened:
+            assert schedule_of(opened, relation).held <= least * times
+            agreement.same(opened.tiles(relation), expected)
+        if least > 1:
+            with session(least - 1) as tight:
+                assert named(lambda: tight.tiles(relation)) == least
+
+
+@settings(MANY, max_examples=150)
+@given(queries(max_steps=6), st.sampled_from([1, 1.3, 2, 5]))
+def test_compositions_of_operators_in_windows(agreement, grown, times):
+    check(agreement, grown[-1].relation, times)
+
+
+@settings(MANY, max_examples=60)
+@given(relations("f8", max_keys=3, max_rank=2), st.data())
+def test_folds_in_windows(agreement, relation, data):
+    names = relation.expr.type.names
+    kept = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    kernel = data.draw(st.sampled_from(["add", "max"]))
+    try:
+        folded = relation.aggregate(kept, kernel)
+    except TraError:
+        return
+    check(agreement, folded, 1)
+
+
+def sparse(path, n):
+    """A matrix in a file that takes no space on disk."""
+    made = np.lib.format.open_memmap(path, "w+", np.float64, (n, n))
+    del made
+    return tra.open(path)
+
+
+def test_a_product_of_matrices_larger_than_memory_reads_about_the_bound(tmp_path):
+    n, limit_ = 22_400, 10**9
+    A, B = (sparse(tmp_path / f"{name}.npy", n) for name in "AB")
+    with session(limit_) as opened:
+        planned = opened._plans.plan((A @ B,), (A @ B).sources, {}, whole=True)
+        found = opened.backend.limited(planned.program, (A @ B).sources, End.TAKEN)
+    assert 0.8 * limit_ <= found.peak <= limit_
+    (only,) = found.facts()
+    assert only["folds"] and only["reads_ahead"] and len(only["loops"]) == 3
+    assert only["bytes_read"] <= 1.3 * 8 * (2 * n**3 / (limit_ / 8) ** 0.5 + 2 * n * n)
+
+
+def test_what_waits_goes_to_disk_and_explain_says_so(tmp_path):
+    A, B, C = (sparse(tmp_path / f"{name}.npy", 4000) for name in "ABC")  # 128 MB each
+    query = (tra.relu(A @ B) @ C).sum(axis=0)
+    with only_tiles_count(), session(100 * 10**6) as opened:
+        explained = opened.explain(query)
+    passes = explained.to_dict()["passes"]
+    assert sum(one["bytes_spilled"] for one in passes) in (0, 8 * 4000**2)
+    assert explained.to_dict()["peak_bytes_per_site"]["predicted"] == max(p["resident_bytes"] for p in passes)
+    assert max(p["resident_bytes"] for p in passes) <= 100 * 10**6
+    assert "passes\n" in str(explained) and "read ahead" in str(explained)
+
+
+def test_folds_other_than_sums_in_windows(tmp_path):
+    array = np.random.default_rng(0).standard_normal((60, 40))
+    A = tra.from_array(array, tile=10)
+    with only_tiles_count(), session(18_000) as opened:
+        found = opened.compute(A.max(axis=0), (A * A).sum(), (A - A.mean(axis=0)).argmax(axis=1))
+        assert len(opened.explain(A.max(axis=0)).to_dict()["passes"][0]["loops"])
+    for mine, theirs in zip(
+        found, (array.max(axis=0), (array**2).sum(), (array - array.mean(axis=0)).argmax(axis=1)), strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs)
+
+
+@pytest.mark.parametrize("kind", ["map", "chunks", "fortran"])
+def test_arrays_outside_of_memory_are_read_by_windows(tmp_path, kind):
+    array = np.random.default_rng(0).standard_normal((90, 70))
+    if kind == "map":
+        np.save(tmp_path / "x.npy", array)
+        given = np.load(tmp_path / "x.npy", mmap_mode="r")[3:]
+    elif kind == "fortran":
+        np.save(tmp_path / "x.npy", np.asfortranarray(array))
+        given = tmp_path / "x.npy"
+    else:
+        zarr = pytest.importorskip("zarr")
+        given = zarr.create_array(tmp_path / "x.zarr", shape=array.shape, chunks=(32, 16), dtype="f8")
+        given[:] = array
+    A = tra.open(given, tile=16) if kind == "fortran" else tra.from_array(given, tile=16)
+    expected = array[3:] if kind == "map" else array
+    with patch.object(limit, "_baseline", lambda query: 0), session(10**8) as opened:
+        np.testing.assert_array_equal(opened.compute(A.T * 2)[0], expected.T * 2)
+        np.testing.assert_allclose(opened.compute(A.sum(axis=0))[0], expected.sum(axis=0))

@@ -1,0 +1,1 @@
+"""Runs within a memory limit: passes over windows of relations, and files for what must wait."""

@@ -1,0 +1,298 @@
+"""Runs the passes of a schedule: windows in, steps, folds, results to where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import product
+from typing import Any, TypeAlias
+
+from tra.algebra.live import ranges
+from tra.algebra.types import RelType
+from tra.backends.block import Block, Ranges, cuts_of, empty_block, spans_one
+from tra.backends.block_products import adds_product
+from tra.backends.local_operators import aggregate_local
+from tra.backends.memory import trim
+from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.group import Load, Phase, window
+from tra.backends.passes.schedule import End, Pass, Schedule
+from tra.backends.passes.shape import Loop, is_ahead
+from tra.backends.passes.spill import Spill
+from tra.backends.passes.wiring import wiring_of
+from tra.backends.repartition import assemble, fragments
+from tra.backends.run_stage import run_step
+from tra.backends.steps import Step
+from tra.backends.tiles import Tiles, no_tiles, union
+from tra.optimizer.plan import LocalContract, Repartition, is_exchange
+
+At: TypeAlias = Mapping[int, tuple[int, int]]
+Read: TypeAlias = Callable[[str, Ranges, Buffer], Tiles]  # a source's tiles in a box of keys
+Take: TypeAlias = Callable[[str, Tiles], None]
+
+
+def run_passes(
+    schedule: Schedule, types: Mapping[str, RelType], read: Read, take: Take, spill: Spill
+) -> dict[str, Tiles]:
+    """Runs all passes.
+
+    Args:
+        schedule: the passes.
+        types: the type of every relation, by digest.
+        read: reads or generates a source's tiles in a box of keys.
+        take: is given the windows of results that are taken as they come.
+        spill: where results wait, those included that are read from there afterwards.
+
+    Returns:
+        The results that stay in memory, by digest.
+    """
+    last = schedule.last_use()
+    stores: dict[str, _Kept] = {}
+
+    def read_any(digest: str, box: Ranges, buffer: Buffer) -> Tiles:
+        if digest in stores:
+            return stores[digest].tiles.within(box).shared()
+        if digest in made:
+            return spill.read(digest, types[digest], box, buffer)
+        return read(digest, box, buffer)
+
+    def put(digest: str, tiles: Tiles, is_whole: bool) -> None:
+        if digest in stores:
+            stores[digest].put(tiles, is_whole)
+        elif schedule.ends.get(digest) is End.TAKEN:
+            take(digest, tiles)
+        else:
+            spill.put(digest, tiles)
+
+    def stored() -> dict[str, Tiles]:
+        return {digest: store.tiles for digest, store in stores.items()}
+
+    made: set[str] = set()
+    for number, one in enumerate(schedule.passes):
+        stores.update({digest: _Kept(types[digest]) for digest in one.kept})
+        _PassRun(one, read_any, put, stored).run()
+        made |= one.group.outputs
+        for digest in [d for d in stores if d not in schedule.ends and last.get(d, -1) <= number]:
+            del stores[digest]
+        trim()
+    return stored()
+
+
+class _Kept:
+    """A result that stays in memory: one that comes whole as it is, windows side by side."""
+
+    def __init__(self, type_: RelType) -> None:
+        self.type = type_
+        self.tiles = no_tiles(len(type_.keys))
+        self._block: Block | None = None
+
+    def put(self, tiles: Tiles, is_whole: bool) -> None:
+        """Takes a window, whose memory may be used for something else afterwards, or all."""
+        if is_whole:
+            self.tiles = tiles
+        elif tiles.blocks is not None and self._side_by_side():
+            assert self._block is not None
+            for block in tiles.blocks:
+                self._block.array[self._block.window(block.box)] = block.array
+        elif tiles.blocks is not None or len(tiles):
+            self.tiles = union([self.tiles, tiles.copied()], len(self.type.keys))
+
+    def _side_by_side(self) -> bool:
+        """Claims that windows lie in one block, which is made for the first."""
+        box, cuts = ranges(self.type), cuts_of(self.type)
+        if self._block is None and cuts is not None and spans_one(cuts, box) and not len(self.tiles.keys):
+            self._block = empty_block(self.type, box)
+            self.tiles = Tiles.of([self._block])
+        return self._block is not None
+
+
+class _Windows:
+    """The windows of one relation, one after the other; the next one may be read while one is in use."""
+
+    def __init__(self, load: Load, type_: RelType, read: Read, ahead: ThreadPoolExecutor | None) -> None:
+        self.load, self.type, self._read, self._ahead = load, type_, read, ahead
+        self._buffers = [Buffer(), Buffer()]
+        self._box: Ranges | None = None
+        self._coming: tuple[Ranges, Future[Tiles]] | None = None
+        self.tiles = no_tiles(len(type_.keys))
+
+    def get(self, at: At, following: At | None) -> Tiles:
+        """The window of this turn; the one of the next turn is asked for."""
+        box = window(self.type, self.load.labels, at)
+        if box != self._box:
+            self.tiles = self._now(box)
+            self._box = box
+        wanted = None if following is None else window(self.type, self.load.labels, following)
+        if self._ahead is not None and wanted is not None and wanted != box and self._coming is None:
+            future = self._ahead.submit(self._read, self.load.digest, wanted, self._buffers[1])
+            self._coming = wanted, future
+        return self.tiles
+
+    def _now(self, box: Ranges) -> Tiles:
+        if self._coming is not None:
+            expected, future = self._coming
+            self._coming = None
+            found = future.result()
+            self._buffers.reverse()
+            if expected == box:
+                return found
+        return self._read(self.load.digest, box, self._buffers[0])
+
+
+class _PassRun:
+    """One pass in the course of running."""
+
+    def __init__(
+        self,
+        one: Pass,
+        read: Read,
+        put: Callable[[str, Tiles, bool], None],
+        stored: Callable[[], dict[str, Tiles]],
+    ) -> None:
+        self.group, self.shape, self.put = one.group, one.shape, put
+        self.read, self.stored = read, stored
+        phases = one.group.phases(one.shape.inner.label if one.shape.inner else None)
+        assert phases is not None
+        self.phases = phases
+        self.last = {d: n for n, step in enumerate(one.group.steps) for d in step.inputs}
+        self.live: dict[str, Tiles] = {}
+        self.folds: dict[int, Tiles] = {}
+        self.windows: dict[Load, _Windows] = {}
+        self.following: At | None = None
+
+    def run(self) -> None:
+        """Runs all turns of all loops."""
+        with ExitStack() as stack:
+            if self.shape.ahead:
+                pool = ThreadPoolExecutor(1, thread_name_prefix="tra-read")
+                stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            for step in self.group.steps:
+                for place in range(len(step.inputs)):
+                    load = self.group.load(self.group.made[step.node.digest], place)
+                    if load is not None and load not in self.windows:
+                        ahead = pool if is_ahead(load, self.shape) else None
+                        type_ = self.group.types[load.digest]
+                        self.windows[load] = _Windows(load, type_, self.read, ahead)
+            turns = _with_next(_turns(self.shape.outer, self.shape.inner))
+            for at, is_first, is_last, following in turns:
+                self.following = following
+                self._turn(at, is_first, is_last)
+
+    def _turn(self, at: At, is_first: bool, is_last: bool) -> None:
+        if is_first:
+            self._steps(at, Phase.BEFORE)
+        self._steps(at, Phase.WITHIN)
+        if is_last:
+            for number in sorted(self.folds):
+                self._made(number, self.folds.pop(number), at)
+            self._steps(at, Phase.AFTER)
+            self.live.clear()
+
+    def _steps(self, at: At, phase: Phase) -> None:
+        for number, step in enumerate(self.group.steps):
+            if self.phases[number] is Phase.FOLD and phase is Phase.WITHIN:
+                inputs, total = self._inputs(number, at), self.folds.get(number)
+                self.folds[number] = fold_step(step, inputs, total, self._held(step, inputs))
+            elif self.phases[number] is phase:
+                inputs = self._inputs(number, at)
+                self._made(number, _run(step, inputs, self._held(step, inputs)), at)
+            else:
+                continue
+            self._free(number, phase)
+
+    def _inputs(self, number: int, at: At) -> list[Tiles]:
+        found = []
+        for place, digest in enumerate(self.group.steps[number].inputs):
+            load = self.group.load(number, place)
+            found.append(self.live[digest] if load is None else self.windows[load].get(at, self.following))
+        return found
+
+    def _held(self, step: Step, inputs: list[Tiles]) -> dict[str, Tiles]:
+        """All that a step must not write to, whose memory results may be views of."""
+        folds = {self.group.steps[number].node.digest: tiles for number, tiles in self.folds.items()}
+        return {**self.stored(), **folds, **self.live, **dict(zip(step.inputs, inputs, strict=True))}
+
+    def _made(self, number: int, tiles: Tiles, at: At) -> None:
+        """A result: for the steps that take it, and for whoever wants it afterwards."""
+        digest = self.group.steps[number].node.digest
+        last = self.last.get(digest, -1)
+        if digest in self.group.outputs:
+            is_whole = not any(label in at for label in self.group.labels(number))
+            if last >= 0 or (is_whole and not _is_own(tiles)):
+                tiles = _apart(tiles) if is_whole else tiles.shared()
+            self.put(digest, tiles, is_whole)
+        if last >= 0:
+            lasting = self.phases[last] is not self.phases[number]
+            self.live[digest] = tiles.shared() if lasting else tiles
+
+    def _free(self, number: int, phase: Phase) -> None:
+        """Lets go of what no later step of this turn, and no later turn, takes."""
+        for digest in self.group.steps[number].inputs:
+            maker = self.group.made.get(digest)
+            if maker is None or self.last[digest] > number or digest not in self.live:
+                continue
+            if phase is not Phase.WITHIN or self.phases[maker] in (Phase.WITHIN, Phase.FOLD):
+                del self.live[digest]
+
+
+def _is_own(tiles: Tiles) -> bool:
+    """Claims that tiles are in memory that nobody else will use."""
+    return tiles.blocks is not None and all(block.is_fresh for block in tiles.blocks)
+
+
+def _apart(tiles: Tiles) -> Tiles:
+    """Tiles that may be kept: not those in a buffer."""
+    return tiles.shared() if _is_own(tiles) else tiles.copied()
+
+
+def _run(step: Step, inputs: list[Tiles], held: Mapping[str, Tiles]) -> Tiles:
+    """A step's result; an exchange on one site cuts what is there anew."""
+    node = step.node
+    if isinstance(node, Repartition):
+        return assemble(node, [fragments(node, o, tiles, 0) for o, tiles in enumerate(inputs)], 0)
+    return inputs[0] if is_exchange(node) else run_step(step, inputs, held, {}, _no_scan)
+
+
+def _no_scan(*_: Any) -> Tiles:
+    raise AssertionError("sources are read by windows")
+
+
+def fold_step(step: Step, inputs: list[Tiles], total: Tiles | None, held: Mapping[str, Tiles]) -> Tiles:
+    """A step's result of one window, folded into those of the windows before."""
+    node = step.node
+    if (
+        total is not None
+        and isinstance(node, LocalContract)
+        and adds_product(node, inputs[0], inputs[1], total)
+    ):
+        return total
+    part = _run(step, inputs, held)
+    if total is None:
+        return part if _is_own(part) else part.copied()
+    kernel = wiring_of(step).fold
+    assert kernel is not None
+    together = union([total, part], len(node.type.keys))
+    return aggregate_local(together, node.type, node.type.names, kernel).copied()
+
+
+def _turns(
+    outer: tuple[Loop, ...], inner: Loop | None
+) -> Iterator[tuple[dict[int, tuple[int, int]], bool, bool]]:
+    """The windows of each turn, and whether it is the first or the last of the inner loop."""
+    n_inner = inner.count if inner else 1
+    for places in product(*(range(loop.count) for loop in outer)):
+        at = {loop.label: loop.window(place) for loop, place in zip(outer, places, strict=True)}
+        for turn in range(n_inner):
+            within = {inner.label: inner.window(turn)} if inner else {}
+            yield {**at, **within}, turn == 0, turn == n_inner - 1
+
+
+def _with_next(
+    turns: Iterator[tuple[dict[int, tuple[int, int]], bool, bool]],
+) -> Iterator[tuple[At, bool, bool, At | None]]:
+    """Each turn with the windows of the one after it."""
+    before = next(turns, None)
+    while before is not None:
+        after = next(turns, None)
+        yield (*before, None if after is None else after[0])
+        before = after

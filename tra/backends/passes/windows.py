@@ -1,0 +1,179 @@
+"""Windows of sources, read into buffers so that no more than a window of a file is ever resident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tra.algebra.sources import ArraySource, TileSource, TilesSource
+from tra.algebra.types import RelType, Tile
+from tra.backends.backend import StoredSource
+from tra.backends.batches import RowsSource
+from tra.backends.block import Block, Ranges
+from tra.backends.memory import drop_pages, of_files
+from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.shape import Leaf
+from tra.backends.read_tiles import keys_within, lying_in
+from tra.backends.storage.failures import reading
+from tra.backends.storage.plain_files import is_plain, read_plain
+from tra.backends.storage.sources import ArrayFile, TableFile
+from tra.backends.storage.writer import BATCH_BYTES
+from tra.backends.tiles import Tiles
+
+SLAB = 8 << 20  # bytes of a map that are touched before its pages are let go
+KEPT = 136 << 20  # bytes that the reader of a Parquet file keeps, with a batch
+
+
+def leaf_of(source: TileSource, type_: RelType) -> Leaf:
+    """What reading a source costs.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0])
+        >>> leaf_of(A.sources[A.expr.id], A.expr.type).is_held
+        True
+    """
+    if isinstance(source, StoredSource | TilesSource):
+        return Leaf(is_held=True)
+    if isinstance(source, TableFile):
+        is_copied = source.location.suffix == ".parquet"
+        batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
+        return Leaf(beside=KEPT if is_copied else 2 * SLAB + batch)
+    array = _array(source)
+    if isinstance(source, RowsSource) and (
+        isinstance(source.base, ArraySource) or is_plain(_array(source.base))
+    ):
+        return Leaf(beside=tile_bytes(type_))
+    if array is None:
+        return Leaf(beside=SLAB + tile_bytes(type_))
+    if type(array) is np.ndarray:
+        return Leaf(is_held=True)
+    chunks = _chunks(array)
+    if chunks is not None:
+        return Leaf(grain=chunks, beside=2 * prod(chunks) * type_.dtype.itemsize)
+    return Leaf() if is_plain(array) else Leaf(beside=SLAB)
+
+
+def tile_bytes(type_: RelType) -> int:
+    """Bytes of the largest tile.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> tile_bytes(tensor_type((5, 3), "f8", ("i", "j"), 2))
+        32
+    """
+    return type_.dtype.itemsize * prod(min(axis.size, axis.extent) for axis in type_.axes)
+
+
+def _chunks(array: Any) -> tuple[int, ...] | None:
+    """The shape of the chunks that an array is stored in, if they are all of one."""
+    chunks = getattr(array, "chunks", None)
+    return tuple(chunks) if chunks and all(isinstance(size, int) for size in chunks) else None
+
+
+def _array(source: TileSource) -> Any:
+    """The array behind a source, or None where it has none."""
+    if isinstance(source, ArrayFile):
+        return source.opened()
+    return source.array if isinstance(source, ArraySource) else None
+
+
+def read_window(source: TileSource, type_: RelType, box: Ranges, buffer: Buffer) -> Tiles:
+    """The tiles of a source in a box of keys, in memory of the buffer where they lie side by side.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0, 3.0], keys=("i",), tile=1)
+        >>> found = read_window(A.sources[A.expr.id], A.expr.type, ((1, 3),), Buffer())
+        >>> found.blocks[0].array.tolist()
+        [2.0, 3.0]
+    """
+    source = source.cut(type_)
+    lying = lying_in(type_, box)
+    if lying is None:
+        return _one_by_one(source, type_, box)
+    held, cuts, window = lying
+    block = Block(held, buffer.array(tuple(w.stop - w.start for w in window), type_.dtype), cuts)
+    array = _array(source)
+    if array is None:
+        _fill_tiles(source, block)
+    elif isinstance(source, ArrayFile):
+        with reading(source.location):
+            _fill(array, window, block.array)
+    else:
+        _fill(array, window, block.array)
+    return Tiles.of([block])
+
+
+def _one_by_one(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
+    """Tiles in memory of their own."""
+    keys, pages = keys_within(type_, box), _Pages(source)
+    made = [pages.after(np.array(source.read(tuple(key)))) for key in keys.tolist()]
+    pages.drop()
+    return Tiles(keys, made, is_sorted=True)
+
+
+def _fill_tiles(source: TileSource, block: Block) -> None:
+    pages = _Pages(source)
+    for key, tile in zip(block.keys().tolist(), block.tiles(), strict=True):
+        tile[...] = source.read(tuple(key))
+        pages.after(tile)
+    pages.drop()
+
+
+class _Pages:
+    """Lets go of the pages of a source's file when many of them are in memory."""
+
+    def __init__(self, source: TileSource) -> None:
+        base = source.base if isinstance(source, RowsSource) else source
+        self._path = getattr(base, "path", "")
+        self._before = of_files()
+
+    def after(self, tile: Tile) -> Tile:
+        """Says that a tile was read; gives it back."""
+        if self._path and of_files() > self._before + SLAB:
+            self.drop()
+        return tile
+
+    def drop(self) -> None:
+        """Lets go of all pages of the file."""
+        if self._path:
+            drop_pages(self._path)
+
+
+def _fill(array: Any, window: Sequence[slice], out: Tile) -> None:
+    """Copies a window of an array: from the file, chunk by chunk, or slab by slab of a map."""
+    if is_plain(array) and array.dtype == out.dtype:
+        read_plain(array, window, out)
+        return
+    chunks = _chunks(array)
+    for part in _slabs(window, out) if chunks is None else _parts(window, chunks):
+        place = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
+        out[place] = np.asarray(array[part])
+        _let_go_of_map(array)
+
+
+def _parts(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, ...]]:
+    """A window cut where chunks meet."""
+    along = []
+    for w, step in zip(window, chunks, strict=True):
+        edges = sorted({w.start, w.stop, *range(-(-w.start // step) * step, w.stop, step)})
+        along.append([slice(low, high) for low, high in pairwise(edges)])
+    return list(product(*along))
+
+
+def _slabs(window: Sequence[slice], out: Tile) -> list[tuple[slice, ...]]:
+    if not window or not out.size:
+        return [tuple(window)]
+    first, *rest = window
+    step = max(SLAB * out.shape[0] // max(out.nbytes, 1), 1)
+    return [(slice(low, min(low + step, first.stop)), *rest) for low in range(first.start, first.stop, step)]
+
+
+def _let_go_of_map(array: Any) -> None:
+    if isinstance(array, np.memmap) and array.mode != "c" and array.filename is not None:
+        drop_pages(str(array.filename))
