@@ -17,7 +17,7 @@ from tra.backends.storage import leaves_tiles
 from tra.backends.storage.writer import BATCHING_BYTES
 
 ROOM = 60 * 10**6  # bytes beside the interpreter
-ROOMS = {"chain": 40 * 10**6, "product tra": 110 * 10**6}  # PyArrow takes its part
+ROOMS = {"chain": 40 * 10**6, "product tra": 150 * 10**6}  # PyArrow takes its part
 N, TILE = 2000, 250  # 32 MB each
 SUFFIXES = {"npy": ".npy", "tra": ".tra", "zarr": ".zarr"}
 

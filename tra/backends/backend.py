@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,6 +88,17 @@ class Backend(Protocol):
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
         """Brings shares to the caller, in their order, a few tiles at a time."""
+
+    def at_sites(
+        self, shares: Mapping[int, Share], function: Callable[..., Any], arguments: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        """Calls a function where shares lie, with each share and with arguments of its own."""
+
+    def sees(self, path: Path) -> bool:
+        """Claims that tiles lie elsewhere, and that from there a path here is seen."""
+
+    def let_go(self, paths: Collection[str]) -> None:
+        """Lets go of pages of files that were read, and of memory that was freed."""
 
     def hold(self, share: Share) -> Share:
         """The share as it is to be kept."""

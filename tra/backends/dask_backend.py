@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -29,9 +30,9 @@ from tra.backends.departures import check_present, naming_departed, wait_for
 from tra.backends.packed import Packer
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
-from tra.backends.worker import measured_here, rows_task, sizes_task
+from tra.backends.worker import forget_task, measured_here, rows_task, sizes_task
 from tra.backends.workers import workers_there
-from tra.errors import PlanError
+from tra.errors import CatalogError, PlanError
 from tra.optimizer.cost import CostModel
 from tra.optimizer.densities import Met, add_met
 from tra.optimizer.program import Program
@@ -211,6 +212,39 @@ class DaskBackend:
     def _result(self, function: Callable[..., Any], *arguments: Any) -> Any:
         with naming_departed(self.client, self.workers):
             return self.client.submit(function, *arguments, pure=False).result()
+
+    def at_sites(
+        self, shares: Mapping[int, Share], function: Callable[..., Any], arguments: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        """Calls a function where shares lie, with each share and with arguments of its own."""
+        with self._all_there():
+            futures = [
+                self.client.submit(
+                    function,
+                    share.held,
+                    *more,
+                    workers=[self.workers[site]],
+                    allow_other_workers=False,
+                    pure=False,
+                )
+                for (site, share), more in zip(shares.items(), arguments, strict=True)
+            ]
+            wait_for(self.client, self.workers, futures)
+            found: list[Any] = self.client.gather(futures)
+        return found
+
+    def sees(self, path: Path) -> bool:
+        """Claims that all workers see a path here."""
+        try:
+            check_paths(self.client, self.workers, [str(path)])
+        except CatalogError:
+            return False
+        return True
+
+    def let_go(self, paths: Collection[str]) -> None:
+        """Lets go of pages of files that were read, and of memory that was freed."""
+        with self._all_there():
+            self.client.run(forget_task, sorted(paths), workers=self.workers)
 
     def hold(self, share: Share) -> Share:
         """The share as it is: it lies with the workers."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from tra.algebra.entry_point import entry_point
 from tra.algebra.retiling import check_whole
 from tra.backends.backend import Backend
+from tra.backends.rounds import Rounds
 from tra.backends.storage import leaves_tiles, target
-from tra.backends.within import save_result
+from tra.backends.within import InOne, save_result
 
 if TYPE_CHECKING:
     from tra.algebra.relation import Relation
@@ -42,8 +43,7 @@ class Exports:
             MemoryLimitError: nothing fits into the memory limit; names the smallest that would do.
         """
         place = target(path, relation.sources.values())
-        planned = self._planned((relation,), relation.sources, {}, not leaves_tiles(place))
-        save_result(self.backend, planned, relation.sources, place, append)
+        save_result(self._fitted(relation, not leaves_tiles(place)), place, append)
 
     def to_dask(self, relation: Relation) -> Any:
         """The plan of a query as the graph of a `dask.array`; see `Relation.to_dask`.
@@ -66,4 +66,7 @@ class Exports:
         return dask_array(planned.program, relation.sources, self.backend.n_sites, self.backend.threads)
 
     def _planned(self, *query: Any) -> Planned:
+        raise NotImplementedError
+
+    def _fitted(self, relation: Relation, whole: bool) -> InOne | Rounds:
         raise NotImplementedError

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from tra.algebra.sources import TileSource
@@ -139,6 +140,21 @@ class LocalBackend:
         """The shares as they are."""
         for share in shares:
             yield share.held
+
+    def at_sites(
+        self, shares: Mapping[int, Share], function: Callable[..., Any], arguments: Sequence[Sequence[Any]]
+    ) -> list[Any]:
+        """Calls a function with each share and with arguments of its own."""
+        return [function(share.held, *more) for share, more in zip(shares.values(), arguments, strict=True)]
+
+    def sees(self, path: Path) -> bool:
+        """Never: tiles lie here."""
+        return False
+
+    def let_go(self, paths: Collection[str]) -> None:
+        """Lets go of pages of files that were read."""
+        for path in paths:
+            memory.drop_pages(path)
 
     def hold(self, share: Share) -> Share:
         """A share that has its memory to itself, whatever becomes of the arrays the query was given."""

@@ -20,11 +20,12 @@ from tra.backends.assemble import assemble_array, distinct
 from tra.backends.backend import Backend, Run, StoredSource, result_shares
 from tra.backends.exports import Exports
 from tra.backends.plans import Plans, checked
+from tra.backends.rounds import Rounds
 from tra.backends.state import Runner
 from tra.backends.texts import Texts
 from tra.backends.trainer import Trainer
-from tra.backends.within import passes_of, tiles_of
-from tra.errors import PlanError
+from tra.backends.within import InOne, array_of, fitted, tiles_of
+from tra.errors import MemoryLimitError, PlanError
 from tra.optimizer.explain import Explanation, explain_plan
 from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement, widest_key
@@ -99,7 +100,10 @@ class Session(Trainer, Texts, Exports):
         """
         for relation in checked(relations):
             check_whole(relation.expr.type, "compute")
-        planned, run = self._run(relations, {}, whole=True)
+        try:
+            planned, run = self._run(relations, {}, whole=True)
+        except MemoryLimitError:  # together they do not fit
+            return distinct(array_of(self._fitted(relation, True)) for relation in relations)
         return distinct(
             assemble_array(root.type, result_shares(self.backend, root, shares))
             for root, shares in zip(planned.program.roots, run.shares, strict=True)
@@ -126,8 +130,8 @@ class Session(Trainer, Texts, Exports):
             ...     [tile.shape for _, tile in session.iterate(tra.from_array([1.0, 2.0, 3.0], tile=2))]
             [(2,), (1,)]
         """
-        planned = self._planned((relation,), relation.sources, {}, whole=False)
-        yield from tiles_of(self.backend, planned, relation.sources)
+        (relation,) = checked((relation,))
+        yield from tiles_of(self._fitted(relation, whole=False))
 
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
@@ -173,11 +177,11 @@ class Session(Trainer, Texts, Exports):
             2
         """
         (relation,) = checked((relation,), analyze)
-        planned = self._planned((relation,), relation.sources, {}, whole=True)
-        passes = passes_of(self.backend, planned, relation.sources)
-        measured = self._execute(planned, relation.sources, measure=True).measured if analyze else None
+        found = self._fitted(relation, whole=True)
         text, origin = self._text(relation), self.backend.constants.origin
-        return explain_plan(planned, self.backend.name, origin, measured, text, passes)
+        measured = found.measured() if analyze else None
+        passes, rounds = (found.facts(), ()) if isinstance(found, InOne) else ((), found.facts())
+        return explain_plan(found.planned, self.backend.name, origin, measured, text, passes, rounds)
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(
@@ -236,6 +240,10 @@ class Session(Trainer, Texts, Exports):
     ) -> Planned:
         self._check_open()
         return self._plans.plan(relations, sources, targets, whole)
+
+    def _fitted(self, relation: Relation, whole: bool) -> InOne | Rounds:
+        self._check_open()
+        return fitted(self._plans, self.backend, relation, whole)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,19 +1,27 @@
-"""Runs whose results need not lie in memory: saved to files, or handed out tile by tile."""
+"""Results as they come: whole, tile by tile, or into files, of queries that fit and of larger ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource
-from tra.algebra.types import Tile, TileKey
-from tra.backends.backend import Backend, result_tiles
+from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.assemble import assemble_array
+from tra.backends.backend import Backend, Measured, result_shares, result_sites, result_tiles
 from tra.backends.local import LocalBackend
 from tra.backends.passes.limit import Limited
 from tra.backends.passes.schedule import End
 from tra.backends.passes.spill import Spill
+from tra.backends.plans import Plans
+from tra.backends.rounds import Rounds, Window, moved
 from tra.backends.storage import tile_writer
+from tra.backends.storage.writer import TileWriter
 from tra.backends.tiles import Tiles
+from tra.backends.written import write_task
+from tra.errors import MemoryLimitError
 from tra.optimizer.planner import Planned
 from tra.optimizer.program import Program
 
@@ -29,41 +37,95 @@ def limited(
     return backend.limited(program, sources, end, beside) if isinstance(backend, LocalBackend) else None
 
 
-def passes_of(backend: Backend, planned: Planned, sources: Mapping[str, TileSource]) -> list[dict[str, Any]]:
-    """What an explanation says of the passes that a plan runs in; nothing where there is no limit.
+@dataclass(frozen=True)
+class InOne:
+    """A query that runs as one plan; see `Rounds` for one that does not."""
 
-    Raises:
-        MemoryLimitError: nothing fits.
-    """
-    found = limited(backend, planned.program, sources, End.MEMORY)
-    return [] if found is None else found.facts()
+    backend: Backend
+    planned: Planned
+    sources: Mapping[str, TileSource]
+
+    @property
+    def type(self) -> RelType:
+        """The type of the result, in the tiles that the plan makes."""
+        return self.planned.program.roots[0].type
+
+    @property
+    def placement(self) -> str:
+        """How the result lies, for manifests."""
+        return str(self.planned.program.roots[0].placement)
+
+    def windows(self) -> Iterator[Window]:
+        """The result as it lies on the sites."""
+        root = self.planned.program.roots[0]
+        run = self.backend.run(self.planned.program, self.sources, measure=False)
+        yield Window(root, run.shares[0], (0,) * len(root.type.keys))
+
+    def measured(self) -> Measured | None:
+        """Runs it; what it took."""
+        return self.backend.run(self.planned.program, self.sources, measure=True).measured
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What an explanation says of the passes that the plan runs in; nothing where there is no limit.
+
+        Raises:
+            MemoryLimitError: nothing fits.
+        """
+        found = limited(self.backend, self.planned.program, self.sources, End.MEMORY)
+        return [] if found is None else found.facts()
 
 
-def tiles_of(
-    backend: Backend, planned: Planned, sources: Mapping[str, TileSource]
-) -> Iterator[tuple[TileKey, Tile]]:
-    """The tiles of the one result of a plan, one by one; it runs when the first is wanted."""
-    found = limited(backend, planned.program, sources, End.FILE)
-    if found is None:
-        run = backend.run(planned.program, sources, measure=False)
-        yield from result_tiles(backend, planned.program.roots[0], run.shares[0])
-        return
-    assert isinstance(backend, LocalBackend)
-    with Spill() as spill:
-        with backend.running():
-            found.run(sources, spill)
-        yield from spill.each(found.roots[0], found.query.types[found.roots[0]])
-
-
-def save_result(
-    backend: Backend, planned: Planned, sources: Mapping[str, TileSource], path: Any, append: bool = False
-) -> None:
-    """Writes the one result of a plan to a file, window by window where there is a memory limit.
+def fitted(plans: Plans, backend: Backend, relation: Relation, whole: bool) -> InOne | Rounds:
+    """How a query runs: as one plan where one fits, else window by window.
 
     Args:
-        backend: what runs the plan.
-        planned: the plan.
-        sources: what it reads, by source id.
+        plans: the plans of a session.
+        backend: its backend.
+        relation: the query.
+        whole: only the whole tensor is wanted, in whatever tiles.
+
+    Raises:
+        MemoryLimitError: no window fits either.
+    """
+    try:
+        return InOne(backend, plans.plan((relation,), relation.sources, {}, whole), relation.sources)
+    except MemoryLimitError as error:
+        return Rounds(plans, backend, relation, error)
+
+
+def array_of(found: InOne | Rounds) -> Tile:
+    """The whole tensor of a result, whose windows come one after the other."""
+    return assemble_array(found.type, _shares(found))
+
+
+def _shares(found: InOne | Rounds) -> Iterator[Tiles]:
+    for window in found.windows():
+        for tiles in result_shares(found.backend, window.root, window.shares):
+            yield moved(tiles, window.first) if any(window.first) else tiles
+
+
+def tiles_of(found: InOne | Rounds) -> Iterator[tuple[TileKey, Tile]]:
+    """The tiles of a result, one by one; it runs when the first is wanted."""
+    passes = None
+    if isinstance(found, InOne):
+        passes = limited(found.backend, found.planned.program, found.sources, End.FILE)
+    if passes is None or isinstance(found, Rounds):
+        for window in found.windows():
+            for key, tile in result_tiles(found.backend, window.root, window.shares):
+                yield tuple(k + low for k, low in zip(key, window.first, strict=True)), tile
+        return
+    assert isinstance(found.backend, LocalBackend)
+    with Spill() as spill:
+        with found.backend.running():
+            passes.run(found.sources, spill)
+        yield from spill.each(passes.roots[0], passes.query.types[passes.roots[0]])
+
+
+def save_result(found: InOne | Rounds, path: Any, append: bool = False) -> None:
+    """Writes a result to a file: where it lies if it can be, window by window where memory is limited.
+
+    Args:
+        found: the result.
         path: where to.
         append: adds the tiles to the relation that is there.
 
@@ -71,16 +133,35 @@ def save_result(
         CatalogError: the path is of no known format, or cannot be written.
         MemoryLimitError: nothing fits; nothing has been written.
     """
-    root = planned.program.roots[0]
-    with tile_writer(path, root.type, append=append, placement=str(root.placement)) as out:
-        found = limited(backend, planned.program, sources, End.TAKEN, out.working_bytes)
-        if found is None:
-            out.write_all(tiles_of(backend, planned, sources))
-            return
-        assert isinstance(backend, LocalBackend)
+    with tile_writer(path, found.type, append=append, placement=found.placement) as out:
+        passes = None
+        if isinstance(found, InOne):
+            program = found.planned.program
+            passes = limited(found.backend, program, found.sources, End.TAKEN, out.working_bytes)
+        if passes is not None:
+            _save_passes(passes, found, out)
+        elif (probe := out.part("probe")) is not None and found.backend.sees(probe.path):
+            _save_parts(found, out)
+        else:
+            out.write_all(tiles_of(found))
 
-        def take(_: str, tiles: Tiles) -> None:
-            out.write_all(tiles)
 
-        with backend.running(), Spill() as spill:
-            found.run(sources, spill, take)
+def _save_passes(passes: Limited, found: InOne | Rounds, out: TileWriter) -> None:
+    assert isinstance(found, InOne) and isinstance(found.backend, LocalBackend)
+
+    def take(_: str, tiles: Tiles) -> None:
+        out.write_all(tiles)
+
+    with found.backend.running(), Spill() as spill:
+        passes.run(found.sources, spill, take)
+
+
+def _save_parts(found: InOne | Rounds, out: TileWriter) -> None:
+    """The sites write what they have; only keys come back."""
+    for number, window in enumerate(found.windows()):
+        sites = result_sites(window.root.placement)
+        parts = [out.part(f"{number}-{site}") for site in sites]
+        shares = {site: window.shares[site] for site in sites}
+        arguments = [(part, window.first) for part in parts]
+        for written in found.backend.at_sites(shares, write_task, arguments):
+            out.accept_part(written)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tra.algebra.sources import TileSource
 from tra.backends.heap import keep_heap
+from tra.backends.memory import drop_pages, trim
 from tra.backends.packed import Packed, unpack
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
@@ -243,6 +244,17 @@ def sizes_task(tiles: Tiles) -> list[int]:
         [8, 16]
     """
     return [array.nbytes for array in tiles.arrays]
+
+
+def forget_task(paths: Sequence[str]) -> None:
+    """Lets go of the pages of files that were read, and gives back memory that was freed.
+
+    Example:
+        >>> forget_task([])
+    """
+    for path in paths:
+        drop_pages(path)
+    trim()
 
 
 def measured_here(token: str, dask_worker: Any = None) -> tuple[int, int, dict[str, int], dict[str, Met]]:

@@ -37,6 +37,8 @@ class Explanation:
         met: measured tiles and pairs of relations with holes, by plan digest.
         query: the query text, or None where it cannot be printed.
         passes: where a limit on the memory of the process is kept, the passes that the plan runs in.
+        rounds: where the query does not fit the sites, what is cut into how many windows; the plan is that of
+            the first window, and predicted totals are of all of them.
     """
 
     planned: Planned
@@ -47,6 +49,7 @@ class Explanation:
     met: Mapping[str, Met] = field(default_factory=dict)
     query: str | None = None
     passes: tuple[Mapping[str, Any], ...] = ()
+    rounds: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to say, for `json.dumps`.
@@ -76,6 +79,7 @@ class Explanation:
             "stages": len(planned.program.stages),
             "nodes": self.nodes,
             "passes": [dict(one) for one in self.passes],
+            "rounds": [dict(one) for one in self.rounds],
             "plan": [root.digest for root in planned.program.roots],
         }
 
@@ -180,6 +184,7 @@ def explain_plan(
     measured: Any = None,
     query: str | None = None,
     passes: Sequence[Mapping[str, Any]] = (),
+    rounds: Sequence[Mapping[str, Any]] = (),
 ) -> Explanation:
     """An explanation of a plan, with the figures of a run where there was one.
 
@@ -201,7 +206,7 @@ def explain_plan(
     if passes:
         peak = max(one["resident_bytes"] for one in passes)
         planned = replace(planned, prediction=replace(planned.prediction, peak_bytes_per_site=peak))
-    return Explanation(planned, backend, origin, figures, exchanges, met, query, tuple(passes))
+    return Explanation(planned, backend, origin, figures, exchanges, met, query, tuple(passes), tuple(rounds))
 
 
 def operator_name(operator: Operator) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -43,6 +43,7 @@ def explanation_text(facts: Mapping[str, Any]) -> str:
         _titled("query", (facts["query"] or "").strip().splitlines()),
         _titled("rules", [f"{name} ×{times}" for name, times in facts["rules"]]),
         _titled("forms", _form_lines(facts)),
+        _titled("rounds", _round_lines(facts["rounds"])),
         [_heading(facts), *_indented(_plan_lines(facts["nodes"]))],
         _titled("passes", map(_pass_line, facts["passes"])),
         list(_strategy_lines(facts)),
@@ -76,6 +77,16 @@ def _pass_line(one: Mapping[str, Any]) -> str:
         f"{', '.join(one['results'])}: {loops}{ahead}; {readable('bytes', one['resident_bytes'])} resident, "
         f"{readable('bytes', one['bytes_read'])} read{spilled}"
     )
+
+
+def _round_lines(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is cut into windows, where the query does not fit the sites as one."""
+    cut = [f"{one['windows']} windows of {one['key']}" for one in rounds if not one["folds"]]
+    folded = [f"{one['windows']} ranges of {one['key']}" for one in rounds if one["folds"]]
+    result = (
+        [f"the result in {' × '.join(cut)}, one after the other; the plan is the first one's"] if cut else []
+    )
+    return result + ([f"a fold over {' × '.join(folded)}, added up before the plan runs"] if folded else [])
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.part_writers import PartWriter, PlainPart
 from tra.backends.storage.plain_files import write_plain
 from tra.backends.storage.remote import RemoteArray, RemoteFile
 from tra.backends.storage.tile_check import native
@@ -218,6 +219,9 @@ class NpyWriter(TensorWriter):
         if self._file is not None:
             window = [slice(k, k + 1) if isinstance(k, int) else k for k in self.window(key)]
             write_plain(self._file.fileno(), self._begin, self.type.shape, window, tile)
+
+    def part(self, name: str) -> PartWriter | None:
+        return PlainPart(self.location, self.place.temporary, self._begin, self.type)
 
     def finish(self) -> None:
         self.abandon()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import pyarrow as pa
 
 from tra.algebra.types import AtMost, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import fresh_name
+from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import Batch, Part, manifest_of
+from tra.backends.storage.part_writers import PartWriter, Written
 from tra.backends.storage.relation_append import appended
 from tra.backends.storage.relation_folder import replaced, sync
-from tra.backends.storage.tile_check import with_keys
+from tra.backends.storage.tile_check import TileCheck, with_keys
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
 
@@ -56,8 +60,9 @@ class RelationWriter(TileWriter):
         placement: str = "one site",
     ) -> None:
         super().__init__(path, type_)
-        self._parts: dict[tuple[int, ...], _PartWriter] = {}
         self._column = fresh_name("tile", self.type.names)
+        self._files = _Files(self.place.temporary, self.type, self._column)
+        self._others: tuple[Part, ...] = ()
         self._joined = appended if append else replaced
         self._placement = placement
 
@@ -68,22 +73,20 @@ class RelationWriter(TileWriter):
         self.place.temporary.mkdir()
 
     def put(self, key: TileKey, tile: Tile) -> None:
-        part = self._parts.get(tile.shape)
-        if part is None:
-            file = self.place.temporary / f"part-{len(self._parts)}.arrow"
-            part = self._parts[tile.shape] = _PartWriter(file, self.type, tile.shape, self._column)
-        part.buffer.add(key, tile)
-        if part.buffer.is_full:
-            part.flush()
-        elif sum(p.buffer.n_bytes for p in self._parts.values()) > BUFFER_BYTES:
-            max(self._parts.values(), key=lambda p: p.buffer.n_bytes).flush()
+        self._files.put(key, tile)
+
+    def part(self, name: str) -> PartWriter | None:
+        return RelationPart(self.location, self.place.temporary, self.type, self._column, name)
+
+    def accept_part(self, written: Written) -> None:
+        super().accept_part(written)
+        self._others += written.parts
 
     def finish(self) -> None:
-        for part in self._parts.values():
-            part.close()
+        self._files.close()
 
     def put_in_place(self) -> None:
-        parts = [part.entry() for part in self._parts.values()]
+        parts = [*self._files.entries(), *self._others]
         manifest = manifest_of(self._known(), parts, self._column, self._placement)
         self.place.publish(manifest, self._joined)
 
@@ -92,6 +95,66 @@ class RelationWriter(TileWriter):
         if not isinstance(self.type.live, AtMost):
             return self.type
         return with_keys(self.type, self._check.keys)
+
+    def abandon(self) -> None:
+        self._files.abandon()
+
+
+@dataclass(frozen=True)
+class RelationPart:
+    """Tiles of a relation in files of their own.
+
+    Attributes:
+        location: what messages call it.
+        path: the folder where the files go.
+        type: the relation.
+        column: the name of the column of tiles.
+        name: what tells the files from those of other parts.
+    """
+
+    location: Location
+    path: Path
+    type: RelType
+    column: str
+    name: str
+
+    def write_all(self, tiles: Iterable[tuple[TileKey, Tile]]) -> Written:
+        """Writes tiles into files of their own."""
+        check, files = TileCheck(self.type), _Files(self.path, self.type, self.column, f"{self.name}-")
+        try:
+            with writing(self.location):
+                for key, tile in tiles:
+                    files.put(*check.accept(key, tile))
+                files.close()
+                return Written(check.keys, tuple(files.entries()))
+        finally:
+            files.abandon()
+
+
+class _Files:
+    """The files of some tiles, one for each shape; holds at most `BUFFER_BYTES` of tiles, and one more."""
+
+    def __init__(self, folder: Path, type_: RelType, column: str, name: str = "") -> None:
+        self._folder, self._type, self._column, self._name = folder, type_, column, name
+        self._parts: dict[tuple[int, ...], _PartWriter] = {}
+
+    def put(self, key: TileKey, tile: Tile) -> None:
+        part = self._parts.get(tile.shape)
+        if part is None:
+            file = self._folder / f"part-{self._name}{len(self._parts)}.arrow"
+            part = self._parts[tile.shape] = _PartWriter(file, self._type, tile.shape, self._column)
+        part.buffer.add(key, tile)
+        if part.buffer.is_full:
+            part.flush()
+        elif sum(p.buffer.n_bytes for p in self._parts.values()) > BUFFER_BYTES:
+            max(self._parts.values(), key=lambda p: p.buffer.n_bytes).flush()
+
+    def close(self) -> None:
+        for part in self._parts.values():
+            part.close()
+
+    def entries(self) -> list[Part]:
+        return [part.entry() for part in self._parts.values()]
 
     def abandon(self) -> None:
         for part in self._parts.values():

@@ -114,6 +114,17 @@ class TileCheck:
         self._seen.add(key)
         return key, np.asarray(tile, dtype=self.type.dtype, order="C")
 
+    def accept_keys(self, keys: KeyArray) -> None:
+        """Notes tiles that were checked elsewhere.
+
+        Raises:
+            SchemaError: one came before.
+        """
+        found = set(map(tuple, keys.tolist()))
+        if self._seen & found:
+            raise SchemaError(f"there are two tiles at key {min(self._seen & found)}")
+        self._seen |= found
+
     @property
     def keys(self) -> KeyArray:
         """The keys that came, in lexicographic order."""

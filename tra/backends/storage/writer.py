@@ -15,6 +15,7 @@ from tra.algebra.retiling import check_whole
 from tra.algebra.types import AtMost, KeyArray, RelType, Tile, TileKey
 from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location, locate
+from tra.backends.storage.part_writers import PartWriter, Written, window_at
 from tra.backends.storage.places import place_of
 from tra.backends.storage.tile_check import TileCheck
 from tra.errors import CatalogError
@@ -75,6 +76,22 @@ class TileWriter(ABC):
         """Takes tiles with their keys, one after the other."""
         for key, tile in tiles:
             self.write(key, tile)
+
+    def part(self, name: str) -> PartWriter | None:
+        """What writes some of the tiles where they lie; None where tiles have to come here.
+
+        Args:
+            name: of letters a to z, digits and hyphens, and of no other part.
+        """
+        return None
+
+    def accept_part(self, written: Written) -> None:
+        """Takes note of what a part writer has written.
+
+        Raises:
+            SchemaError: a tile came before.
+        """
+        self._check.accept_keys(written.keys)
 
     def __enter__(self) -> Self:
         self._check_target()
@@ -147,13 +164,7 @@ class TensorWriter(TileWriter):
 
     def window(self, key: TileKey) -> tuple[int | slice, ...]:
         """The place of a tile in the whole tensor: keys that cut no axis lead."""
-        columns = dict(zip(self.type.names, key, strict=True))
-        free = [k for name, k in columns.items() if name not in self.type.linked]
-        starts = [axis.size * int(axis.offset(columns)) for axis in self.type.axes]
-        return (
-            *free,
-            *(slice(s, min(s + a.size, a.extent)) for s, a in zip(starts, self.type.axes, strict=True)),
-        )
+        return window_at(self.type, key)
 
 
 class RowBuffer:

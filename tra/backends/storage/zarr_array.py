@@ -20,6 +20,7 @@ from tra.algebra.live import is_dense, live_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.types import AtMost, KeySet, RelType, Tile, TileKey
 from tra.backends.storage.location import Location
+from tra.backends.storage.part_writers import PartWriter, ZarrPart
 from tra.backends.storage.places import Place
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
@@ -157,6 +158,9 @@ class ZarrWriter(TensorWriter):
     def put(self, key: TileKey, tile: Tile) -> None:
         if prod(tile.shape):
             self._array[self.window(key)] = tile
+
+    def part(self, name: str) -> PartWriter | None:
+        return ZarrPart(self.location, self.place.temporary, self.type)
 
     def finish(self) -> None:
         self.abandon()

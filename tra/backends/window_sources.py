@@ -1,0 +1,92 @@
+"""Windows of what queries read, as sources of their own; keys count from the first of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tra.algebra.generate import generate_tile
+from tra.algebra.nodes import Generated
+from tra.algebra.sources import FixedTiles, TileSource, WindowSource
+from tra.algebra.types import RelType, Tile, TileKey
+from tra.optimizer.windowed import Leaf
+
+
+@dataclass
+class SourceWindow(FixedTiles):
+    """The tiles of a source from a key on.
+
+    Attributes:
+        base: the source.
+        type: its type.
+        first: the key in it that is the window's first.
+        remote: workers can read the tiles themselves.
+    """
+
+    base: TileSource
+    type: RelType
+    first: TileKey
+    remote: bool
+
+    @property
+    def path(self) -> str:
+        """Where the file of the source lies; empty where there is none."""
+        return str(getattr(self.base, "path", ""))
+
+    def read(self, key: TileKey) -> Tile:
+        """The tile at a key of the window."""
+        return self.base.read(tuple(k + low for k, low in zip(key, self.first, strict=True)))
+
+
+@dataclass
+class ArrayWindow(SourceWindow):
+    """A window of a source that lies as a whole tensor."""
+
+    def read_window(self, window: tuple[slice, ...]) -> Tile:
+        """The elements in a window of the window."""
+        assert isinstance(self.base, WindowSource)
+        first = dict(zip(self.type.names, self.first, strict=True))
+        starts = (axis.size * int(axis.offset(first)) for axis in self.type.axes)
+        moved = (slice(w.start + s, w.stop + s) for w, s in zip(window, starts, strict=True))
+        return self.base.read_window(tuple(moved))
+
+
+@dataclass
+class GeneratedTiles(FixedTiles):
+    """Tiles of a generated relation, which whoever reads them makes."""
+
+    node: Generated
+    remote: bool = True
+
+    def read(self, key: TileKey) -> Tile:
+        """The tile at a key."""
+        return generate_tile(self.node.type, self.node.maker, key)
+
+
+def window_sources(leaves: Mapping[str, Leaf], sources: Mapping[str, TileSource]) -> dict[str, TileSource]:
+    """What a query for a window reads, by source id.
+
+    Args:
+        leaves: the windows, by source id.
+        sources: what they are windows of.
+
+    Example:
+        >>> import tra
+        >>> from tra.optimizer.windowed import windowed
+        >>> A = tra.from_array([1.0, 2.0, 3.0], tile=1)
+        >>> found = windowed((A + 1).expr, ((1, 3),))
+        >>> [source.read((0,)).tolist() for source in window_sources(found.leaves, A.sources).values()]
+        [[2.0]]
+    """
+    return {id_: _window(leaf, sources) for id_, leaf in leaves.items()}
+
+
+def _window(leaf: Leaf, sources: Mapping[str, TileSource]) -> TileSource:
+    node = leaf.base
+    base = GeneratedTiles(node) if isinstance(node, Generated) else sources[node.id].cut(node.type)
+    kind = ArrayWindow if isinstance(base, WindowSource) and not _free(node.type) else SourceWindow
+    return kind(base, node.type, leaf.first, base.remote)
+
+
+def _free(type_: RelType) -> bool:
+    return any(name not in type_.linked for name in type_.names)
