@@ -12,6 +12,7 @@ from tra.algebra.makers import Iota
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.algebra.tensor_type import tensor_type
+from tra.errors import TraError
 
 pytestmark = pytest.mark.xdist_group("dask")
 LIMIT = 10**9
@@ -95,3 +96,50 @@ def test_a_product_whose_matrices_are_larger_than_a_worker(small, tmp_path):
     for row in (0, 5000, n - 1):
         expected = sum(a[row, k : k + 1000] @ b[k : k + 1000] for k in range(0, n, 1000))
         np.testing.assert_allclose(c[row], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".tra", ".zarr", ".parquet"])
+def test_workers_write_what_they_have(small, tmp_path, suffix):
+    if suffix == ".zarr":
+        pytest.importorskip("zarr")
+    a = np.random.default_rng(0).standard_normal((210, 170))
+    relation = tra.exp(tra.from_array(a, tile=(20, 30)))
+    for _ in range(2):  # new, and over what is there
+        small.save(relation, tmp_path / f"A{suffix}")
+        np.testing.assert_allclose(tra.open(tmp_path / f"A{suffix}").compute(), np.exp(a), rtol=1e-12)
+    assert [path.name for path in tmp_path.iterdir()] == [f"A{suffix}"]
+
+
+def test_workers_append_what_they_have(small, tmp_path):
+    def rows(first, n):
+        tiles = {(first + i, j): np.full((2, 3), 10.0 * (first + i) + j) for i in range(n) for j in range(4)}
+        return tra.from_tiles(tiles, keys=("i", "j")) * 2
+
+    small.save(rows(0, 3), tmp_path / "log.tra")
+    small.save(rows(3, 2), tmp_path / "log.tra", append=True)
+    found = dict(small.iterate(tra.open(tmp_path / "log.tra")))
+    assert found.keys() == {(i, j) for i in range(5) for j in range(4)}
+    assert all((tile == 20.0 * i + 2 * j).all() for (i, j), tile in found.items())
+
+
+def test_holes_are_written_by_workers(small, tmp_path):
+    tiles = {(i, j): np.full((2, 3), 1.0 + i + j) for i in range(6) for j in range(6) if (i + j) % 3}
+    relation = tra.from_tiles(tiles, keys=("i", "j")) * 2
+    small.save(relation, tmp_path / "A.tra")
+    found = dict(small.iterate(tra.open(tmp_path / "A.tra")))
+    assert found.keys() == tiles.keys()
+    assert all((found[key] == 2 * tile).all() for key, tile in tiles.items())
+
+
+def test_a_writer_that_fails_leaves_what_was_there(small, tmp_path):
+    small.save(tra.from_array(np.ones((40, 40)), tile=20), tmp_path / "A.npy")
+
+    @tra.kernel("()->()", name="unlucky", output_dtype="f8")
+    def unlucky(x):
+        raise ValueError("no luck")
+
+    relation = tra.from_array(np.zeros((40, 40)), tile=20).transform(unlucky)
+    with pytest.raises(TraError, match="no luck"):
+        small.save(relation, tmp_path / "A.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["A.npy"]
+    np.testing.assert_array_equal(np.load(tmp_path / "A.npy"), np.ones((40, 40)))

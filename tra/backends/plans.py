@@ -14,6 +14,7 @@ from tra.algebra.sources import TileSource
 from tra.backends.backend import Backend, StoredSource
 from tra.backends.hints import checked_hint, hints_for
 from tra.backends.open_tiles import open_sources, plan_shown
+from tra.backends.window_sources import with_windows
 from tra.errors import PlanError, SchemaError
 from tra.optimizer.context import Context
 from tra.optimizer.hint import Hint
@@ -67,6 +68,10 @@ class Plans:
             yield
         finally:
             self.hints = before
+
+    def reading(self, relation: Relation) -> Relation:
+        """The query as it is planned: what it takes slices of is read in windows, where there are no hints."""
+        return relation if self.hints else with_windows(relation)
 
     def plan(
         self,

@@ -143,6 +143,7 @@ class Session(Trainer, Texts, Exports):
             ...     session.explain(A + B).to_dict()["bytes_moved"]["predicted"]
             0
         """
+        relations = tuple(self._plans.reading(relation) for relation in checked(relations))
         planned, run = self._run(relations, self._targets(relations), whole=False)
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
@@ -227,7 +228,8 @@ class Session(Trainer, Texts, Exports):
     def _run(
         self, relations: tuple[Relation, ...], targets: Mapping[str, Placement], whole: bool
     ) -> tuple[Planned, Run]:
-        sources = {k: v for relation in checked(relations) for k, v in relation.sources.items()}
+        relations = tuple(self._plans.reading(relation) for relation in checked(relations))
+        sources = {k: v for relation in relations for k, v in relation.sources.items()}
         planned = self._planned(relations, sources, targets, whole)
         return planned, self._execute(planned, sources)
 
@@ -243,7 +245,7 @@ class Session(Trainer, Texts, Exports):
 
     def _fitted(self, relation: Relation, whole: bool) -> InOne | Rounds:
         self._check_open()
-        return fitted(self._plans, self.backend, relation, whole)
+        return fitted(self._plans, self.backend, self._plans.reading(relation), whole)
 
     def _check_open(self) -> None:
         if self._closed:

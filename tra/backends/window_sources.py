@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from tra.algebra.generate import generate_tile
 from tra.algebra.nodes import Generated
-from tra.algebra.sources import FixedTiles, TileSource, WindowSource
+from tra.algebra.relation import Relation
+from tra.algebra.sources import ArraySource, FixedTiles, TileSource, WindowSource
 from tra.algebra.types import RelType, Tile, TileKey
-from tra.optimizer.windowed import Leaf
+from tra.backends.backend import StoredSource
+from tra.optimizer.windowed import Leaf, sliced
 
 
 @dataclass
@@ -81,11 +83,36 @@ def window_sources(leaves: Mapping[str, Leaf], sources: Mapping[str, TileSource]
     return {id_: _window(leaf, sources) for id_, leaf in leaves.items()}
 
 
+def with_windows(relation: Relation) -> Relation:
+    """A query that reads windows of what it takes slices of.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([1.0, 2.0, 3.0], tile=1)
+        >>> [source.read((0,)).tolist() for source in with_windows(A[2:]).sources.values()][-1:]
+        [[3.0]]
+    """
+    fixed = frozenset(id_ for id_, source in relation.sources.items() if isinstance(source, StoredSource))
+    found = sliced(relation.expr, fixed)
+    if found is None:
+        return relation
+    return Relation(found.expr, {**relation.sources, **window_sources(found.leaves, relation.sources)})
+
+
 def _window(leaf: Leaf, sources: Mapping[str, TileSource]) -> TileSource:
     node = leaf.base
     base = GeneratedTiles(node) if isinstance(node, Generated) else sources[node.id].cut(node.type)
+    if isinstance(base, ArraySource) and not _free(node.type):
+        return ArraySource(base.array[_elements(leaf)], leaf.type)
     kind = ArrayWindow if isinstance(base, WindowSource) and not _free(node.type) else SourceWindow
     return kind(base, node.type, leaf.first, base.remote)
+
+
+def _elements(leaf: Leaf) -> tuple[slice, ...]:
+    """The window among the elements of the whole tensor."""
+    first = dict(zip(leaf.base.type.names, leaf.first, strict=True))
+    starts = [axis.size * int(axis.offset(first)) for axis in leaf.base.type.axes]
+    return tuple(slice(s, s + axis.extent) for s, axis in zip(starts, leaf.type.axes, strict=True))
 
 
 def _free(type_: RelType) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from tra.algebra.join_type import joined_names
@@ -47,10 +48,17 @@ class NotWindowedError(Exception):
 
 @dataclass(frozen=True)
 class Leaf:
-    """A window of something that is read: what of, and the key in it that is the window's first."""
+    """A window of something that is read.
+
+    Attributes:
+        base: what of.
+        first: the key in it that is the window's first.
+        type: the window.
+    """
 
     base: Source | Generated
     first: TileKey
+    type: RelType
 
 
 @dataclass(frozen=True)
@@ -100,11 +108,42 @@ def windowed(root: Expr, box: Ranges, stored: Collection[str] = (), folds: Folds
     return _Windows(frozenset(stored), folds or {}).of(root, box)
 
 
+@lru_cache(maxsize=1024)
+def sliced(root: Expr, fixed: frozenset[str] = frozenset()) -> Windowed | None:
+    """The query with windows in the place of what it reads and takes slices of; None where there are none.
+
+    Args:
+        root: the query.
+        fixed: ids of sources that are left alone.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([float(n) for n in range(100)], tile=10)
+        >>> found = sliced((A[42:47] + 1).expr)
+        >>> [(leaf.first, str(leaf.type)) for leaf in found.leaves.values()]
+        [((4,), '[i:1] of 10 float64')]
+    """
+    nodes = [node for node in postorder(root) if isinstance(node, Retile)]
+    open_ = {node.digest for node in nodes if any(_is_open(child, fixed) for child in node.operands)}
+    if not open_:
+        return None
+    windows = _Windows(fixed, {}, slices=frozenset(open_))
+    try:
+        found = windows.of(root, whole_box(root.type))
+    except NotWindowedError:
+        return None
+    return found if found.leaves else None
+
+
+def _is_open(node: Expr, fixed: frozenset[str]) -> bool:
+    return isinstance(node, Generated) or (isinstance(node, Source) and node.id not in fixed)
+
+
 class _Windows:
     """What a query is made of when a window is wanted: demands from the top, nodes from below."""
 
-    def __init__(self, stored: frozenset[str], folds: Folds) -> None:
-        self.stored, self.folds = stored, folds
+    def __init__(self, stored: frozenset[str], folds: Folds, slices: frozenset[str] = frozenset()) -> None:
+        self.stored, self.folds, self.slices = stored, folds, slices
         self.leaves: dict[str, Leaf] = {}
         self.made: dict[tuple[str, Ranges], Expr] = {}
 
@@ -126,8 +165,8 @@ class _Windows:
         return Windowed(self.made[root.digest, box], self.leaves)
 
     def _changed(self, nodes: Sequence[Expr]) -> set[str]:
-        """Digests of nodes at or above a fold over a part of its keys."""
-        found: set[str] = set(self.folds)
+        """Digests of nodes at or above a fold over a part of its keys, or a slice of what is read."""
+        found: set[str] = {*self.folds, *self.slices}
         for node in nodes:
             if any(child.digest in found for child in node.children):
                 found.add(node.digest)
@@ -190,8 +229,9 @@ class _Windows:
         first = tuple(low for low, _ in box)
         name = node.name if isinstance(node, Source) else "generated"
         base = node.id if isinstance(node, Source) else f"generated {node.digest}"
-        id_ = f"{base} window {len(self.leaves)}"
-        self.leaves[id_] = Leaf(node, first)
+        # where windows of several queries meet they are told apart by their place, else they are numbered
+        id_ = f"{base} window {box if self.slices else len(self.leaves)}"
+        self.leaves[id_] = Leaf(node, first, type_)
         version = node.version if isinstance(node, Source) else "0"
         return Source(type_, id_, version, name)
 
