@@ -4,6 +4,8 @@ All of them derive from `TraError`; most also derive from the Python error a Num
 so that ``except ValueError`` keeps working.
 """
 
+import re
+import sys
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
@@ -38,6 +40,17 @@ class PlanError(TraError, RuntimeError):
 
 class MemoryLimitError(TraError, MemoryError):
     """Every plan exceeds the memory limit; the message names the smallest limit that would do."""
+
+    @property
+    def would_do(self) -> int:
+        """The limit that the message names, in bytes.
+
+        Example:
+            >>> MemoryLimitError("no plan fits; memory_limit=800 would do").would_do
+            800
+        """
+        found = re.search(r"memory_limit=(\d+)", str(self))
+        return int(found[1]) if found else sys.maxsize
 
 
 class NotFiniteError(TraError, ArithmeticError):

@@ -153,3 +153,12 @@ def test_nothing_runs_where_no_window_fits(tmp_path):
     with small(10_000) as session, pytest.raises(MemoryLimitError, match=r"memory_limit=\d+ would do"):
         session.save(A @ A.T, tmp_path / "C.npy")
     assert [path.name for path in tmp_path.iterdir()] == ["A.npy"]
+
+
+def test_the_limit_that_is_named_would_do():
+    A = tra.from_array(rng.standard_normal((400, 300)), tile=100)
+    with small(10_000) as session, pytest.raises(MemoryLimitError) as refused:
+        session.compute(A @ A.T)
+    assert refused.value.would_do < least(A @ A.T)
+    with small(refused.value.would_do) as session:
+        assert session.compute(A @ A.T)[0].shape == (400, 400)

@@ -7,8 +7,6 @@ are tried, each by planning the step, and then the largest relations are moved o
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -182,9 +180,7 @@ class _Search:
 
 def _least(new: MemoryLimitError, old: MemoryLimitError | None) -> MemoryLimitError:
     """Of two errors that name a limit which would do, the one that names the smaller."""
-    named = [re.search(r"memory_limit=(\d+)", str(error)) for error in (new, old) if error is not None]
-    limits = [int(found[1]) if found else sys.maxsize for found in named]
-    return new if old is None or limits[0] < limits[1] else old
+    return new if old is None or new.would_do < old.would_do else old
 
 
 def placement(key: str | None, n_sites: int) -> Placement:

@@ -70,7 +70,7 @@ class Plans:
             self.hints = before
 
     def reading(self, relation: Relation) -> Relation:
-        """The query as it is planned: what it takes slices of is read in windows, where there are no hints."""
+        """The query as it is planned: what it takes slices of is read in windows, unless there are hints."""
         return relation if self.hints else with_windows(relation)
 
     def plan(

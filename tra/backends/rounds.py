@@ -100,8 +100,18 @@ class Rounds:
         domains = self.type.domains
         found = fewest(domains, lambda counts: self._fits(boxes(domains, counts)), self._window)
         if found is None:
-            raise self.error
+            raise self._least()
         return found
+
+    def _least(self) -> MemoryLimitError:
+        """The error that names what the smallest window would do with, where that is less."""
+        finest = self._window(boxes(self.type.domains, self.type.domains)[0])
+        try:
+            if finest is not None:
+                self.plans.plan((finest,), finest.sources, {})
+        except MemoryLimitError as error:
+            return min(error, self.error, key=lambda found: found.would_do)
+        return self.error
 
     def _fits(self, windows: Sequence[Ranges]) -> bool:
         """Claims that the first window does; keeps its plan."""
