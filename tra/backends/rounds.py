@@ -9,11 +9,9 @@ All this is found by planning alone: nothing has been read when there is no way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count, product
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from tra.algebra.live import is_dense
 from tra.algebra.live_ranges import is_empty
@@ -24,9 +22,9 @@ from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType, TileKey
 from tra.algebra.volume import n_bytes
 from tra.backends.backend import Backend, Measured, Share, StoredSource
-from tra.backends.block import Block
+from tra.backends.foreseen import foreseen, priced
 from tra.backends.plans import Plans
-from tra.backends.tiles import Tiles
+from tra.backends.window_boxes import boxes, fewest, samples
 from tra.backends.window_sources import window_sources
 from tra.errors import MemoryLimitError
 from tra.optimizer.placement import Placement, widest_key
@@ -98,37 +96,42 @@ class Rounds:
             MemoryLimitError: none fit.
         """
         domains = self.type.domains
-        found = fewest(domains, lambda counts: self._fits(boxes(domains, counts)), self._window)
+        found = fewest(domains, self._fits, self._window)
         if found is None:
             raise self._least()
         return found
 
     def _least(self) -> MemoryLimitError:
-        """The error that names what the smallest window would do with, where that is less."""
-        finest = self._window(boxes(self.type.domains, self.type.domains)[0])
-        try:
-            if finest is not None:
+        """The error that names what the smallest windows would do with, where that is less."""
+        found = []
+        for finest in map(self._window, samples(self.type.domains, self.type.domains)):
+            try:
+                if finest is None:
+                    return self.error
                 self.plans.plan((finest,), finest.sources, {})
-        except MemoryLimitError as error:
-            return min(error, self.error, key=lambda found: found.would_do)
-        return self.error
+            except MemoryLimitError as error:
+                found.append(error)
+        needed = max(found, key=lambda error: error.would_do, default=self.error)
+        return min(needed, self.error, key=lambda error: error.would_do)
 
-    def _fits(self, windows: Sequence[Ranges]) -> bool:
-        """Claims that the first window does; keeps its plan."""
-        first = self._window(windows[0])
-        self.folds, seen = {}, []
+    def _fits(self, counts: Sequence[int]) -> bool:
+        """Claims that windows do; keeps the plan of the first."""
+        windows = [self._window(box) for box in samples(self.type.domains, counts)]
+        seen: list[Planned] = []
 
         def foresee(planned: Planned, _: Mapping[str, TileSource]) -> StoredSource:
             seen.append(planned)
-            return _foreseen(self.backend, planned)
+            return foreseen(self.backend, planned)
 
-        if first is None:
-            return False
-        try:
-            self._made(first, foresee)
-        except MemoryLimitError:
-            return False
-        self.planned = _times(seen, len(windows))
+        for window in reversed(windows):
+            self.folds, seen[:] = {}, []
+            try:
+                if window is None:
+                    return False
+                self._made(window, foresee)
+            except MemoryLimitError:
+                return False
+        self.planned = priced(seen, len(boxes(self.type.domains, counts)))
         return True
 
     def _window(self, box: Ranges) -> Relation | None:
@@ -211,7 +214,7 @@ class Rounds:
         domains = [node.child.type.domain(name) for name in gone]
 
         def foresee(planned: Planned, _: Mapping[str, TileSource]) -> StoredSource:
-            return _foreseen(self.backend, planned)
+            return foreseen(self.backend, planned)
 
         def part(box: Ranges) -> Relation | None:
             return self._part(sources, node, dict(zip(gone, box, strict=True)))
@@ -281,93 +284,6 @@ class Rounds:
             exchanges={},
             met={},
         )
-
-
-def fewest(
-    domains: Sequence[int],
-    fits: Callable[[Sequence[int]], bool],
-    first: Callable[[Ranges], Relation | None],
-) -> tuple[int, ...] | None:
-    """Into how many windows keys are cut so that the first fits; more are made where that reads the least.
-
-    Args:
-        domains: of the keys.
-        fits: claims that the first window does, for a number of windows of each key.
-        first: the query for the first window; None where it cannot be cut like that.
-    """
-    counts = (1,) * len(domains)
-    while not fits(counts):
-        read: dict[tuple[int, ...], int] = {}
-        for place, (n, domain) in enumerate(zip(counts, domains, strict=True)):
-            finer = (*counts[:place], min(2 * n, domain), *counts[place + 1 :])
-            box, *others = boxes(domains, finer)
-            relation = first(box) if n < domain else None
-            if relation is not None:
-                leaves = (node for node in postorder(relation.expr) if isinstance(node, Source))
-                read[finer] = (len(others) + 1) * sum(n_bytes(leaf.type) for leaf in leaves)
-        if not read:
-            return None
-        counts = min(read, key=lambda finer: (read[finer], max(finer)))
-    return counts
-
-
-def _times(seen: Sequence[Planned], n_windows: int) -> Planned:
-    """The last plan of a window, with what all plans of so many windows cost."""
-    every = [planned.prediction for planned in seen]
-    total = replace(
-        every[-1],
-        bytes_moved=n_windows * sum(one.bytes_moved for one in every),
-        paper_bytes=n_windows * sum(one.paper_bytes for one in every),
-        flops=n_windows * sum(one.flops for one in every),
-        peak_bytes_per_site=max(one.peak_bytes_per_site for one in every),
-        tasks=n_windows * sum(one.tasks for one in every),
-        seconds=n_windows * sum(one.seconds for one in every),
-    )
-    return replace(seen[-1], prediction=total)
-
-
-def _foreseen(backend: Backend, planned: Planned) -> StoredSource:
-    """What a run would leave, without running."""
-    (sizes,) = planned.program.result_bytes
-    return _Foreseen(backend, planned.program.roots[0], [Share(None, size) for size in sizes])
-
-
-class _Foreseen(StoredSource):
-    """What a run would leave."""
-
-    def release(self) -> None:
-        """There is nothing to forget."""
-
-
-def boxes(domains: Sequence[int], counts: Sequence[int]) -> list[Ranges]:
-    """Windows of equal length, but for the last along each key.
-
-    Example:
-        >>> boxes((5, 2), (2, 1))
-        [((0, 3), (0, 2)), ((3, 5), (0, 2))]
-    """
-    along = []
-    for domain, n in zip(domains, counts, strict=True):
-        step = max(-(-domain // n), 1)
-        along.append([(low, min(low + step, domain)) for low in range(0, domain, step)])
-    return list(product(*along))
-
-
-def moved(tiles: Tiles, first: TileKey) -> Tiles:
-    """Tiles whose keys counted from zero, at keys that count from another.
-
-    Example:
-        >>> moved(Tiles(np.array([[0], [1]]), [np.zeros(1), np.ones(1)]), (4,)).keys.tolist()
-        [[4], [5]]
-    """
-    if tiles.blocks is None:
-        return Tiles(tiles.keys + np.array(first, dtype=np.int64), tiles.arrays, is_sorted=True)
-    return Tiles.of([_moved(block, first) for block in tiles.blocks])
-
-
-def _moved(block: Block, first: TileKey) -> Block:
-    box = tuple((low + by, high + by) for (low, high), by in zip(block.box, first, strict=True))
-    return Block(box, block.array, block.cuts)
 
 
 def _stored(sources: Mapping[str, TileSource]) -> frozenset[str]:

@@ -16,10 +16,11 @@ from tra.backends.passes.limit import Limited
 from tra.backends.passes.schedule import End
 from tra.backends.passes.spill import Spill
 from tra.backends.plans import Plans
-from tra.backends.rounds import Rounds, Window, moved
+from tra.backends.rounds import Rounds, Window
 from tra.backends.storage import tile_writer
 from tra.backends.storage.writer import TileWriter
 from tra.backends.tiles import Tiles
+from tra.backends.window_boxes import moved
 from tra.backends.written import write_task
 from tra.errors import MemoryLimitError
 from tra.optimizer.planner import Planned
