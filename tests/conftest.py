@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.long import examples
 from tra.algebra import reference
 from tra.algebra.live import is_dense, is_plain
 from tra.backends.backend import result_tiles
@@ -15,9 +16,8 @@ from tra.optimizer.plan import plan_order
 from tra.optimizer.program import program
 from tra.testing import check_type
 
-# Fewer examples than Hypothesis would draw, but where a test asks for more: thousands of tests draw some.
-settings.register_profile("ordinary", parent=settings.default, max_examples=40)
-settings.load_profile("ordinary")
+settings.register_profile("tier", examples(100))  # where a test names no number
+settings.load_profile("tier")
 
 
 @dataclass

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.live import frontier, is_empty
 from tra.algebra.optimizers import SGD, Adam, AdamW
 from tra.algebra.parameter_tiles import zeros
@@ -145,7 +146,7 @@ def test_tiles_move_as_the_whole_tensor_does(data):
         np.testing.assert_allclose(moved[name].compute(), expected[name].compute(), rtol=1e-12, atol=1e-14)
 
 
-@settings(max_examples=25)
+@examples(60)
 @given(st.data())
 def test_gradients_that_are_cut_otherwise(data):
     array = data.draw(tensors(dtype="f4", max_rank=2)).array

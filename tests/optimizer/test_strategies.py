@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernel import kernel
 from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.nodes import Iota
@@ -133,7 +134,7 @@ def test_the_default_plan_of_each_operator(name, agreement):
                 assert measured.bytes_moved == sum(moved(node) for node in plan_order(*either))
 
 
-@settings(deadline=None, max_examples=160, suppress_health_check=[HealthCheck.too_slow])
+@examples(400)
 @given(queries(max_steps=5), st.data())
 def test_random_mixtures_of_strategies(agreement, grown, data):
     relation = grown[-1].relation

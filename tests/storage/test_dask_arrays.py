@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.errors import SchemaError
 
 da = pytest.importorskip("dask.array")
@@ -24,7 +25,7 @@ def arrays(draw):
 
 
 @given(drawn=arrays(), sites=st.integers(1, 3))
-@settings(max_examples=24, deadline=None)
+@examples(60)
 def test_there_and_back_keeps_every_bit(drawn, sites):
     array, tile, chunks = drawn
     with tra.connect("local", sites=sites, threads=1):
