@@ -18,14 +18,13 @@ from benchmarks import (
     report,
     sparse,
 )
-from benchmarks.clusters import dask_client
 
 MODULES = sorted(path.stem for path in Path(page.__file__).parent.glob("[!_]*.py"))
 
 
 @pytest.fixture(scope="module")
-def session():
-    with tra.connect("dask", sites=2, threads=1, progress=False, cost_model="fixed") as opened:
+def session(default_client):
+    with tra.connect("dask", scheduler=default_client, progress=False, cost_model="fixed") as opened:
         yield opened
 
 
@@ -117,13 +116,12 @@ def test_rank_correlation():
 
 
 @pytest.mark.xdist_group("benchmarks")
-def test_orders_beside_dask(session):
-    with dask_client(2) as client:
-        for query in orders.QUERIES:
-            own, *others = orders.compare(session, client, query, 80, rounds=1)
-            assert (own.who, own.ratio, len(others)) == ("tra", 1.0, 2)
-            assert all(0 < own.tasks < other.tasks for other in others)
-            assert all(own.bytes_moved <= other.bytes_moved for other in others)
+@pytest.mark.parametrize("query", orders.QUERIES, ids=lambda query: query.name)
+def test_orders_beside_dask(session, default_client, query):
+    own, *others = orders.compare(session, default_client, query, 80, rounds=1)
+    assert (own.who, own.ratio, len(others)) == ("tra", 1.0, 2)
+    assert all(0 < own.tasks < other.tasks for other in others)
+    assert all(own.bytes_moved <= other.bytes_moved for other in others)
 
 
 @pytest.mark.xdist_group("benchmarks")
