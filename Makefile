@@ -14,9 +14,10 @@ WORKERS ?= 2
 BENCH ?=
 # Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,tables,bench,demo,torch,onnx
 EXTRAS ?= dev,peers,tables,bench,demo
+PIPFLAGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIPFLAGS)
 
 # Tests start hundreds of processes: each would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
