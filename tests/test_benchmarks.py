@@ -11,12 +11,12 @@ from benchmarks import (
     alternatives,
     crossovers,
     exchanges,
+    holes,
     lower_bound,
     orders,
     page,
     planning,
     report,
-    sparse,
 )
 
 MODULES = sorted(path.stem for path in Path(page.__file__).parent.glob("[!_]*.py"))
@@ -151,15 +151,15 @@ def test_alternatives_are_priced_and_run(session, settings):
 
 
 def test_products_with_holes_are_timed():
-    row = sparse.measure(sparse.make(0.5, 4, 8), 8, rounds=1)
+    row = holes.measure(holes.make(0.5, 4, 8), 8, rounds=1)
     assert set(row.times) == {"holes", "dense", "numpy"} and 0 < row.case.matching < 1
-    assert len(sparse.lines([row])) == 4
-    (bar,) = sparse.verdict([row])
+    assert len(holes.lines([row])) == 4
+    (bar,) = holes.verdict([row])
     assert bar.value == row.allowance > 0
 
 
 def test_what_a_product_with_holes_may_take():
-    case = sparse.Case(0.5, {(0, 0): None}, {(0, 0): None, (0, 1): None}, 2)
+    case = holes.Case(0.5, {(0, 0): None}, {(0, 0): None, (0, 1): None}, 2)
     assert case.matching == 2 / 8
-    row = sparse.Row(case, {"holes": [0.52, 1.5, 2.0], "dense": [1.0, 2.0, 0.01], "numpy": []}, 0.5)
+    row = holes.Row(case, {"holes": [0.52, 1.5, 2.0], "dense": [1.0, 2.0, 0.01], "numpy": []}, 0.5)
     assert row.allowance == 1.5 / 1.02
