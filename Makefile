@@ -1,4 +1,6 @@
 # make test    lint, types and every test, in a virtual environment made on first use
+# make test-long
+#              the same with many more random cases, kills and damaged files, in an hour or more
 # make demo    the digits examples, classified and trained, on threads and then on a Dask cluster
 # make bench   every benchmark, in about an hour; writes docs/benchmarks.md and docs/plots
 #              BENCH="--quick --only products queries" runs small sizes of some, into build/benchmarks
@@ -12,13 +14,18 @@ WORKERS ?= 2
 BENCH ?=
 # Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,tables,bench,demo,torch,onnx
 EXTRAS ?= dev,peers,tables,bench,demo
+PIPFLAGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIPFLAGS)
 
-.PHONY: test demo bench fmt clean
+# Tests start hundreds of processes: each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-test: $(VENV)/.test
+.PHONY: test test-long demo bench fmt clean
+
+test-long: export TRA_LONG_TESTS = 1
+test test-long: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS)

@@ -28,7 +28,7 @@ from tra.errors import TraError
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "products": "Products beside NumPy, torch and dask.array",
-    "sparse": "Products of relations with holes",
+    "holes": "Products of relations with holes",
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",

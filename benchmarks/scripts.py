@@ -62,7 +62,7 @@ def sections_of(name: str) -> list[str]:
 
     Example:
         >>> sections_of("small_queries"), sections_of("local_products")
-        (['queries'], ['products'])
+        (['queries'], ['holes', 'products'])
     """
     text = {file.stem: file.read_text(encoding="utf-8") for file in FOLDER.glob("[!_]*.py")}
     reached, waiting = set[str](), [name]

@@ -3,10 +3,13 @@
 import warnings
 from dataclasses import dataclass
 
+import dask
 import numpy as np
 import pytest
+from distributed import Client, LocalCluster
 from hypothesis import settings
 
+from tests.long import examples
 from tra.algebra import reference
 from tra.algebra.live import is_dense, is_plain
 from tra.backends.backend import result_tiles
@@ -15,9 +18,8 @@ from tra.optimizer.plan import plan_order
 from tra.optimizer.program import program
 from tra.testing import check_type
 
-# Fewer examples than Hypothesis would draw, but where a test asks for more: thousands of tests draw some.
-settings.register_profile("ordinary", parent=settings.default, max_examples=40)
-settings.load_profile("ordinary")
+settings.register_profile("tier", examples(100))  # where a test names no number
+settings.load_profile("tier")
 
 
 @dataclass
@@ -88,3 +90,41 @@ class Agreement:
 @pytest.fixture(scope="session")
 def agreement():
     return Agreement()
+
+
+# -- clusters: one for all tests of a group, which run in one process -----------------------------
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Three workers, as `tra` starts them, for the tests of the group `dask`."""
+    settings = {
+        "distributed.scheduler.work-stealing": False,
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.limit": "1h",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=3,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as started,
+    ):
+        yield started
+
+
+@pytest.fixture(scope="session")
+def client(cluster):
+    with Client(cluster, set_as_default=False) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def default_client():
+    """A client of two workers with Dask's own defaults, for the tests of the group `benchmarks`."""
+    clusters = pytest.importorskip("benchmarks.clusters")
+    with clusters.dask_client(2) as connected:
+        yield connected

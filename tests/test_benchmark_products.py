@@ -22,8 +22,9 @@ CHUNKS = {"general": ["dask 300"], "common": ["dask 1000"], "two": ["dask 1000"]
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with shared_cluster(2, cost_model="fixed", tolerance=queries.TOLERANCE) as opened:
+def cluster(default_client):
+    address = default_client.scheduler.address
+    with shared_cluster(2, address, cost_model="fixed", tolerance=queries.TOLERANCE) as opened:
         yield opened
 
 

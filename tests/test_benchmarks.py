@@ -11,21 +11,20 @@ from benchmarks import (
     alternatives,
     crossovers,
     exchanges,
+    holes,
     lower_bound,
     orders,
     page,
     planning,
     report,
-    sparse,
 )
-from benchmarks.clusters import dask_client
 
 MODULES = sorted(path.stem for path in Path(page.__file__).parent.glob("[!_]*.py"))
 
 
 @pytest.fixture(scope="module")
-def session():
-    with tra.connect("dask", sites=2, threads=1, progress=False, cost_model="fixed") as opened:
+def session(default_client):
+    with tra.connect("dask", scheduler=default_client, progress=False, cost_model="fixed") as opened:
         yield opened
 
 
@@ -117,13 +116,12 @@ def test_rank_correlation():
 
 
 @pytest.mark.xdist_group("benchmarks")
-def test_orders_beside_dask(session):
-    with dask_client(2) as client:
-        for query in orders.QUERIES:
-            own, *others = orders.compare(session, client, query, 80, rounds=1)
-            assert (own.who, own.ratio, len(others)) == ("tra", 1.0, 2)
-            assert all(0 < own.tasks < other.tasks for other in others)
-            assert all(own.bytes_moved <= other.bytes_moved for other in others)
+@pytest.mark.parametrize("query", orders.QUERIES, ids=lambda query: query.name)
+def test_orders_beside_dask(session, default_client, query):
+    own, *others = orders.compare(session, default_client, query, 80, rounds=1)
+    assert (own.who, own.ratio, len(others)) == ("tra", 1.0, 2)
+    assert all(0 < own.tasks < other.tasks for other in others)
+    assert all(own.bytes_moved <= other.bytes_moved for other in others)
 
 
 @pytest.mark.xdist_group("benchmarks")
@@ -153,15 +151,15 @@ def test_alternatives_are_priced_and_run(session, settings):
 
 
 def test_products_with_holes_are_timed():
-    row = sparse.measure(sparse.make(0.5, 4, 8), 8, rounds=1)
+    row = holes.measure(holes.make(0.5, 4, 8), 8, rounds=1)
     assert set(row.times) == {"holes", "dense", "numpy"} and 0 < row.case.matching < 1
-    assert len(sparse.lines([row])) == 4
-    (bar,) = sparse.verdict([row])
+    assert len(holes.lines([row])) == 4
+    (bar,) = holes.verdict([row])
     assert bar.value == row.allowance > 0
 
 
 def test_what_a_product_with_holes_may_take():
-    case = sparse.Case(0.5, {(0, 0): None}, {(0, 0): None, (0, 1): None}, 2)
+    case = holes.Case(0.5, {(0, 0): None}, {(0, 0): None, (0, 1): None}, 2)
     assert case.matching == 2 / 8
-    row = sparse.Row(case, {"holes": [0.52, 1.5, 2.0], "dense": [1.0, 2.0, 0.01], "numpy": []}, 0.5)
+    row = holes.Row(case, {"holes": [0.52, 1.5, 2.0], "dense": [1.0, 2.0, 0.01], "numpy": []}, 0.5)
     assert row.allowance == 1.5 / 1.02

@@ -4,9 +4,11 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tra
+from tests.long import sample
 from tra.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,13 +47,33 @@ def test_query_files_explain_and_are_formatted(path, capsys):
     assert capsys.readouterr().out == path.read_text()
 
 
-@pytest.mark.xdist_group("dask")
-@pytest.mark.parametrize("backend", [{"backend": "local"}, {"backend": "dask", "sites": 2, "threads": 1}])
-def test_digits_are_learned_from_text_alone(backend):
+def train_on_digits(session, epochs=20):
+    """The losses of a training from text alone, and the accuracy on images that it has not seen."""
     text = (ROOT / "examples" / "digits_train.tra").read_text()
-    with tra.connect(**backend, progress=False) as session:
-        result = session.sql(text, base=ROOT / "examples")
+    assert "FOR 20 EPOCHS" in text
+    result = session.sql(text.replace("FOR 20 EPOCHS", f"FOR {epochs} EPOCHS"), base=ROOT / "examples")
     trained, shown = result.outputs
-    losses = [float(line.split()[1]) for line in trained.splitlines()[2:]]
+    return [float(line.split()[1]) for line in trained.splitlines()[2:]], float(shown.splitlines()[1])
+
+
+@pytest.fixture(scope="module")
+def learned():
+    with tra.connect("local", progress=False) as session:
+        return train_on_digits(session)
+
+
+@pytest.mark.xdist_group("dask")
+def test_digits_are_learned_from_text_alone(learned):
+    losses, accuracy = learned
     assert len(losses) == 20 and losses[-1] < losses[0] / 100
-    assert float(shown.splitlines()[1]) >= 0.97
+    assert accuracy >= 0.97
+
+
+@pytest.mark.xdist_group("dask")
+def test_digits_are_learned_on_dask_as_on_threads(client, learned):
+    epochs = sample(20, least=3)
+    with tra.connect("dask", scheduler=client, sites=2, progress=False, cost_model="fixed") as session:
+        losses, accuracy = train_on_digits(session, epochs)
+    assert len(losses) == epochs
+    np.testing.assert_allclose(losses, learned[0][:epochs], rtol=1e-2)
+    assert epochs < 20 or accuracy >= 0.97

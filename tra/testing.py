@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,10 +70,12 @@ def reference_session() -> Iterator[ReferenceEngine]:
         current.remove(engine)
 
 
-def _composite(build: Callable[..., T], *args: Any) -> SearchStrategy[T]:
+@cache
+def _composite(build: Callable[..., T]) -> Callable[..., SearchStrategy[T]]:
+    """A strategy for each function that draws: made once, as making one reads the source of the function."""
     from hypothesis import strategies as st
 
-    return st.composite(build)(*args)
+    return st.composite(build)
 
 
 def dtypes() -> SearchStrategy[np.dtype[Any]]:
@@ -96,7 +99,7 @@ def arrays(shape: Sequence[int], dtype: Any = None) -> SearchStrategy[Tile]:
         >>> find(arrays((2, 3), "float32"), lambda array: array.any()).shape
         (2, 3)
     """
-    return _composite(_draw_array, tuple(shape), dtype)
+    return _composite(_draw_array)(tuple(shape), dtype)
 
 
 def _draw_array(draw: DrawFn, shape: tuple[int, ...], dtype: Any) -> Tile:
@@ -145,7 +148,7 @@ def tensors(
         >>> str(ragged.relation.expr.type), ragged.array.shape
         ('[i:2] of 2/3 float64', (3,))
     """
-    return _composite(_draw_tensor, shape, dtype, max_rank, min_rank)
+    return _composite(_draw_tensor)(shape, dtype, max_rank, min_rank)
 
 
 def _draw_tensor(
@@ -178,7 +181,7 @@ def relations(dtype: Any = None, max_keys: int = 3, max_rank: int = 3) -> Search
         >>> find(relations("float64", max_keys=1), lambda relation: relation.nbytes == 0).tiles()
         {}
     """
-    return _composite(_draw_relation, dtype, max_keys, max_rank)
+    return _composite(_draw_relation)(dtype, max_keys, max_rank)
 
 
 def _draw_relation(draw: DrawFn, dtype: Any, max_keys: int, max_rank: int) -> Relation:
@@ -216,7 +219,7 @@ def queries(max_steps: int = 6) -> SearchStrategy[list[Query]]:
         >>> [type(query).__name__ for query in grown]
         ['Query', 'Query', 'Query']
     """
-    return _composite(_draw_queries, max_steps)
+    return _composite(_draw_queries)(max_steps)
 
 
 def _draw_queries(draw: DrawFn, max_steps: int) -> list[Query]:
@@ -237,7 +240,7 @@ def _draw_queries(draw: DrawFn, max_steps: int) -> list[Query]:
 
 def _axes(keys: Sequence[Key]) -> SearchStrategy[Axis]:
     """Axes cut by no key, by one, or by two as a tile of a tile; some extents leave keys without a tile."""
-    return _composite(_draw_axis, keys)
+    return _composite(_draw_axis)(keys)
 
 
 def _draw_axis(draw: DrawFn, keys: Sequence[Key]) -> Axis:

@@ -5,10 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.arithmetic import as_scalar
 from tra.algebra.relation import Relation, combine
 from tra.testing import DTYPES, arrays, dtypes, shapes, tensors
@@ -78,7 +79,7 @@ def pairs(draw, dtype=None):
     return left, right
 
 
-@settings(max_examples=60)
+@examples(150)
 @given(pairs(), st.sampled_from(BINARY))
 def test_two_relations(pair, function):
     left, right = pair
@@ -107,7 +108,7 @@ SCALARS = [
 ]
 
 
-@settings(max_examples=60)
+@examples(150)
 @given(tensors(), st.sampled_from(BINARY), st.sampled_from(SCALARS))
 def test_scalars_both_ways_round(tensor, function, scalar):
     if function is operator.pow and not tensor.array.size:
@@ -180,7 +181,7 @@ def test_what_is_no_operand():
     assert len({A, A}) == 1
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_matrix_products(data):
     m, n, p = (data.draw(st.sampled_from([3, 5, 1, 2, 0])) for _ in range(3))
@@ -201,7 +202,7 @@ def test_a_matrix_product_does_not_broadcast_inside():
         A @ 2
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_where(data):
     whole = data.draw(shapes())

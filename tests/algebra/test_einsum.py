@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.einsum import parse_equation
 from tra.algebra.kernels.contraction import contract, einsum_kernel
 from tra.errors import KernelError, SchemaError
@@ -51,7 +52,7 @@ def equations(draw):
     return equation, shapes
 
 
-@settings(max_examples=60)
+@examples(150)
 @given(st.data())
 def test_equations(data):
     equation, shapes = data.draw(equations())
@@ -127,7 +128,7 @@ def test_key_names_ride_along():
     assert tra.einsum("ij,kl->ijkl", A, A).keys == ("row", "col", "row_2", "col_2")
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_contraction_kernels(data):
     labels = [data.draw(st.permutations("abcd"))[: data.draw(st.integers(0, 3))] for _ in range(2)]

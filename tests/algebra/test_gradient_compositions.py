@@ -1,25 +1,24 @@
 """Gradients of random compositions of operators, on relations of any kind, are the central differences."""
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.algebra.gradient import gradients
 from tra.errors import KernelError, TraError
 from tra.testing import relations
 
 from .gradient_harness import check_gradients, compositions, random_tiles, sources_of, total, weighted
 
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
-
-@settings(MANY, max_examples=120)
+@examples(300)
 @given(compositions())
 def test_random_compositions(drawn):
     relation, tiles = drawn
     check_gradients(weighted(relation.expr), tiles, most=5)
 
 
-@settings(MANY, max_examples=24)
+@examples(60)
 @given(compositions(max_steps=3))
 def test_gradients_of_gradients(drawn):
     relation, tiles = drawn
@@ -45,7 +44,7 @@ def joins(draw):
     return joined, random_tiles(draw, joined)
 
 
-@settings(MANY, max_examples=80)
+@examples(200)
 @given(joins())
 def test_joins_of_two_relations(drawn):
     assume(drawn is not None)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 
 torch = pytest.importorskip("torch")
 RANDOM = np.random.default_rng(11)
@@ -230,7 +231,7 @@ STEPS = {
 }
 
 
-@settings(deadline=None, max_examples=24)
+@examples(60)
 @given(
     st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=5),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),

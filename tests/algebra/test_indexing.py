@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.errors import SchemaError
 from tra.testing import shapes, tensors
 
@@ -36,7 +37,7 @@ def indices(draw, shape):
     return tuple(items) if len(items) != 1 or draw(st.booleans()) else items[0]
 
 
-@settings(max_examples=60)
+@examples(150)
 @given(st.data())
 def test_basic_indices(data):
     tensor = data.draw(tensors())
@@ -44,7 +45,7 @@ def test_basic_indices(data):
     agree(tensor.relation[index], np.asarray(tensor.array[index]))
 
 
-@settings(max_examples=16)
+@examples(40)
 @given(st.data())
 def test_indices_after_an_ellipsis(data):
     tensor = data.draw(tensors(min_rank=1))
@@ -98,7 +99,7 @@ def test_keys_follow_their_axes():
             A.transpose(*wrong)
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_concatenation(data):
     shape = data.draw(shapes(min_rank=1))
@@ -133,7 +134,7 @@ def test_concatenations_that_are_refused():
             tra.concatenate(operands, axis=axis)
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_retiling(data):
     tensor = data.draw(tensors())

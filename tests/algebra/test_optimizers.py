@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples, sample
 from tra.algebra.live import frontier, is_empty
 from tra.algebra.optimizers import SGD, Adam, AdamW
 from tra.algebra.parameter_tiles import zeros
@@ -92,7 +93,7 @@ def run_torch(name, options, clip, start, n, schedule=None):
 @pytest.mark.parametrize(("ours", "name", "options"), PAIRS, ids=lambda v: str(v)[:60])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("f8", 1e-12), ("f4", 1e-4)])
 def test_steps_as_in_torch(ours, name, options, dtype, tolerance):
-    start, n = draw_start(dtype), 100 if dtype == "f8" else 20
+    start, n = draw_start(dtype), sample(100, least=20) if dtype == "f8" else 20
     expected = run_torch(name, options, ours.clip, start, n)
     found, _ = run_ours(ours, start, n)
     for key, value in expected.items():
@@ -145,7 +146,7 @@ def test_tiles_move_as_the_whole_tensor_does(data):
         np.testing.assert_allclose(moved[name].compute(), expected[name].compute(), rtol=1e-12, atol=1e-14)
 
 
-@settings(max_examples=25)
+@examples(60)
 @given(st.data())
 def test_gradients_that_are_cut_otherwise(data):
     array = data.draw(tensors(dtype="f4", max_rank=2)).array

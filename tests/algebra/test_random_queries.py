@@ -4,9 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.algebra import live, reference
 from tra.errors import SchemaError
 from tra.testing import check_type, queries, relations, tensors
@@ -44,19 +45,19 @@ def test_tensors_come_back_however_they_are_cut(tensor):
     np.testing.assert_array_equal(tensor.relation.compute(), tensor.array)
 
 
-@settings(max_examples=100)
+@examples(250)
 @given(queries())
 def test_types_of_random_queries(grown):
     check(grown, LEGAL[:1])
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(queries(max_steps=12))
 def test_types_of_long_queries(grown):
     check(grown, LEGAL[:1])
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_queries_with_more_keys_than_are_listed(data):
     with pytest.MonkeyPatch.context() as patch:

@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.relation import Relation
 from tra.algebra.sources import FixedTiles
 from tra.errors import SchemaError
@@ -34,7 +35,7 @@ def axes_of(draw, rank):
     return axes[0] if len(axes) == 1 and draw(st.booleans()) else axes
 
 
-@settings(max_examples=60)
+@examples(150)
 @given(st.data())
 def test_reductions(data):
     tensor = data.draw(tensors())
@@ -51,7 +52,7 @@ def test_reductions(data):
         close(getattr(tensor.relation, name)(axis=axis, keepdims=keepdims), expected)
 
 
-@settings(max_examples=40)
+@examples(100)
 @given(st.data())
 def test_places_of_extremes_with_ties_and_nan(data):
     tensor = data.draw(tensors())

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
@@ -43,7 +43,6 @@ def tensors(draw):
     return shape, list("abc"[:n_keys]), tile
 
 
-@settings(deadline=None)
 @given(tensors(), st.data())
 def test_batches_are_rows(tensor, data):
     shape, keys, tile = tensor

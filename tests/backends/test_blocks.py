@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
@@ -29,7 +29,6 @@ def held(shape, tile, box=None):
 # -- tiles in blocks --------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4)), min_size=0, max_size=3), st.data())
 def test_a_block_has_the_tiles_of_its_box(axes, data):
     array, type_, tiles = held([n for n, _ in axes], [size for _, size in axes])
@@ -144,7 +143,6 @@ def test_tiles_that_are_looked_at_are_not_to_be_written_to():
                 tile[...] = 0
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["add", "mul", "max"]), st.integers(1, 3), st.integers(1, 4))
 def test_tiles_of_one_row_meet_longer_ones(agreement, kernel, size, n):
     """Keys are joined, elements broadcast within each pair of tiles: whole tensors would not."""
@@ -155,7 +153,6 @@ def test_tiles_of_one_row_meet_longer_ones(agreement, kernel, size, n):
             agreement.same(session.tiles(query), agreement.expected(query))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), st.integers(1, 4))
 def test_batches_of_one_meet_longer_ones(agreement, size, n):
     A = tra.from_array(RNG.normal(size=(size * n, 3, 4)), ("i", "a", "k"), (size, 2, 3), "A")

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.backends import dask_backend
 from tra.optimizer import panels
 from tra.optimizer.cost import CostModel
@@ -26,12 +27,7 @@ def tensor(shape, keys, seed=0, tile=None):
 
 
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # Dask's own threads do
-@settings(
-    deadline=None,
-    max_examples=5,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@settings(examples(25), phases=[Phase.generate])
 @given(st.lists(queries(max_steps=4), min_size=6, max_size=6))
 def test_the_same_plans_and_tiles_as_on_threads(agreement, client, batch):
     relations = [grown[-1].relation for grown in batch]

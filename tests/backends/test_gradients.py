@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.gradient import gradients
 from tra.algebra.nodes import Aggregate, Generated, Join, ReKey, Transform, postorder
 from tra.algebra.relation import Relation
@@ -19,7 +20,6 @@ from tra.optimizer.planner import plan_query
 
 from ..algebra.gradient_harness import compositions, sources_of, weighted
 
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 RANDOM = np.random.default_rng(0)
 
 
@@ -29,7 +29,7 @@ def slopes_of(relation):
     return [Relation(expr, relation.sources) for expr in gradients(loss, sources_of(loss))]
 
 
-@settings(MANY, max_examples=60)
+@examples(150)
 @given(compositions(), st.sampled_from([1, 2, 3]))
 def test_random_compositions(agreement, drawn, sites):
     for slope in slopes_of(drawn[0]):

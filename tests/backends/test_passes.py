@@ -7,17 +7,16 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.backends.passes import limit
 from tra.backends.passes.schedule import End
 from tra.backends.passes.shape import Leaf
 from tra.errors import MemoryLimitError, TraError
 from tra.testing import queries, relations
-
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 @contextmanager
@@ -65,13 +64,13 @@ def check(agreement, relation, times):
                 assert named(lambda: tight.tiles(relation)) == least
 
 
-@settings(MANY, max_examples=150)
+@examples(150)
 @given(queries(max_steps=6), st.sampled_from([1, 1.3, 2, 5]))
 def test_compositions_of_operators_in_windows(agreement, grown, times):
     check(agreement, grown[-1].relation, times)
 
 
-@settings(MANY, max_examples=60)
+@examples(60)
 @given(relations("f8", max_keys=3, max_rank=2), st.data())
 def test_folds_in_windows(agreement, relation, data):
     names = relation.expr.type.names

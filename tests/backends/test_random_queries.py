@@ -4,16 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.live import is_dense
 from tra.algebra.nodes import postorder
 from tra.errors import SchemaError, TraError
 from tra.testing import arrays, queries, relations, shapes, tensors
 
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 SITES, THREADS = st.integers(1, 5), st.integers(1, 3)
 
 
@@ -46,13 +46,13 @@ def check_figures(agreement, explained):
         assert figures["peak_bytes_per_site"]["measured"] <= figures["peak_bytes_per_site"]["predicted"]
 
 
-@settings(MANY, max_examples=160)
+@examples(400)
 @given(queries(max_steps=6), SITES, THREADS)
 def test_compositions_of_operators(agreement, grown, sites, threads):
     check(agreement, grown[-1].relation, sites, threads)
 
 
-@settings(MANY, max_examples=40)
+@examples(100)
 @given(queries(max_steps=5), SITES)
 def test_whole_tensors(agreement, grown, sites):
     relation, array = grown[-1].relation, grown[-1].array
@@ -89,7 +89,7 @@ def joins(draw):
         return None
 
 
-@settings(MANY, max_examples=80)
+@examples(200)
 @given(joins(), SITES, THREADS)
 def test_joins_of_two_relations(agreement, joined, sites, threads):
     assume(joined is not None)
@@ -129,14 +129,14 @@ def sugared(draw):
         return None
 
 
-@settings(MANY, max_examples=80)
+@examples(200)
 @given(sugared(), SITES, THREADS)
 def test_sugar_over_two_tensors_of_other_tiles(agreement, relation, sites, threads):
     assume(relation is not None)
     check(agreement, relation, sites, threads)
 
 
-@settings(MANY, max_examples=16)
+@examples(40)
 @given(st.data(), SITES)
 def test_persisted_relations_are_used_where_they_lie(agreement, data, sites):
     shape = data.draw(shapes(max_rank=2, min_rank=2))
@@ -151,7 +151,7 @@ def test_persisted_relations_are_used_where_they_lie(agreement, data, sites):
         check_figures(agreement, session.explain(stored[0].T @ stored[1], analyze=True))
 
 
-@settings(MANY, max_examples=20)
+@examples(50)
 @given(arrays((6, 5), "f8"), SITES)
 def test_results_do_not_depend_on_sites_or_threads(array, sites):
     """The same plan gives the same bits, whatever the number of threads."""

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra import reference
 from tra.backends import sparse_products
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WAYS = ("cost", "filled", "in place", "on top")
 
 
@@ -67,7 +67,7 @@ def check(session, query):
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "c16", "i4"])
-@QUICK
+@examples(150)
 @given(data=st.data())
 def test_products_are_those_of_the_definition(way, dtype, data):
     left, right = data.draw(pairs(dtype))
@@ -75,7 +75,7 @@ def test_products_are_those_of_the_definition(way, dtype, data):
         check(session, left @ right)
 
 
-@QUICK
+@examples(150)
 @given(
     operands=pairs(), spec=st.sampled_from(["ik,kj->ij", "ki,kj->ij", "ik,jk->ij", "ik,kj->ji", "ki,jk->ji"])
 )
@@ -90,7 +90,7 @@ def test_operands_and_results_may_be_transposed(way, operands, spec):
         check(session, tra.einsum(spec, *turned))
 
 
-@QUICK
+@examples(150)
 @given(operands=pairs(), place=st.integers(0, 1))
 def test_one_operand_may_be_dense(way, operands, place):
     filled = [part.fill(0) if side == place else part for side, part in enumerate(operands)]
@@ -98,14 +98,14 @@ def test_one_operand_may_be_dense(way, operands, place):
         check(session, filled[0] @ filled[1])
 
 
-@QUICK
+@examples(150)
 @given(operands=pairs(), sites=st.sampled_from([2, 3, 4]))
 def test_products_over_several_sites(way, operands, sites):
     with tra.connect("local", sites=sites, threads=1) as session:
         check(session, operands[0] @ operands[1])
 
 
-@QUICK
+@examples(150)
 @given(operands=pairs(), side=st.integers(0, 1))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_is_not_finite_stays_where_it_is(way, operands, side):
@@ -114,7 +114,7 @@ def test_what_is_not_finite_stays_where_it_is(way, operands, side):
         check(session, infinite[0] @ infinite[1])
 
 
-@QUICK
+@examples(150)
 @given(st.data())
 def test_keys_that_cut_no_axis_join_and_stay(way, data):
     n, k = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
@@ -133,7 +133,7 @@ def test_keys_that_cut_no_axis_join_and_stay(way, data):
     assert k
 
 
-@QUICK
+@examples(150)
 @given(operands=pairs())
 def test_gradients_have_the_holes_of_their_parameters(way, operands):
     left, right = operands
@@ -196,7 +196,7 @@ def masked(draw):
     return left, right, mask
 
 
-@QUICK
+@examples(150)
 @given(operands=masked(), sites=st.sampled_from([1, 3]), first=st.booleans())
 def test_products_are_masked(way, operands, sites, first):
     left, right, mask = operands

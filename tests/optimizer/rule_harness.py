@@ -1,18 +1,13 @@
 """What tests of rules share: relations that the algebra allows, and a rule held to its law on them."""
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.errors import TraError
 from tra.optimizer.rules.check import check_rule
 from tra.optimizer.rules.registry import NORMALISE
 from tra.testing import relations
-
-
-def few(n_examples):
-    """Settings for rules: most random relations are refused by the algebra, and that is no fault."""
-    slow = [HealthCheck.filter_too_much, HealthCheck.too_slow]
-    return settings(deadline=None, max_examples=n_examples, suppress_health_check=slow)
 
 
 def keyed(n_keys=1, **more):
@@ -44,7 +39,7 @@ def check_fires(rule, lawful, n_examples):
     """Asserts that a rule fires on some relations of a strategy, and keeps the meaning of all of them."""
     fired = []
 
-    @few(n_examples)
+    @examples(n_examples)
     @given(lawful)
     def check(relation):
         fired.append(check_rule(rule, relation.expr, relation.sources))
@@ -56,7 +51,7 @@ def check_fires(rule, lawful, n_examples):
 def check_stays(rule, unlawful, n_examples):
     """Asserts that a rule does not apply to any relation of a strategy."""
 
-    @few(n_examples)
+    @examples(n_examples)
     @given(unlawful)
     def check(relation):
         assert rule(relation.expr) is None, f"rule {rule.__name__} fired on {relation}"

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.optimizer.compile_table import compile_default
@@ -22,14 +23,12 @@ from tra.optimizer.plan import (
 from tra.optimizer.rules.registry import clean_up
 from tra.testing import queries, relations
 
-FEW = settings(deadline=None, max_examples=48)
-
 
 def sites():
     return st.integers(1, 5).flatmap(lambda n: st.sampled_from(meshes(n)))
 
 
-@FEW
+@examples(120)
 @given(queries(max_steps=3), sites())
 def test_default_plans_of_random_queries(agreement, grown, mesh):
     relation = grown[-1].relation
@@ -41,7 +40,7 @@ def test_default_plans_of_random_queries(agreement, grown, mesh):
     agreement.same(found, expected)
 
 
-@FEW
+@examples(120)
 @given(relations(max_keys=2, max_rank=2), relations(max_keys=2, max_rank=2), st.data(), sites())
 def test_default_plans_of_joins_of_two_relations(agreement, left, right, data, mesh):
     equal = [

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra import live, live_rules, reference
 from tra.algebra.density import density, n_expected, n_matches, n_pairs
 from tra.algebra.types import AtMost
-
-QUICK = settings(max_examples=60, deadline=None)
 
 
 def blocks(rng, n, part, keys, name):
@@ -29,7 +28,7 @@ def unlisted(monkeypatch):
         monkeypatch.setattr(module, "MAX_LISTED", 300)
 
 
-@QUICK
+@examples(150)
 @given(*(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))) for _ in range(2)))
 def test_pairs_are_counted_without_being_listed(left, right):
     expected = sum(a == b for a in left for b in right)
@@ -37,7 +36,7 @@ def test_pairs_are_counted_without_being_listed(left, right):
     assert n_matches(*arrays) == expected
 
 
-@QUICK
+@examples(150)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
 def test_what_can_be_listed_is_exact(one, other, seed):
     rng = np.random.default_rng(seed)

@@ -3,9 +3,10 @@
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.optimizer.elimination import Factor, eliminate
 
 NAMES = "abcde"
@@ -26,7 +27,7 @@ def price(values, factors):
     return sum(float(f.table[tuple(values[name] for name in f.scope)]) for f in factors)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(150)
 @given(problems())
 def test_trying_everything_agrees(problem):
     sizes, factors = problem

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
@@ -100,7 +100,6 @@ def check(agreement, result, mesh, rng):
         assert predict(program(plans), assignment).bytes_moved == measured.bytes_moved
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_elements_of_boxes_are_counted_from_sums_as_key_by_key(data):
     extents = data.draw(st.sampled_from([(40, 30), (400_000, 300_000), (11, 7, 9), (5,)]))

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tra.algebra.kernels.elementwise import ADD
@@ -81,7 +81,6 @@ def test_all_exchanges_of_a_ragged_tensor(mesh):
             check(type_, Placement(mesh, have), Placement(mesh, need))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_exchanges_of_relations_with_holes(data):
     whole = ragged((9, 5), (2, 1))

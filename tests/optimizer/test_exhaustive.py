@@ -5,10 +5,11 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.nodes import Source
 from tra.algebra.relation import Relation
 from tra.algebra.sources import tensor_type
@@ -24,11 +25,6 @@ from tra.optimizer.regions import exchanged, regions
 from tra.optimizer.search import options_of
 from tra.testing import queries
 
-SLOW = settings(
-    deadline=None,
-    max_examples=24,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-)
 MOST = 1 << 24  # assignments of one mesh
 ONE_BY_ONE = 2000
 
@@ -96,7 +92,7 @@ def check(roots, context):
 MODELS = st.sampled_from([CostModel(latency=0.0), CostModel(), CostModel(latency=1e-5, bandwidth=1e8)])
 
 
-@SLOW
+@examples(60)
 @given(queries(max_steps=6), st.integers(1, 3), MODELS, st.booleans())
 def test_search_finds_what_enumeration_finds(agreement, grown, n, model, uploads):
     relation = grown[-1].relation
@@ -132,7 +128,7 @@ def chains(draw):
     return result
 
 
-@SLOW
+@examples(60)
 @given(chains(), st.sampled_from([2, 3, 4, 5]), MODELS)
 def test_chains_are_planned_as_enumeration_would(result, n, model):
     check((result.expr,), Context(n_sites=n, model=model))

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.relation import Relation
 from tra.optimizer import forms
 from tra.optimizer.context import Context
@@ -18,7 +19,6 @@ from tra.optimizer.regions import EXPAND, ORDER
 from tra.optimizer.roles import Split
 from tra.optimizer.search import search
 
-FEW = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 product = tra.kernel(
     "(m,n),(n,p)->(m,p)",
     name="form product",
@@ -115,7 +115,7 @@ def test_of_equal_forms_the_one_of_less_work_is_taken():
     assert ties[0].orders == form.considered[0].orders
 
 
-@FEW
+@examples(75)
 @given(st.tuples(*[st.sampled_from([1, 3, 7, 40])] * 4), st.integers(1, 20), st.integers(1, 4))
 def test_the_chosen_form_is_right_and_no_plan_beats_its_floor(agreement, extents, tile, n):
     query = chain(product, extents, tile)

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.optimizer.build import build
 from tra.optimizer.context import Context
 from tra.optimizer.exchange import pieces
@@ -99,7 +100,7 @@ def queries_of(A, B):
     )
 
 
-@settings(deadline=None, max_examples=24, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(st.data())
 def test_predicted_bytes_are_what_is_sent(agreement, data):
     """Random choices for relations with random holes, some of them with parts that pass through operators."""

@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.errors import MemoryLimitError
 from tra.optimizer.context import Context
 from tra.optimizer.cost import CostModel
@@ -16,11 +17,6 @@ from tra.optimizer.planner import plan_query
 from tra.optimizer.pricing import working_set
 from tra.optimizer.strategies import choices
 from tra.testing import queries
-
-FEW = settings(
-    deadline=None, max_examples=24, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
-
 
 QUICK = CostModel(latency=1e-5)  # small tensors are not planned by their number of exchanges alone
 
@@ -103,7 +99,7 @@ def test_a_plan_is_found_that_fits_because_an_operand_is_held_once():
     assert found.assignment.is_optimal
 
 
-@FEW
+@examples(60)
 @given(queries(max_steps=6), st.integers(1, 5), st.floats(0.0, 1.0))
 def test_limits_of_random_queries(grown, n, part):
     roots = (grown[-1].relation.expr,)

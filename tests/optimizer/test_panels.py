@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.optimizer import panels
 from tra.optimizer.compile_table import compile_default
 from tra.optimizer.cost import CostModel
@@ -84,11 +85,7 @@ def products(draw):
     return WITHIN[draw(st.sampled_from(sorted(WITHIN)))](A @ B)
 
 
-@settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+@examples(100)
 @given(products(), st.integers(2, 6).flatmap(lambda n: st.sampled_from(meshes(n))))
 def test_random_products_in_panels(at_any_size, agreement, relation, mesh):
     expected = agreement.expected(relation)

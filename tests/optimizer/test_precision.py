@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra import reference
 from tra.optimizer.context import Context
 from tra.optimizer.regions import regions
@@ -69,7 +70,7 @@ def test_integers_stay_as_they_are():
     np.testing.assert_array_equal((X @ Y @ v).compute(), (small @ small) @ np.ones(2))
 
 
-@settings(deadline=None, max_examples=24)
+@examples(60)
 @given(
     st.lists(st.sampled_from(["f4", "f8", "c8", "i4", "i2", "?"]), min_size=3, max_size=4), st.integers(0, 9)
 )

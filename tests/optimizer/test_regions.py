@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.errors import TraError
 from tra.optimizer.context import Context
 from tra.optimizer.regions import EXPAND, FOLD, ORDER, WRITTEN, exchanged, regions
 
-FEW = settings(
-    deadline=None, max_examples=16, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
 MATMUL = "(m,n),(n,p)->(m,p)"
 product = tra.kernel(
     MATMUL,
@@ -110,7 +108,7 @@ def options(relation, rule):
 def test_every_form_has_the_meaning_of_the_one_written(agreement, rule):
     fired = []
 
-    @FEW
+    @examples(40)
     @given(CASES[rule][0])
     def check(relation):
         for root, expr in options(relation, rule):
@@ -125,7 +123,7 @@ def test_every_form_has_the_meaning_of_the_one_written(agreement, rule):
 
 @pytest.mark.parametrize("rule", CASES)
 def test_there_is_no_such_form_where_the_law_is_missing(rule):
-    @FEW
+    @examples(40)
     @given(CASES[rule][1])
     def check(relation):
         assert not options(relation, rule)

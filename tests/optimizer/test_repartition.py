@@ -1,9 +1,10 @@
 """Repartition: counted bytes are the elements that cross, whatever cuts old and new tensors."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.algebra.nodes import Cut, Window
 from tra.algebra.relation import from_array
 from tra.algebra.retiling import full_windows, retile
@@ -48,7 +49,7 @@ def sources(draw, extent):
     return relation.tile(0, draw(st.sampled_from(divisors)), "ii") if draw(st.booleans()) else relation
 
 
-@settings(deadline=None, max_examples=32)
+@examples(80)
 @given(st.data())
 def test_bytes_are_the_elements_that_cross(agreement, data):
     mesh = data.draw(st.sampled_from(MESHES))

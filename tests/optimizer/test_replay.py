@@ -4,10 +4,11 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import LONG, examples
 from tra.algebra.nodes import Join
 from tra.errors import PlanError
 from tra.optimizer.compile_table import START, compile_default
@@ -21,9 +22,6 @@ from tra.optimizer.roles import Split
 from tra.optimizer.rules.registry import RULES, rules_named
 from tra.testing import queries, relations
 
-FEW = settings(
-    deadline=None, max_examples=24, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
 NAMES = {rule.name for rule in RULES}
 
 
@@ -41,7 +39,7 @@ def check(agreement, planned, relations_, hints=()):
     return [step.rule for step in steps[1:]]
 
 
-@FEW
+@examples(60)
 @given(queries(max_steps=4), st.integers(1, 5))
 def test_plans_of_random_queries(agreement, grown, n):
     relation = grown[-1].relation
@@ -50,7 +48,7 @@ def test_plans_of_random_queries(agreement, grown, n):
     check(agreement, planned, [relation])
 
 
-@FEW
+@examples(60)
 @given(relations("float64", max_rank=2).filter(lambda r: len(r.keys) > 1), st.integers(1, 5), st.data())
 def test_plans_of_contractions(agreement, left, n, data):
     right = left.rekey(lambda *k: k[::-1], keys=left.keys[::-1])
@@ -104,7 +102,7 @@ def test_stored_relations_and_wished_places(agreement, given_):
     assert all(step.plans[0].placement == target for step in replay(planned))
 
 
-@pytest.mark.parametrize("n", [7, 11, 13])
+@pytest.mark.parametrize("n", [7, 11, 13] if LONG else [7, 11])
 def test_relations_stored_on_more_sites_than_the_plan_has(agreement, given_, n):
     """The compile table takes a right operand as it lies, but not at sites that the plan leaves idle."""
     A, B, C = given_

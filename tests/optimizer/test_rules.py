@@ -1,10 +1,11 @@
 """The rules together: switched off by name, shown with their class, and named where they go wrong."""
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.nodes import postorder
 from tra.errors import PlanError
 from tra.optimizer.compile_table import compile_default
@@ -29,17 +30,13 @@ from tra.optimizer.rules.registry import (
 from tra.optimizer.strategies import choices
 from tra.testing import queries
 
-FEW = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
-
 
 def test_all_rules_are_in_one_list():
     assert list(RULES) == [*NORMALISE, *FORMS, *STRATEGIES, *CLEAN_UP]
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
-@FEW
+@examples(60)
 @given(
     queries(max_steps=5),
     st.integers(1, 4),

@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.nodes import Aggregate, Join, Transform
 from tra.algebra.operators import aggregate, join, transform
 from tra.optimizer.rules import aggregates
 from tra.optimizer.rules.check import check_rule
 
-from .rule_harness import check_fires, check_stays, drawn, few, keyed, names_of, some
+from .rule_harness import check_fires, check_stays, drawn, keyed, names_of, some
 
-N_EXAMPLES = 40
+N_EXAMPLES = 100
 LATTICE = {"distributes_over": ["max", "min"], "elementwise": True}
 thrice = tra.kernel("()->()", name="thrice", linear=[0])(lambda x: x + x + x)
 turned = tra.kernel("(m,n)->(n,m)", name="turned", linear=[0])(lambda x: x.T)
@@ -118,7 +119,7 @@ def test_every_lawful_kernel_is_passed(kernel):
     assert check_rule(aggregates.aggregate_join_push, query.expr, query.sources) == 1
 
 
-@few(N_EXAMPLES)
+@examples(N_EXAMPLES)
 @given(contracted([TROPICAL], kind="i") | summed([ORDERED], kind="i"))
 def test_integers_may_wrap(relation):
     """max(a + c, b + c) is not max(a, b) + c where one of the sums wraps."""

@@ -16,7 +16,7 @@ from tra.testing import relations
 
 from .rule_harness import check_fires, check_stays, drawn, keyed, names_of
 
-N_EXAMPLES = 40
+N_EXAMPLES = 100
 DTYPES = ("float64", "float32", "int64", "int32", "complex64")
 times = tra.kernel(
     "(),()->()", name="times", elementwise=True, identity=1, associative=True, commutative=True, batched=True

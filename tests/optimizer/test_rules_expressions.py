@@ -13,7 +13,7 @@ from tra.testing import relations, tensors
 
 from .rule_harness import check_fires, check_stays, drawn, keyed, names_of
 
-N_EXAMPLES = 25
+N_EXAMPLES = 100
 opposite = tra.kernel("()->()", name="opposite", coefficients=[-1])(lambda x: -x)
 same = tra.kernel("()->()", name="same", elementwise=True, coefficients=[1])(lambda x: +x)
 silent = tra.kernel("()->()", name="opposite in silence", elementwise=True)(lambda x: -x)

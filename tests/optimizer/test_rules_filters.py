@@ -6,15 +6,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.nodes import Filter, Join, postorder
 from tra.algebra.operators import stack
 from tra.algebra.relation import Relation
 from tra.optimizer.rules import filters
 from tra.optimizer.rules.registry import normalise
 
-from .rule_harness import check_fires, check_stays, drawn, few, keyed, names_of, some
+from .rule_harness import check_fires, check_stays, drawn, keyed, names_of, some
 
-N_EXAMPLES = 40
+N_EXAMPLES = 100
 
 
 @st.composite
@@ -120,7 +121,7 @@ def test_a_rule_does_not_fire_where_keys_do_not_allow_it(name):
     check_stays(getattr(filters, name), CASES[name][1], N_EXAMPLES)
 
 
-@few(N_EXAMPLES)
+@examples(N_EXAMPLES)
 @given(filtered(once, lambda *k: k[0] > 0))
 def test_a_filter_that_drops_something_stays(relation):
     dropped = relation.expr.type != relation.expr.child.type

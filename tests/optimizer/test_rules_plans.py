@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernel import kernel
 from tra.algebra.relation import Relation
 from tra.optimizer.compile_table import compile_default
@@ -28,9 +29,7 @@ from tra.optimizer.rules.kernels import composed
 from tra.optimizer.rules.registry import CLEAN_UP
 from tra.testing import tensors
 
-from .rule_harness import drawn, few, keyed, some
-
-FEW = few(25)
+from .rule_harness import drawn, keyed, some
 
 
 @st.composite
@@ -227,7 +226,7 @@ def test_every_rule_is_tested():
 
 @pytest.mark.parametrize("rule", CLEAN_UP, ids=lambda rule: rule.name)
 def test_a_plan_rule_fires_and_keeps_the_meaning(rule, agreement):
-    @FEW
+    @examples(60)
     @given(PLANS[rule.name])
     def check(case):
         relation, plan = case
@@ -246,7 +245,7 @@ def test_a_plan_rule_fires_and_keeps_the_meaning(rule, agreement):
 def test_a_plan_rule_does_not_fire_where_it_would_be_wrong(name):
     (rule,) = (rule for rule in CLEAN_UP if rule.name == name)
 
-    @FEW
+    @examples(60)
     @given(LACKING[name])
     def check(case):
         assert rule.function(case[1]) is None

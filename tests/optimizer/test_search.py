@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.nodes import Source
 from tra.algebra.operators import aggregate, join
@@ -59,7 +60,7 @@ def check_local_optimum(roots, context):
     return found
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@examples(100)
 @given(queries(max_steps=5), st.integers(1, 5), st.booleans())
 def test_chosen_plans_of_random_queries(agreement, grown, n, uploads):
     relation = grown[-1].relation
@@ -86,7 +87,7 @@ def chains(draw):
     return (relation.transform(draw(st.sampled_from(["neg", "relu"])))).expr if draw(st.booleans()) else expr
 
 
-@settings(deadline=None, max_examples=40)
+@examples(100)
 @given(chains(), st.integers(2, 6), st.booleans())
 def test_chains_of_products_are_local_optima(expr, n, paper):
     check_local_optimum((expr,), Context(n_sites=n, model=CostModel(paper=paper), uploads=frozenset("ABC")))
@@ -121,7 +122,7 @@ def exhaustive(roots, mesh, context):
     return best
 
 
-@settings(deadline=None, max_examples=16)
+@examples(40)
 @given(small_queries(), st.sampled_from([2, 3, 5, 8]), st.sampled_from([0.0, 1e-4, 4e-3]))
 def test_exhaustive_search_agrees(expr, n, latency):
     context = Context(n_sites=n, model=CostModel(latency=latency))

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.nodes import Iota
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
@@ -34,7 +35,7 @@ def stored_product(right=None):
     return A @ B, held
 
 
-@settings(deadline=None, max_examples=32)
+@examples(80)
 @given(queries(max_steps=6), st.integers(1, 4), st.booleans())
 def test_stages_hold_every_node_once_and_in_order(grown, n, given_):
     relation = grown[-1].relation

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import LONG, examples
 from tra.algebra.kernel import kernel
 from tra.algebra.kernels.elementwise import ADD
 from tra.algebra.nodes import Iota
@@ -26,7 +27,7 @@ from tra.optimizer.search import Assignment
 from tra.optimizer.strategies import choices, held_parts
 from tra.testing import queries
 
-MESHES = [(2,), (3,), (5,), (2, 2), (2, 3)]
+MESHES = [(2,), (3,), (5,), (2, 2), (2, 3)] if LONG else [(2,), (5,), (2, 3)]
 
 
 def built(graph, chosen, mesh, root):
@@ -133,7 +134,7 @@ def test_the_default_plan_of_each_operator(name, agreement):
                 assert measured.bytes_moved == sum(moved(node) for node in plan_order(*either))
 
 
-@settings(deadline=None, max_examples=160, suppress_health_check=[HealthCheck.too_slow])
+@examples(400)
 @given(queries(max_steps=5), st.data())
 def test_random_mixtures_of_strategies(agreement, grown, data):
     relation = grown[-1].relation

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra import reference
 from tra.algebra.nodes import Source, postorder
 from tra.algebra.relation import Relation
@@ -31,7 +32,7 @@ def chosen(relation, n):
     return Relation(expr, relation.sources)
 
 
-@settings(deadline=None, max_examples=16)
+@examples(40)
 @given(st.integers(130, 700), st.integers(130, 700), st.sampled_from([2, 3, 4, 8]))
 def test_results_are_the_same_tensor(rows, columns, n):
     (A, a), (B, b) = tensor(rows, columns), tensor(columns, 200)
@@ -152,7 +153,7 @@ def test_tiles_stay_small_where_an_outer_product_is_made_of_them():
     assert all(np.prod(node.type.tile_shape) <= 2**20 for node in postorder(chosen(outer, 1).expr))
 
 
-@settings(deadline=None, max_examples=25)
+@examples(60)
 @given(st.integers(33, 90), st.integers(1, 5), st.integers(1, 4), st.integers(0, 1023))
 def test_long_tensors_are_the_same_in_fewer_tiles(tiles, columns, n, rest):
     (X, _), (w, _) = tensor(1024 * tiles - rest, columns), tensor(1024 * tiles - rest)

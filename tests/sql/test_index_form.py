@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra import reference
 from tra.backends.assemble import assemble_array
 from tra.backends.tiles import Tiles
@@ -309,7 +310,7 @@ def shown(draw, depth=3):
     return Shown(f"{name}[{label}]({one.text})", one.labels.replace(label, ""), value)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(150)
 @given(shown(), st.randoms(use_true_random=False), st.sampled_from(TILINGS))
 def test_random_expressions(expression, random, tiling):
     labels = list(expression.labels)

@@ -4,10 +4,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.kernel import bind_literal, kernel, kernel_names
 from tra.algebra.key_function import COMPARISONS, Const, Not, Op, Opaque, Var
 from tra.algebra.live import full_box
@@ -44,7 +45,7 @@ scalars = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(150)
 @given(keys)
 def test_filters(check_round_trip, predicate):
     check_round_trip(Relation(filter_keys(A.expr, predicate), A.sources))
@@ -52,7 +53,7 @@ def test_filters(check_round_trip, predicate):
     check_round_trip(Relation(transform(filter_keys(joined, predicate), "exp"), {**A.sources, **B.sources}))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(150)
 @given(st.lists(keys, max_size=3), st.booleans())
 def test_changes_of_keys(check_round_trip, function, on_join):
     child = transform(join(A.expr, B.expr, "j", "matmul") if on_join else A.expr, "identity")
@@ -72,7 +73,7 @@ def test_a_change_of_keys_that_changes_nothing(check_round_trip):
     check_round_trip(A.sum().rekey(lambda: (), keys=()))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(100)
 @given(st.sampled_from(["add", "pow", "max", "eq", "arg_min", "where"]), scalars, st.integers(0, 2))
 def test_constants_in_calls(check_round_trip, name, value, place):
     by = kernel(name)
@@ -146,7 +147,7 @@ def test_operators_of_the_paper(check_round_trip):
 windows = st.builds(slice, *[st.none() | st.integers(-6, 6)] * 2, st.sampled_from([None, 1, 2, -1, -2]))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(windows, windows), min_size=1, max_size=3), st.data())
 def test_retile(check_round_trip, slices, data):
     def shown(where):
@@ -195,7 +196,7 @@ def generated_relations(draw):
     return generated(RelType(found, tuple(axes), type_.dtype, live), draw(st.sampled_from(makers)))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(200)
 @given(generated_relations())
 def test_generated(check_round_trip, expr):
     check_round_trip(Relation(expr, {}))
@@ -209,7 +210,7 @@ def test_constants(check_round_trip, value):
 # --- all of them together --------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(250)
 @given(st.data())
 def test_random_queries(check_round_trip, data):
     choose = Chooser(lambda low, high: data.draw(st.integers(low, high)))

@@ -2,9 +2,10 @@
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.errors import QueryError
 from tra.sql import syntax as s
 from tra.sql.format import format_statement, format_text
@@ -244,7 +245,7 @@ statements = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@examples(300)
 @given(statements)
 def test_every_tree_parses_back(statement):
     text = format_statement(statement)
@@ -258,7 +259,7 @@ fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@examples(300)
 @given(st.lists(st.tuples(statements, tuples(comments)), max_size=3), tuples(comments))
 def test_comments_survive_and_formatting_is_idempotent(written, before):
     text = "".join(before) + "".join(
@@ -273,7 +274,7 @@ def test_comments_survive_and_formatting_is_idempotent(written, before):
     assert once.count("--") == n_comments + sum(format_statement(tree).count("--") for tree, _ in written)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(300)
 @given(statements, st.data())
 def test_broken_text_is_refused_with_a_caret(statement, data):
     text = format_statement(statement)
@@ -286,7 +287,7 @@ def test_broken_text_is_refused_with_a_caret(statement, data):
         assert where.startswith("<query>:") and "^" in caret
 
 
-@settings(max_examples=120, deadline=None)
+@examples(300)
 @given(st.lists(fragments | comments | texts, max_size=15).map(" ".join))
 def test_any_text_is_formatted_or_refused(text):
     try:

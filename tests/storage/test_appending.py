@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.live import live_keys
 from tra.algebra.sources import tensor_type
 from tra.algebra.tiles_type import tiles_type
@@ -46,7 +47,7 @@ def test_holes_may_be_filled_in_any_order(tmp_path):
 
 
 @given(data=st.data())
-@settings(max_examples=16, deadline=None)
+@examples(40)
 def test_any_partition_of_the_tiles_appends_to_the_whole(tmp_path_factory, data):
     shape = data.draw(st.tuples(st.integers(1, 7), st.integers(1, 5)))
     type_ = tensor_type(shape, "f4", tile=(2, 3))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.backends.storage import open_source, save
 from tra.errors import CatalogError
 
@@ -34,7 +35,7 @@ def read_all(path, tiles):
 
 @pytest.mark.parametrize("suffix", [".tra", ".parquet"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 def test_a_changed_bit_or_a_cut_is_noticed(holed, suffix, data):
     type_, tiles = holed
     with tempfile.TemporaryDirectory() as folder:

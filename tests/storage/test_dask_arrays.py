@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.errors import SchemaError
 
 da = pytest.importorskip("dask.array")
-distributed = pytest.importorskip("distributed")
 
 
 @st.composite
@@ -24,7 +24,7 @@ def arrays(draw):
 
 
 @given(drawn=arrays(), sites=st.integers(1, 3))
-@settings(max_examples=24, deadline=None)
+@examples(60)
 def test_there_and_back_keeps_every_bit(drawn, sites):
     array, tile, chunks = drawn
     with tra.connect("local", sites=sites, threads=1):
@@ -81,14 +81,14 @@ def test_holes_and_unknown_extents_are_refused():
         tra.from_array(unknown[unknown > 1])
 
 
-@pytest.fixture(scope="module")
-def client():
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
-    with cluster, distributed.Client(cluster) as client:
+@pytest.fixture
+def client(client):
+    """The caller's own, in force."""
+    with client.as_current():
         yield client
 
 
-@pytest.mark.xdist_group("dask arrays")
+@pytest.mark.xdist_group("dask")
 def test_chunks_go_from_worker_to_worker(client, monkeypatch):
     """A dask.array on the caller's own Client is read by the workers, and never through this process."""
     x = da.random.default_rng(0).normal(size=(60, 40), chunks=(25, 40)).persist()
@@ -107,7 +107,7 @@ def test_chunks_go_from_worker_to_worker(client, monkeypatch):
     assert client.status == "running"
 
 
-@pytest.mark.xdist_group("dask arrays")
+@pytest.mark.xdist_group("dask")
 def test_a_graph_reads_files_on_the_workers(client, tmp_path):
     a = np.arange(30.0).reshape(6, 5)
     tra.from_array(a, tile=2).save(tmp_path / "a.tra")

@@ -1,10 +1,9 @@
 """Files that say anything: manifests and parts changed at random, by accident and on purpose.
 
-A few hundred changes in an ordinary run, ten thousand with TRA_LONG_TESTS=1.
+A few hundred changes in the ordinary tier, ten thousand in the long one.
 """
 
 import json
-import os
 import random
 import resource
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.long import LONG
 from tra.algebra.live import live_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.sources import tensor_type
@@ -23,7 +23,7 @@ from tra.backends.storage.tile_check import shape_at
 from tra.backends.storage.type_text import seal
 from tra.errors import CatalogError
 
-CHANGES = 10_000 if os.environ.get("TRA_LONG_TESTS") else 200
+CHANGES = 10_000 if LONG else 200
 SECONDS, MEMORY = 5.0, 3 << 30
 
 

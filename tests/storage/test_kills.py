@@ -1,9 +1,8 @@
 """Writers that are killed: what is there is the old relation or the new one, never a mixture.
 
-A few kills of each kind in an ordinary run, fifty with TRA_LONG_TESTS=1.
+A few kills of each kind in the ordinary tier, fifty in the long one.
 """
 
-import os
 import random
 import signal
 import subprocess
@@ -13,11 +12,11 @@ import time
 import numpy as np
 import pytest
 
+from tests.long import LONG
 from tra.algebra.live import live_keys
 from tra.algebra.sources import tensor_type
 from tra.backends.storage import open_source, save
 
-LONG = bool(os.environ.get("TRA_LONG_TESTS"))
 KILLS = {".tra": 2, "append": 1, ".zarr": 1}
 SHAPE, TILE = (130, 90), (8, 8)  # four tile shapes, so four parts
 

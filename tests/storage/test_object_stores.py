@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.live import live_keys
 from tra.backends.storage import open_files, open_source, save, tile_writer
 from tra.backends.storage.remote import RemoteArray, RemoteFile
@@ -168,7 +169,7 @@ def test_paths_as_urls(tmp_path, whole):
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@examples(100)
 def test_any_window_of_an_array(data):
     shape = data.draw(st.lists(st.integers(1, 6), max_size=3).map(tuple))
     order = data.draw(st.sampled_from("CF"))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.long import examples
 from tra.algebra.live import live_keys, required
 from tra.algebra.live_rules import with_live
 from tra.algebra.sources import tensor_type
@@ -96,7 +97,7 @@ def paths():
 
 @pytest.mark.parametrize("suffix", [".tra", ".parquet"])
 @given(type_=types(), seed=st.integers(0, 1 << 32))
-@settings(max_examples=48, deadline=None)
+@examples(120)
 def test_any_relation_comes_back(paths, suffix, type_, seed):
     tiles = tiles_of(type_, seed)
     path = paths(suffix)
@@ -111,7 +112,7 @@ def test_any_relation_comes_back(paths, suffix, type_, seed):
     dtype=st.sampled_from([*NUMBERS, PAIR]),
     seed=st.integers(0, 1 << 32),
 )
-@settings(max_examples=20, deadline=None)
+@examples(50)
 def test_whole_tensors_come_back(paths, suffix, shape, size, dtype, seed):
     if suffix == ".zarr":
         pytest.importorskip("zarr")
@@ -128,7 +129,7 @@ def test_whole_tensors_come_back(paths, suffix, shape, size, dtype, seed):
 
 
 @given(type_=dense_types(dtypes=[np.dtype("f4")]), seed=st.integers(0, 1 << 32))
-@settings(max_examples=24, deadline=None)
+@examples(60)
 def test_a_npy_file_is_the_whole_tensor(paths, type_, seed):
     tiles = tiles_of(type_, seed)
     path = paths(".npy")
@@ -219,7 +220,7 @@ def holed_tensors(draw):
 
 
 @given(type_=holed_tensors(), seed=st.integers(0, 1 << 32))
-@settings(max_examples=20, deadline=None)
+@examples(50)
 def test_holes_come_back_from_zarr(paths, type_, seed):
     zarr = pytest.importorskip("zarr")
     tiles, path = tiles_of(type_, seed), paths(".zarr")

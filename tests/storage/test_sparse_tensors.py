@@ -3,10 +3,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tra
+from tests.long import examples
 from tra.algebra.live import live_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.sources import tensor_type
@@ -48,7 +49,7 @@ def assert_same(found, relation):
 
 
 @given(drawn=relations())
-@settings(max_examples=32, deadline=None)
+@examples(80)
 def test_scipy_and_back(drawn):
     pytest.importorskip("scipy")
     relation, sizes = drawn
@@ -61,7 +62,7 @@ def test_scipy_and_back(drawn):
 
 
 @given(drawn=relations(), pandas=st.booleans())
-@settings(max_examples=32, deadline=None)
+@examples(80)
 def test_tables_and_back(drawn, pandas):
     relation, sizes = drawn
     if relation is None:

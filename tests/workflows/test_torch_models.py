@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tra
+from tests.long import sample
 from tra.errors import CatalogError, SchemaError
 from tra.workflows.layers import LAYERS
 
@@ -169,8 +170,8 @@ def test_training_is_that_of_torch(session):
     module, x = nn.Sequential(nn.Linear(7, 6), Residual(6), nn.Linear(6, 3)).double(), rows()
     labels = np.random.default_rng(5).integers(3, size=11)
     model, optimizer = from_torch(module), torch.optim.Adam(module.parameters(), lr=0.01)
-    losses = []
-    for _ in range(100):
+    losses, n = [], sample(100)
+    for _ in range(n):
         optimizer.zero_grad()
         loss = F.cross_entropy(module(torch.tensor(x)), torch.tensor(labels))
         loss.backward()
@@ -180,7 +181,7 @@ def test_training_is_that_of_torch(session):
     def own(parameters, x, labels):
         return tra.losses.softmax_cross_entropy(model(x, parameters), labels)
 
-    training = session.train(own, model.parameters, tra.Adam(rate=0.01), data=(x, labels), epochs=100)
+    training = session.train(own, model.parameters, tra.Adam(rate=0.01), data=(x, labels), epochs=n)
     np.testing.assert_allclose(training.losses, losses, rtol=1e-9)
     back = model.to_torch(training.parameters)
     for trained, parameter in zip(module.parameters(), back.parameters(), strict=True):

@@ -49,8 +49,15 @@ class TileReader(Protocol):
         ...
 
 
-def evaluate(expr: Expr, sources: Mapping[str, TileReader]) -> Relation:
+def evaluate(
+    expr: Expr, sources: Mapping[str, TileReader], known: Mapping[str, Relation] | None = None
+) -> Relation:
     """The relation an expression denotes, as a dict from key to tile.
+
+    Args:
+        expr: the expression.
+        sources: what reads the tiles of its sources, by their id.
+        known: relations that parts of it denote, by digest: they are not evaluated again.
 
     Example:
         The diagonal blocks' diagonals of a 4×4 matrix of 2×2 tiles.
@@ -61,9 +68,10 @@ def evaluate(expr: Expr, sources: Mapping[str, TileReader]) -> Relation:
         >>> {key: tile.tolist() for key, tile in evaluate(D.expr, D.sources).items()}
         {(0,): [0.0, 5.0], (1,): [10.0, 15.0]}
     """
-    done: dict[str, Relation] = {}
+    done = dict(known or {})
     for node in postorder(expr):
-        done[node.digest] = _node(node, [done[child.digest] for child in node.children], sources)
+        if node.digest not in done:
+            done[node.digest] = _node(node, [done[child.digest] for child in node.children], sources)
     return done[expr.digest]
 
 

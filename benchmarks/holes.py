@@ -138,7 +138,7 @@ def section(settings: Settings) -> list[str]:
     n_blocks = QUICK_BLOCKS if settings.quick else BLOCKS
     rows = [measure(make(density, n_blocks, TILE), TILE, rounds_of(settings.quick)) for density in DENSITIES]
     bars = verdict(rows)
-    record(settings, "sparse", bars)
+    record(settings, "holes", bars)
     shape = f"**{n_blocks}×{n_blocks} blocks of {TILE}×{TILE}, float32, {THREADS} threads**"
     return [*paragraph(HEAD), shape, "", *lines(rows), *(bar.line for bar in bars), ""]
 
