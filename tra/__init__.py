@@ -86,8 +86,9 @@ def sql(text: str, /, *, allow: Any = None, **relations: Any) -> Result:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
         TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
     """
+    # The parser takes longer to load than a query to write.
     from tra.sql.allowed import are_folders
-    from tra.sql.runner import Options, run_statements  # the parser takes longer to load than a query to write
+    from tra.sql.runner import Options, run_statements
 
     if allow is not None and not are_folders(allow):
         relations["allow"], allow = allow, None

@@ -68,7 +68,9 @@ def test_what_lies_elsewhere_is_refused(places, text, path):
     assert contents(outside) == before
 
 
-@pytest.mark.parametrize("path", ["../secret", "way/../secret", "way/run", "way", "{outside}/run", "data/../.."])
+@pytest.mark.parametrize(
+    "path", ["../secret", "way/../secret", "way/run", "way", "{outside}/run", "data/../.."]
+)
 @pytest.mark.parametrize("begin", ["TRAIN", "EXPLAIN TRAIN"])
 def test_checkpoints_elsewhere_are_refused(places, begin, path):
     inside, outside = places
@@ -113,7 +115,7 @@ def test_what_is_allowed_replaces_the_default(places):
     several = [str(outside), inside / "data"]
     assert bind("LOAD A FROM 'way/A.npy'; LOAD B FROM 'data/A.npy'", inside, several).relations["B"].shape
     for allow in (several, []):
-        with pytest.raises(QueryError, match="A.npy lies outside"):
+        with pytest.raises(QueryError, match=r"A\.npy lies outside"):
             bind("LOAD A FROM 'A.npy'", inside, allow)
     with pytest.raises(QueryError, match=r"(?s)allowed: none.*tra run --allow .*/queries, or allow='/"):
         bind("LOAD A FROM 'A.npy'", inside, [])
@@ -142,7 +144,7 @@ def test_urls(places):
 def test_links_in_a_circle_and_characters_of_number_zero(places):
     inside, _ = places
     for path in ("loop/A.npy", "loop"):
-        with pytest.raises(QueryError, match="cannot read|has no known format"):
+        with pytest.raises(QueryError, match=r"cannot read|has no known format"):
             bind(f"LOAD A FROM '{path}'", inside)
     for text in ("LOAD A FROM 'a\0.npy'", TRAINING.format("a\0")):
         with pytest.raises(QueryError, match="no character of number zero"):

@@ -90,7 +90,7 @@ def allowed_places(allow: Folders | None, base: str | os.PathLike[str] | None) -
         return Allowed((Path(os.path.realpath(base or ".")),))
     if not are_folders(allow):
         raise CatalogError(f"allow is a folder, or several in a list; got {allow!r}")
-    several = allow if isinstance(allow, list | tuple) else [allow]
+    several = [allow] if isinstance(allow, str | os.PathLike) else allow
     texts = [os.fspath(each).removeprefix("file://") for each in several]
     folders = [Path(os.path.realpath(text)) for text in texts if "://" not in text]
     for folder, text in zip(folders, [text for text in texts if "://" not in text], strict=True):
@@ -136,7 +136,8 @@ def _files(statement: s.Statement) -> Iterator[tuple[s.Text, bool]]:
 def _place(written: str, is_folder: bool, base: Path | None) -> Location | None:
     """Where a path leads; None for one of no known format, which is refused where it is opened."""
     if is_folder:
-        return Location(str((base or Path()) / written), "")  # as it is opened: `..` after a link leads elsewhere
+        # As it is opened: after a link `..` leads elsewhere, and a URL is a folder of that name.
+        return Location(str((base or Path()) / written), "")
     try:
         return locate(written, base)
     except CatalogError:
@@ -146,7 +147,7 @@ def _place(written: str, is_folder: bool, base: Path | None) -> Location | None:
 def _check(path: s.Text, place: Location | None, allowed: Allowed) -> None:
     if place is None:
         return
-    if place.is_remote:
+    if place.is_remote and place.suffix:
         if not allowed.has_url(place.path):
             raise _refused(path, place.path, place.path.rpartition("/")[0], allowed)
         return
