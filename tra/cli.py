@@ -110,7 +110,7 @@ def _command(
 def _allow_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow", action="append", metavar="DIR",
-        help="a folder or URL below which the query may name files, once for each (default: the query's folder)",
+        help="a folder or URL below which the query may name files, once for each (default: the query's own)",
     )  # fmt: skip
 
 

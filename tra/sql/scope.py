@@ -15,6 +15,7 @@ from tra.algebra.sources import TileSource, array_source
 from tra.algebra.types import scalar_type
 from tra.errors import SchemaError, TraError, near_name
 from tra.sql import syntax as s
+from tra.sql.lookalikes import plain
 from tra.sql.problems import Problem
 
 Number = bool | int | float | complex
@@ -55,7 +56,8 @@ def unknown(what: str, name: s.Name, there: Iterable[str]) -> Problem:
     names = list(there)
     listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     hint = f"there is {listed}" if names else f"there is no {what} yet"
-    return Problem(name.span, f"no {what} {name.text}{near_name(name.text, names)}", hint)
+    near = near_name(name.text, names) or near_name(plain(name.text), names)
+    return Problem(name.span, f"no {what} {name.text}{near}", hint)
 
 
 class Scope:
