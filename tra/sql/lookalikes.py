@@ -8,9 +8,7 @@ import unicodedata
 _CYRILLIC = ("АВЕЅІЈКМНОРСТУХԚԜԌасеорхуѕіјһԁԛԝѵ", "ABESIJKMHOPCTYXQWGaceopxysijhdqwv")
 _GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ", "ABEZHIKMNOPTYXocj")
 _OTHER = ("ɡı‐‑‒–∕⁄∗⋅∶‚‹›⟨⟩", "gi----//**:,<><>")
-_ALIKE = {
-    ord(a): b for alike, plain in (_CYRILLIC, _GREEK, _OTHER) for a, b in zip(alike, plain, strict=True)
-}
+_ALIKE = str.maketrans(_CYRILLIC[0] + _GREEK[0] + _OTHER[0], _CYRILLIC[1] + _GREEK[1] + _OTHER[1])
 
 
 def plain(text: str) -> str:
@@ -28,7 +26,7 @@ def lookalike_hint(marked: str) -> str | None:
 
     Example:
         >>> lookalike_hint("LEТ")
-        "'LET' in ASCII has T where here is U+0422, CYRILLIC CAPITAL LETTER TE"
+        "in ASCII this is 'LET': its letter T is here U+0422, CYRILLIC CAPITAL LETTER TE"
         >>> lookalike_hint("größe"), lookalike_hint("SHOW A")
         (None, None)
     """
@@ -38,5 +36,6 @@ def lookalike_hint(marked: str) -> str | None:
             continue
         char = next(char for char in word if not char.isascii())
         name = unicodedata.name(char, "a character without a name")
-        return f"{ascii_word!r} in ASCII has {plain(char)} where here is U+{ord(char):04X}, {name}"
+        what = "its letter " if len(word) > 1 else ""
+        return f"in ASCII this is {ascii_word!r}: {what}{plain(char)} is here U+{ord(char):04X}, {name}"
     return None
