@@ -129,6 +129,12 @@ class Scope:
         return self._needed[root.digest]
 
 
+def _shown(value: Number) -> str:
+    """A number, or of one that nobody reads how long it is."""
+    n_bits = value.bit_length() if isinstance(value, int) else 0
+    return str(value) if n_bits <= 256 else f"an integer of {n_bits} bits"
+
+
 def _constant_scalar(value: Number) -> Expr:
     """A number as a relation without keys.
 
@@ -138,6 +144,6 @@ def _constant_scalar(value: Number) -> Expr:
     dtype = np.asarray(value).dtype
     if dtype.kind not in "biufc":
         raise SchemaError(
-            f"{value} is too large for an integer of 64 bits; write it with an exponent, such as 1e30"
+            f"{_shown(value)} is too large for an integer of 64 bits; write it with an exponent, such as 1e30"
         )
     return generated(scalar_type(dtype), Constant(value))
