@@ -103,6 +103,6 @@ def holds(predicate: KeyExpr | Opaque, names: tuple[str, ...], keys: KeyArray) -
 
 __all__ = [
     "COMPARISONS", "OPERATORS", "Const", "KeyExpr", "KeyFunction", "Not", "Op", "Opaque", "Var", "apply",
-    "bounds_of", "check_fits", "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute", "text",
-    "trace", "variables",
+    "bounds_of", "check_fits", "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute",
+    "text", "trace", "variables",
 ]  # fmt: skip
