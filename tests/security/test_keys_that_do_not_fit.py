@@ -55,9 +55,9 @@ def test_numbers_that_fit_stay_as_they_are():
 @pytest.mark.parametrize("big", [1 << 63, 1 << 70, -(1 << 80)])
 def test_key_functions_in_python(big):
     with pytest.raises(SchemaError, match="does not fit the integers of 64 bits"):
-        A.rekey(lambda i, j: (i + big, j), keys="ij")
+        A.rekey(lambda i, j: (i + big, j), keys=("i", "j"))
     with pytest.raises(SchemaError, match="is not within"):
-        A.rekey(lambda i, j: (i + big if i else i, j), keys="ij")
+        A.rekey(lambda i, j: (i + big if i else i, j), keys=("i", "j"))
     with pytest.raises(SchemaError, match="does not fit"):
         A.filter(lambda i, j: (i + 1) * big > 0)
 
@@ -67,7 +67,7 @@ def test_products_of_keys_that_wrap_to_keys_that_look_right():
     top = (1 << 63) - 1
     assert (np.arange(3) * top * top).tolist() == [0, 1, 2]
     with pytest.raises(SchemaError, match=r"i \* 9223372036854775807\) \* 9223372036854775807 does not fit"):
-        A.rekey(lambda i, j: (i * top * top, j), keys="ij")
+        A.rekey(lambda i, j: (i * top * top, j), keys=("i", "j"))
 
 
 def test_domains_and_extents():
