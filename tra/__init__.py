@@ -67,11 +67,13 @@ Session.text_runner = staticmethod(_run_text)
 Session.text_printer = staticmethod(_to_text)
 
 
-def sql(text: str, /, **relations: Any) -> Result:
+def sql(text: str, /, *, allow: Any = None, **relations: Any) -> Result:
     """Runs query text in the current session.
 
     Args:
         text: statements, each ended by ``;``; paths in them are relative to the working directory.
+        allow: a folder or URL, or several, below which the text may name files; the working directory when
+            left out. What names no folder, such as an array, is a relation called ``allow``.
         **relations: what the text may name: relations, arrays, numbers.
 
     Example:
@@ -84,10 +86,14 @@ def sql(text: str, /, **relations: Any) -> Result:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
         TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
     """
-    from tra.sql.runner import run_statements  # the parser takes longer to load than a query to write
+    # The parser takes longer to load than a query to write.
+    from tra.sql.allowed import are_folders
+    from tra.sql.runner import Options, run_statements
 
+    if allow is not None and not are_folders(allow):
+        relations["allow"], allow = allow, None
     session: Any = _current.current()
-    return run_statements(session, text, relations)
+    return run_statements(session, text, relations, Options(allow=allow))
 
 
 @entry_point

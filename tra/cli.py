@@ -69,12 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = _command(commands, "run", "run a query file", _run)
     run.add_argument("file", metavar="FILE.tra", help="the query file; paths in it are relative to it")
+    _allow_option(run)
     _backend_options(run)
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--explain", action="store_true", help="show the last result's plan, run nothing")
     shown.add_argument("--analyze", action="store_true", help="run, and show the plan with measured figures")
     explain = _command(commands, "explain", "show the plan of a query file's last result", _explain)
     explain.add_argument("file", metavar="FILE.tra")
+    _allow_option(explain)
     _backend_options(explain)
     fmt = _command(commands, "fmt", "print a query file in canonical form", _fmt)
     fmt.add_argument("file", metavar="FILE.tra")
@@ -103,6 +105,13 @@ def _command(
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(run=function)
     return command
+
+
+def _allow_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow", action="append", metavar="DIR",
+        help="a folder or URL below which the query may name files, once for each (default: the query's own)",
+    )  # fmt: skip
 
 
 def _backend_options(command: argparse.ArgumentParser) -> None:
@@ -154,7 +163,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.explain:
         return _explain(options)
     with _connect(options) as session:
-        result = session.sql(text, origin=options.file, base=Path(options.file).parent, echo=print)
+        result = session.sql(
+            text, origin=options.file, base=Path(options.file).parent, allow=options.allow, echo=print
+        )
         if options.analyze and result.relation is not None:
             with session.hinted(result.hints):
                 print(session.explain(result.relation, analyze=True))
@@ -164,7 +175,9 @@ def _run(options: argparse.Namespace) -> None:
 def _explain(options: argparse.Namespace) -> None:
     text = _read(options.file)
     with _connect(options) as session:
-        result = session.sql(text, origin=options.file, base=Path(options.file).parent, execute=False)
+        result = session.sql(
+            text, origin=options.file, base=Path(options.file).parent, allow=options.allow, execute=False
+        )
         if result.relation is None:
             raise CatalogError(f"{options.file} has no result to explain: end it with SHOW or a query")
         with session.hinted(result.hints):

@@ -13,7 +13,7 @@ from tra.sql.source_syntax import SourceNames
 
 
 def _bound(text, **relations):
-    return run_statements(None, text, relations, Options(execute=False)).relation
+    return run_statements(None, text, relations, Options(execute=False, allow="/")).relation
 
 
 def _passed(relation):

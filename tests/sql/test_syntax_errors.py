@@ -9,9 +9,10 @@ import lark
 import pytest
 
 from tra.errors import QueryError
-from tra.sql import parser
+from tra.sql import limits, parser
 from tra.sql import syntax as s
-from tra.sql.parser import MAX_CHARACTERS, name_pattern, parse_text
+from tra.sql.limits import MAX_CHARACTERS
+from tra.sql.parser import name_pattern, parse_text
 from tra.sql.vocabulary import KEYWORDS, RESERVED, expected
 
 
@@ -286,9 +287,9 @@ def test_ten_megabytes_of_garbage(text, message):
     error = message_of(text)
     assert message in error
     assert len(error) < 600
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 5
 
 
 def test_too_many_words(monkeypatch):
-    monkeypatch.setattr(parser, "MAX_TOKENS", 1000)
-    assert "more than 1,000 words and signs" in message_of("SELECT " + "a," * 500)
+    monkeypatch.setattr(limits, "MAX_TOKENS", 1000)
+    assert "more than 1,000 words and signs" in message_of("SHOW a;" * 500)

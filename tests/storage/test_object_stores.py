@@ -62,7 +62,7 @@ def test_queries_run_on_urls(store):
         tra.from_array(a).save("memory://bucket/a.npy")
         text = "LOAD A(i, j) FROM 'memory://bucket/a.npy'; LET B[i, k] = SUM(A[i, j] * A[k, j]);" \
                "SAVE B TO 'memory://bucket/b.tra';"  # fmt: skip
-        session.sql(text)
+        session.sql(text, allow="memory://bucket")
         np.testing.assert_array_equal(tra.open("memory://bucket/b.tra").compute(), a @ a.T)
 
 

@@ -26,7 +26,7 @@ def test_a_result_is_not_saved_over_what_it_reads(stored, tmp_path):
         with pytest.raises(CatalogError, match=r"is read from .*, and would be written over it\n  hint: "):
             (B * 2).save(path)
     with pytest.raises(CatalogError, match="would be written over it"):
-        tra.sql(f"SAVE C TO '{stored}';", C=B + 1)
+        tra.sql(f"SAVE C TO '{stored}';", allow=tmp_path, C=B + 1)
     np.testing.assert_array_equal(B.compute(), np.arange(6.0).reshape(2, 3))
 
 

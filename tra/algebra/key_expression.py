@@ -9,11 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tra.errors import SchemaError
+
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
     ">=": operator.ge, "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
+_END = 1 << 63
 COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">=", "and", "or"])
 
 
@@ -223,6 +226,44 @@ def _bounds_of_op(symbol: str, left: tuple[int, int], right: tuple[int, int]) ->
         return None
     corners = [OPERATORS[symbol](a, b) for a in left for b in right]
     return min(corners), max(corners)
+
+
+def check_fits(expr: KeyExpr, bounds: Mapping[str, tuple[int, int]]) -> None:
+    """Checks that NumPy computes an expression without leaving the integers of 64 bits, where it is silent.
+
+    Example:
+        >>> check_fits(Op("*", Var("i"), Var("i")), {"i": (0, 1 << 32)})
+        Traceback (most recent call last):
+        tra.errors.SchemaError: i * i does not fit the integers of 64 bits for keys within i:0..4294967295
+
+    Raises:
+        SchemaError: a part of it may not fit.
+    """
+    for part in _computed(expr):
+        found = bounds_of(part, bounds)
+        if found is not None and not (found[0] >= -_END and found[1] < _END):
+            within = ", ".join(f"{name}:{low}..{high - 1}" for name, (low, high) in bounds.items())
+            raise SchemaError(f"{text(part)} does not fit the integers of 64 bits for keys within {within}")
+
+
+def _computed(expr: KeyExpr) -> Iterator[KeyExpr]:
+    """The parts that are numbers of 64 bits: results of arithmetic, and what it takes; not what is compared.
+
+    A constant may be compared with keys whatever its size.
+    """
+    waiting: list[tuple[KeyExpr, bool]] = [(expr, True)]
+    while waiting:
+        part, is_number = waiting.pop()
+        if is_number:
+            yield part
+        match part:
+            case Op(symbol, left, right):
+                is_number = symbol not in COMPARISONS
+                waiting += [(side, is_number or not isinstance(side, Const)) for side in (left, right)]
+            case Not(operand):
+                waiting.append((operand, True))
+            case _:
+                pass
 
 
 def text(expr: KeyExpr | Opaque) -> str:

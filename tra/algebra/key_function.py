@@ -23,6 +23,7 @@ from tra.algebra.key_expression import (
     Opaque,
     Var,
     bounds_of,
+    check_fits,
     conjuncts,
     evaluate,
     interval,
@@ -32,7 +33,7 @@ from tra.algebra.key_expression import (
     variables,
 )  # fmt: skip
 from tra.algebra.key_trace import trace
-from tra.algebra.types import KeyArray
+from tra.algebra.types import LARGEST, KeyArray
 from tra.errors import SchemaError
 
 
@@ -44,11 +45,16 @@ def apply(function: KeyFunction, names: tuple[str, ...], keys: KeyArray) -> KeyA
         [[5, 1], [6, 2]]
 
     Raises:
-        SchemaError: a traced function divides by zero, or an opaque one fails or does not return integers.
+        SchemaError: a traced function divides by zero or leaves 64 bits, or an opaque one fails or does not
+            return integers.
     """
     if isinstance(function, Opaque):
         return _apply_opaque(function, keys)
     columns = {name: keys[:, p] for p, name in enumerate(names)}
+    if len(keys):
+        bounds = {name: (int(column.min()), int(column.max()) + 1) for name, column in columns.items()}
+        for expr in function:
+            check_fits(expr, bounds)
     try:
         with np.errstate(divide="raise"):
             outputs = [np.broadcast_to(np.asarray(evaluate(e, columns)), (len(keys),)) for e in function]
@@ -62,6 +68,8 @@ def _apply_opaque(function: Opaque, keys: KeyArray) -> KeyArray:
     width = len(rows[0]) if rows else 0
     if any(len(row) != width for row in rows):
         raise SchemaError("the key function returns keys of different lengths")
+    if any(not -LARGEST <= component <= LARGEST for row in rows for component in row):
+        raise SchemaError(f"the key function returns a component that is not within ±{LARGEST}")
     return np.array(rows, np.int64).reshape(len(rows), width)
 
 
@@ -95,6 +103,6 @@ def holds(predicate: KeyExpr | Opaque, names: tuple[str, ...], keys: KeyArray) -
 
 __all__ = [
     "COMPARISONS", "OPERATORS", "Const", "KeyExpr", "KeyFunction", "Not", "Op", "Opaque", "Var", "apply",
-    "bounds_of", "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute", "text", "trace",
-    "variables",
+    "bounds_of", "check_fits", "conjuncts", "evaluate", "holds", "interval", "plain_shift", "substitute",
+    "text", "trace", "variables",
 ]  # fmt: skip

@@ -21,10 +21,29 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tra.errors import SchemaError
+
 Link: TypeAlias = tuple[tuple[str, int], ...]
 KeyArray: TypeAlias = NDArray[np.int64]
 Tile: TypeAlias = NDArray[Any]
 TileKey: TypeAlias = tuple[int, ...]
+LARGEST = (1 << 62) - 1  # of domains, sizes and extents: sums of two are still of 64 bits
+
+
+def check_size(size: int, what: str) -> None:
+    """Checks that a domain, a size or an extent fits the integers that count with it.
+
+    Example:
+        >>> check_size(1 << 62, "an extent")
+        Traceback (most recent call last):
+        tra.errors.SchemaError: an extent is 4611686018427387903 at most; got 4611686018427387904
+
+    Raises:
+        SchemaError: it is too large.
+    """
+    if size > LARGEST:
+        shown = size if size < 1 << 256 else f"one of {size.bit_length()} bits"
+        raise SchemaError(f"{what} is {LARGEST} at most; got {shown}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,9 @@ class Key:
 
     name: str
     domain: int
+
+    def __post_init__(self) -> None:
+        check_size(self.domain, f"the domain of key {self.name}")
 
     def __str__(self) -> str:
         return f"{self.name}:{self.domain}"
@@ -51,6 +73,10 @@ class Axis:
     size: int
     link: Link
     extent: int
+
+    def __post_init__(self) -> None:
+        check_size(self.size, "a tile size")
+        check_size(self.extent, "an extent")
 
     @property
     def n_tiles(self) -> int:

@@ -158,7 +158,7 @@ def only_training(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    lock = folder.resolve() / _LOCK
+    lock = Path(os.path.realpath(folder)) / _LOCK
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         _take_over(lock)

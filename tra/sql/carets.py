@@ -3,10 +3,12 @@
 import unicodedata
 
 from tra.errors import QueryError
+from tra.sql.lookalikes import lookalike_hint
 from tra.sql.problems import Span
 
 TAB = " " * 4
 WINDOW = 96  # columns of a long line that are shown
+LONGEST = 2000  # characters of a line of a message
 
 
 def caret_error(
@@ -29,12 +31,20 @@ def caret_error(
     first = text.rfind("\n", 0, start) + 1
     line_number = text.count("\n", 0, start) + 1
     shown, caret = _excerpt(text, first, start, max(span.end, start))
-    headline, *rest = message.split("\n")
+    headline, *rest = map(_shortened, message.split("\n"))
     lines = [f"{origin}:{line_number}:{start - first + 1}: {headline}", f"  {shown}", f"  {caret}"]
     lines += [line if line.startswith("  ") else f"  {line}" for line in rest]
-    if hint:
-        lines.append(f"  hint: {hint}")
+    marked = lookalike_hint(text[start : min(max(span.end, start + 1), start + WINDOW)])
+    lines += [f"  hint: {_shortened(each)}" for each in (hint, marked) if each]
     return QueryError("\n".join(line.rstrip() for line in lines))
+
+
+def _shortened(line: str) -> str:
+    """A line of a message: what is printable, and of much the beginning and the end."""
+    printable = _printable(line)
+    return (
+        printable if len(line) <= LONGEST else f"{printable[: LONGEST // 2]} … {printable[-LONGEST // 2 :]}"
+    )
 
 
 def _excerpt(text: str, first: int, start: int, end: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from difflib import get_close_matches
 from lark import Token
 
 from tra.sql.habits import habit
+from tra.sql.lookalikes import plain
 from tra.sql.numerals import span_of_token
 from tra.sql.problems import Problem, Span
 from tra.sql.vocabulary import (
@@ -123,7 +125,8 @@ def unexpected_character(text: str, position: int, accepts: Set[str], situation:
             "a product is written with *, such as 3 * x" if number.group().isalnum() else None,
         )
     sign = (re.match(r"&&|\|\|", line) or [char])[0]
-    shown = f"'{sign}'" if char.isprintable() else f"U+{ord(char):04X}"
+    is_shown = char.isprintable() and not unicodedata.combining(char)
+    shown = f"'{sign}'" if is_shown else f"U+{ord(char):04X}"
     span = Span(position, position + len(sign))
     return Problem(span, f"expected {expected(accepts)}, found {shown}", habit(sign, situation.is_let))
 
@@ -156,7 +159,7 @@ def _nearest(word: str, keywords: list[str] | tuple[str, ...]) -> str | None:
     """The keyword that `word` misspells."""
     if len(word) > _LONGEST_SHOWN:  # comparing takes quadratic time
         return None
-    return next(iter(get_close_matches(word.upper(), keywords, n=1, cutoff=0.7)), None)
+    return next(iter(get_close_matches(plain(word).upper(), keywords, n=1, cutoff=0.7)), None)
 
 
 def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:

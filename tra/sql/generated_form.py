@@ -12,7 +12,7 @@ import numpy as np
 from tra.algebra.live import MAX_LISTED, full_box, unique_keys
 from tra.algebra.nodes import Constant, Expr, Iota, Maker, Random
 from tra.algebra.operators import generated
-from tra.algebra.types import Axis, Box, Key, KeyArray, KeySet, Live, RelType, as_link
+from tra.algebra.types import Axis, Box, Key, KeyArray, KeySet, Live, RelType, as_link, check_size
 from tra.errors import near_name
 from tra.sql import syntax as s
 from tra.sql.generated_text import component_text
@@ -82,7 +82,8 @@ def _type(query: s.Constant | s.Iota | s.Random) -> RelType:
     for domain in query.layout.domains:
         if any(domain.key.text == key.name for key in keys):
             raise Problem(domain.span, f"two keys are called {domain.key.text}")
-        keys.append(Key(domain.key.text, domain.size.value))
+        with at(domain.span):
+            keys.append(Key(domain.key.text, domain.size.value))
     axes = tuple(_axis(axis, keys) for axis in query.layout.axes)
     type_ = RelType(tuple(keys), axes, dtype_of(query.dtype), Box(()))
     live = full_box(type_) if query.live is None else _live(query.live, type_)
@@ -98,8 +99,10 @@ def _axis(axis: s.Axis, keys: list[Key]) -> Axis:
             raise Problem(term.span, f"no key {term.key.text} cuts this axis{near}")
         last += term.coefficient * max(domains[term.key.text] - 1, 0)
     link = as_link({term.key.text: term.coefficient for term in axis.link})
-    extent = axis.size.value * (last + 1) if axis.extent is None else axis.extent.value
-    return Axis(axis.size.value, link, extent)
+    reach = axis.size.value * (last + 1)
+    with at(axis.span):
+        check_size(reach, "the reach of an axis")
+        return Axis(axis.size.value, link, reach if axis.extent is None else axis.extent.value)
 
 
 # --- live keys -------------------------------------------------------------------------------------

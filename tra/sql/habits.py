@@ -13,6 +13,7 @@ _BOTH = {
     **dict.fromkeys("‘’“”", "quotes are straight: 'text', \"name\""),
     "−": "the minus sign is the hyphen -",
     "×": "products are written *",
+    "²": "a square is written ^ 2",
 }
 _IN_LET = {
     **dict.fromkeys(("&", "&&", "AND"), "conditions on elements are joined by LOGICAL_AND(a, b)"),

@@ -7,6 +7,7 @@ a product is one contraction; everything else is what the same words mean in `tr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -63,9 +64,11 @@ def bind_let(let: s.Let, scope: Scope) -> Result:
 
 
 def _left(indices: Sequence[s.Name]) -> tuple[str, ...]:
-    for place, index in enumerate(indices):
-        if index in indices[:place]:
+    seen: set[str] = set()
+    for index in indices:
+        if index.text in seen:
             raise Problem(index.span, f"index {index.text} stands twice on the left")
+        seen.add(index.text)
     return tuple(index.text for index in indices)
 
 
@@ -126,9 +129,11 @@ class _IndexForm:
             self._check_called(expr)
         parts = _parts(expr)
         values = []
-        for place, part in enumerate(parts):
-            others = (self.use.free(other) for at_, other in enumerate(parts) if at_ != place)
-            values.append(self.bind(part, outside.union(_named_indices(expr), *others)))
+        users = Counter(index for part in parts for index in self.use.free(part))
+        for part in parts:
+            own = self.use.free(part)
+            others = (index for index, n_users in users.items() if n_users > (index in own))
+            values.append(self.bind(part, outside.union(_named_indices(expr), others)))
         return self._value(expr, values, outside)
 
     def _value(self, expr: s.Expr, values: list[Value], outside: frozenset[str]) -> Value:

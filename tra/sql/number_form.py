@@ -47,9 +47,16 @@ def folded(symbol: str, values: Sequence[Number], span: Span) -> Number:
         result: Number = _BINARY[symbol](left, right)
     except (ArithmeticError, TypeError) as error:
         raise Problem(span, f"this has no value: {error}") from None
+    if type(result) is int and result.bit_length() > _MAX_BITS:
+        raise Problem(span, f"this number has more than {_MAX_BITS} bits and is too large")
     if isinstance(result, complex) and not any(isinstance(value, complex) for value in values):
         raise Problem(span, f"{left}^{right} is no real number")
     return result
+
+
+def _leaves_int64(value: Any) -> bool:
+    """Claims that what an integer should be, computed in floats, is no integer of 64 bits."""
+    return bool(np.isrealobj(value) and abs(value.item()) >= 2.0**63)
 
 
 def _n_bits(base: Number, exponent: Number) -> int:
@@ -73,8 +80,11 @@ def evaluated(by: Kernel, values: Sequence[Number], span: Span) -> Number:
     try:
         with np.errstate(all="ignore"):
             result = by(*map(np.asarray, values)).item()
+            is_wrapped = type(result) is int and _leaves_int64(by(*(np.asarray(float(v)) for v in values)))
     except Exception as error:
         raise Problem(span, f"{by.name} does not take these numbers: {error}") from error
+    if is_wrapped:
+        raise Problem(span, f"{by.name} of these numbers does not fit 64 bits", "write one with a point: 3.0")
     if not isinstance(result, Number):
         raise Problem(span, f"{by.name} of numbers gives no number")
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def place_of(path: str, base: Path | None) -> Path | None:
         (PosixPath('/b.npz'), None)
     """
     try:
-        return Path(locate(path, base).path).resolve()
+        return Path(os.path.realpath(locate(path, base).path))
     except CatalogError:
         return None
 
@@ -49,9 +50,14 @@ def check_saves(statements: Sequence[s.Statement], base: Path | None) -> None:
                 loaded += [] if place is None else [(place, name)]
             case s.Save(path=path) | s.Train(checkpoint=s.Checkpoint(folder=path)):
                 is_folder = isinstance(statement, s.Train)
-                place = ((base or Path()) / path.value).resolve() if is_folder else place_of(path.value, base)
+                place = _folder(path.value, base) if is_folder else place_of(path.value, base)
                 if place is not None:
                     _check_written(path, place, loaded)
+
+
+def _folder(path: str, base: Path | None) -> Path:
+    """Where a folder lies; unlike `Path.resolve` this takes links that lead in a circle."""
+    return Path(os.path.realpath((base or Path()) / path))
 
 
 def _check_written(path: s.Text, place: Path, loaded: Sequence[tuple[Path, str]]) -> None:

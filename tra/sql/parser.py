@@ -4,21 +4,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token
+from lark import Lark
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from tra.errors import QueryError
 from tra.sql.builder import Builder
 from tra.sql.carets import caret_error
 from tra.sql.diagnosis import Situation, unexpected_character, unexpected_token
-from tra.sql.numerals import span_of_token
-from tra.sql.problems import MAX_HEIGHT, Problem, too_deep
+from tra.sql.limits import MAX_CHARACTERS, Limits
+from tra.sql.problems import Problem
 from tra.sql.syntax import Statement
-
-MAX_CHARACTERS = 10_000_000
-MAX_TOKENS = 250_000  # a few seconds
-# What waits for its right end: a level of a legal tree leaves at most ten entries on the parser's stack.
-_MAX_WAITING = 20 * MAX_HEIGHT
 
 
 def parse_text(text: str, origin: str = "<query>") -> tuple[Statement, ...]:
@@ -70,16 +65,16 @@ def _lark() -> Lark:
 def _parse(text: str) -> tuple[Statement, ...]:
     """Feeds the parser token by token, watching how deep and how long the text is."""
     cursor: Any = _lark().parse_interactive(text)  # lark leaves its methods without types
-    situation = Situation()
+    situation, limits = Situation(), Limits()
     state = cursor.parser_state
     try:
-        for count, token in enumerate(cursor.lexer_thread.lex(cursor.parser_state)):
+        for token in cursor.lexer_thread.lex(cursor.parser_state):
             # Before it refuses a token the parser may reduce, and forget part of what it would have taken.
             state = cursor.parser_state.copy(deepcopy_values=False)
             cursor.feed_token(token)
             state = cursor.parser_state
             situation.read(token)
-            _check_limits(token, count, len(situation.brackets), len(state.state_stack))
+            limits.read(token, len(state.state_stack))
         state = cursor.parser_state.copy(deepcopy_values=False)
         statements: tuple[Statement, ...] = cursor.feed_eof(situation.last)
         return statements
@@ -88,10 +83,3 @@ def _parse(text: str) -> tuple[Statement, ...]:
         raise unexpected_token(error.token, cursor.accepts(), situation) from None
     except UnexpectedCharacters as error:
         raise unexpected_character(text, error.pos_in_stream or 0, cursor.accepts(), situation) from None
-
-
-def _check_limits(token: Token, count: int, n_brackets: int, n_waiting: int) -> None:
-    if n_brackets > MAX_HEIGHT or n_waiting > _MAX_WAITING:
-        raise too_deep(span_of_token(token))
-    if count >= MAX_TOKENS:
-        raise Problem(span_of_token(token), f"more than {MAX_TOKENS:,} words and signs")

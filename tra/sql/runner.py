@@ -20,6 +20,7 @@ from tra.backends.storage.location import locate
 from tra.backends.storage.overwriting import overlap
 from tra.errors import QueryError, TraError
 from tra.sql import syntax as s
+from tra.sql.allowed import Folders, allowed_places, check_files
 from tra.sql.binder import bind_query
 from tra.sql.carets import caret_error
 from tra.sql.definitions import Definitions, later
@@ -42,12 +43,14 @@ class Options:
         base: the folder that relative paths start from; the working directory for None.
         echo: takes each output as it comes; with it the last statement, if it is a query, is shown too.
         execute: False binds all statements, so that mistakes show, and runs none.
+        allow: the folders, or URLs, below which the text may name files; `base` alone for None.
     """
 
     origin: str = "<query>"
     base: str | os.PathLike[str] | None = None
     echo: Callable[[str], Any] | None = None
     execute: bool = True
+    allow: Folders | None = None
 
 
 def run_text(
@@ -59,6 +62,7 @@ def run_text(
     base: str | os.PathLike[str] | None = None,
     echo: Callable[[str], Any] | None = None,
     execute: bool = True,
+    allow: Folders | None = None,
     **relations: Any,
 ) -> Result:
     """Runs query text in a session; what `Session.sql` does.
@@ -67,7 +71,7 @@ def run_text(
     earlier one has saved anything; only a LOAD of a file that the text saves waits until it is there.
 
     The options are those of `Options`. A relation that is called as one of them cannot be passed here by
-    name; it can in `tra.sql`, which has none of them.
+    name; it can in `tra.sql`, which has only `allow`.
 
     Raises:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
@@ -80,7 +84,7 @@ def run_text(
         >>> result.relation
         [i:1] of 2 float64
     """
-    return run_statements(session, text, relations, Options(origin, base, echo, execute))
+    return run_statements(session, text, relations, Options(origin, base, echo, execute, allow))
 
 
 def run_statements(
@@ -122,7 +126,9 @@ class _Run:
 
     def all(self) -> None:
         """Binds and runs all statements."""
+        allowed = allowed_places(self._options.allow, self._base)
         with self._marked():
+            check_files(self._statements, allowed, self._base)
             check_saves(self._statements, self._base)
         for statement in self._statements:
             if isinstance(statement, s.Load) and self._will_be_saved(statement.path.value):
@@ -185,7 +191,7 @@ class _Run:
                 with self._located(statement):
                     place = locate(path.value, self._base)
                 self._wait(statement, lambda: self._session.save(relation(), place))
-                self._saved.append(Path(place.path).resolve())
+                self._saved.append(Path(os.path.realpath(place.path)))
             case s.Show(query):
                 self._wait_to_show(statement, query)
             case s.Explain():

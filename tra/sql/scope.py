@@ -15,6 +15,7 @@ from tra.algebra.sources import TileSource, array_source
 from tra.algebra.types import scalar_type
 from tra.errors import SchemaError, TraError, near_name
 from tra.sql import syntax as s
+from tra.sql.lookalikes import plain
 from tra.sql.problems import Problem
 
 Number = bool | int | float | complex
@@ -55,7 +56,8 @@ def unknown(what: str, name: s.Name, there: Iterable[str]) -> Problem:
     names = list(there)
     listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     hint = f"there is {listed}" if names else f"there is no {what} yet"
-    return Problem(name.span, f"no {what} {name.text}{near_name(name.text, names)}", hint)
+    near = near_name(name.text, names) or near_name(plain(name.text), names)
+    return Problem(name.span, f"no {what} {name.text}{near}", hint)
 
 
 class Scope:
@@ -127,6 +129,12 @@ class Scope:
         return self._needed[root.digest]
 
 
+def _shown(value: Number) -> str:
+    """A number, or of one that nobody reads how long it is."""
+    n_bits = value.bit_length() if isinstance(value, int) else 0
+    return str(value) if n_bits <= 256 else f"an integer of {n_bits} bits"
+
+
 def _constant_scalar(value: Number) -> Expr:
     """A number as a relation without keys.
 
@@ -136,6 +144,6 @@ def _constant_scalar(value: Number) -> Expr:
     dtype = np.asarray(value).dtype
     if dtype.kind not in "biufc":
         raise SchemaError(
-            f"{value} is too large for an integer of 64 bits; write it with an exponent, such as 1e30"
+            f"{_shown(value)} is too large for an integer of 64 bits; write it with an exponent, such as 1e30"
         )
     return generated(scalar_type(dtype), Constant(value))

@@ -23,6 +23,7 @@ from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location
 from tra.backends.storage.part_writers import PartWriter, PlainPart
 from tra.backends.storage.plain_files import write_plain
+from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.remote import RemoteArray, RemoteFile
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.writer import TensorWriter
@@ -106,7 +107,8 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 @contextmanager
 def _archive(location: Location) -> Iterator[zipfile.ZipFile]:
     if not location.is_remote:
-        with zipfile.ZipFile(location.path) as archive:
+        number = open_regular(Path(location.path), follow=True)
+        with os.fdopen(number, "rb") as local, zipfile.ZipFile(local) as archive:
             yield archive
         return
     with RemoteFile(location.path).open() as file, zipfile.ZipFile(file) as archive:

@@ -44,7 +44,7 @@ def target(path: str | os.PathLike[str] | Location, sources: Iterable[TileSource
     place = locate(path)
     for source in sources:
         read = getattr(source, "path", "")
-        if read and overlap(Path(read).resolve(), Path(place.path).resolve()):
+        if read and overlap(Path(os.path.realpath(read)), Path(os.path.realpath(place.path))):
             raise CatalogError(
                 f"the result is read from {read}, and would be written over it\n"
                 "  hint: its tiles are read while others are written; save under another name and rename it, "

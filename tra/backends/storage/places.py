@@ -12,6 +12,7 @@ from uuid import uuid4
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import MANIFEST, Manifest, from_text, to_text
 from tra.backends.storage.put_in_place import put_in_place
+from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.relation_folder import Joined, publish, sync
 from tra.backends.storage.relation_reader import LocalFolder
 from tra.backends.storage.remote import RemoteFile, RemoteFolder
@@ -98,7 +99,7 @@ class LocalPlace(_Place):
 
     def open(self, name: str = "") -> IO[bytes]:
         """Opens what is there, or a file in it."""
-        return (self._path / name).open("rb")
+        return os.fdopen(open_regular(self._path / name, follow=True), "rb")
 
     def begin(self) -> None:
         """Claims a name beside the path, and removes what killed writers left under such names.

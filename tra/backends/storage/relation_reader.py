@@ -11,7 +11,6 @@ or never (`CHECKS`).
 from __future__ import annotations
 
 import os
-import stat
 import zlib
 from math import prod
 from pathlib import Path
@@ -25,6 +24,7 @@ from tra.algebra.live import frontier
 from tra.algebra.types import KeyArray, Tile
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import KEY_BYTES, MANIFEST, Batch, Part, from_text
+from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.table_reader import TableReader
 
 Bytes = NDArray[np.uint8]
@@ -57,7 +57,7 @@ class LocalFolder:
 
     def manifest(self) -> bytes:
         """The text of the manifest."""
-        with os.fdopen(_open(self._path / MANIFEST), "rb") as file:
+        with os.fdopen(open_regular(self._path / MANIFEST), "rb") as file:
             return file.read()
 
     def part(self, part: Part) -> PartBytes:
@@ -67,7 +67,7 @@ class LocalFolder:
             ValueError: it is gone, no plain file, or of another size than its manifest says.
         """
         try:
-            number = _open(self._path / part.file)
+            number = open_regular(self._path / part.file)
         except FileNotFoundError:
             raise ValueError(f"{part.file} is gone: the relation is damaged, or not wholly written") from None
         with os.fdopen(number, "rb") as file:
@@ -75,17 +75,6 @@ class LocalFolder:
             if size != part.bytes:
                 raise ValueError(f"{part.file} is of {size} bytes, the manifest says {part.bytes}")
             return np.memmap(file, np.uint8, "r").view(np.ndarray) if size else np.empty(0, np.uint8)
-
-
-def _open(path: Path) -> int:
-    """Opens a plain file; a link, a pipe or a device is refused and never waited for."""
-    if path.is_symlink():
-        raise ValueError(f"{path.name} is a link, which is not followed")
-    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise ValueError(f"{path.name} is no file")
-    return number
 
 
 class _OpenPart:

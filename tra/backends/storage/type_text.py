@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.types import AtMost, Axis, Box, Key, Live, RelType, as_link
+from tra.algebra.types import LARGEST, AtMost, Axis, Box, Key, Live, RelType, as_link
 
 FORMAT = "tra relation"
 VERSION = 1
-LARGEST = (1 << 62) - 1  # sums of two such numbers are still of 64 bits
 
 
 def type_to_json(type_: RelType) -> dict[str, Any]:

@@ -8,6 +8,7 @@ this engine holes. Keys are the names of dimensions.
 from __future__ import annotations
 
 import json
+import os
 from math import prod
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from tra.algebra.types import AtMost, KeySet, RelType, Tile, TileKey
 from tra.backends.storage.location import Location
 from tra.backends.storage.part_writers import PartWriter, ZarrPart
 from tra.backends.storage.places import Place
+from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
 from tra.backends.storage.writer import TensorWriter
@@ -61,9 +63,18 @@ def open_zarr(location: Location) -> Any:
     codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
     if "pickle" in json.dumps(codecs):
         raise ValueError("its chunks are pickled, which is never read")
-    array = _zarr_module().open_array(location.path, mode="r")
+    array = _zarr_module().open_array(_store(location), mode="r")
     native(array.dtype)
     return array
+
+
+def _store(location: Location) -> Any:
+    """What zarr reads from: a URL, or a folder in which no link is followed."""
+    if location.is_remote:
+        return location.path
+    from tra.backends.storage.zarr_store import FolderStore  # zarr may be missing
+
+    return FolderStore(location.path, read_only=True)
 
 
 def dimension_keys(array: Any) -> tuple[str, ...] | None:
@@ -111,7 +122,8 @@ def is_cut_plainly(type_: RelType) -> bool:
 
 def _metadata(location: Location) -> bytes:
     if not location.is_remote:
-        return location.stamped.read_bytes()
+        with os.fdopen(open_regular(location.stamped), "rb") as local:
+            return local.read()
     from tra.backends.storage.remote import RemoteFile
 
     file = RemoteFile(location.path)
@@ -176,6 +188,6 @@ def is_array(place: Place) -> bool:
     try:
         with place.open("zarr.json") as file:
             data = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.get("node_type") == "array"
