@@ -31,7 +31,7 @@ def small():
         LocalCluster(
             n_workers=2, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=":0", silence_logs=50
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
         tra.connect("dask", scheduler=client, progress=False, cost_model="fixed") as session,
     ):
         yield session

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tra
+from tra.backends.plans import Plans
 from tra.errors import PlanError
 
 RNG = np.random.default_rng(0)
@@ -81,8 +82,8 @@ def runs(monkeypatch):
         found.append(made(self, *arguments, **options))
         return found[-1]
 
-    made = tra.Session._planned
-    monkeypatch.setattr(tra.Session, "_planned", noted)
+    made = Plans.plan
+    monkeypatch.setattr(Plans, "plan", noted)
     return found
 
 

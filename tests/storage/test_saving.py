@@ -170,6 +170,7 @@ def test_folders_and_suffixes_that_do_not_exist(tmp_path, whole, suffix):
 
 def test_tiles_are_written_as_they_come(tmp_path):
     type_ = tensor_type((64 << 17,), "f8", tile=1 << 17)  # 64 tiles of 1 MiB
+    save(tmp_path / "b.tra", tensor_type((1,), "f8", tile=1), [((0,), np.ones(1))])  # loads what writes
     tracemalloc.start()
     save(tmp_path / "a.tra", type_, (((i,), np.full(1 << 17, i, "f8")) for i in range(64)))
     _, peak = tracemalloc.get_traced_memory()

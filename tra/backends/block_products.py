@@ -193,6 +193,7 @@ def adds_product(node: LocalContract, left: Tiles, right: Tiles, total: Tiles) -
     """Adds a product to blocks that are nobody else's; claims that it could, and else leaves them alone.
 
     Example:
+        >>> import numpy as np
         >>> from tra.algebra.kernel import kernel
         >>> from tra.optimizer.rules.examples import scan
         >>> A, on = scan(), (("j", "i"),)

@@ -100,10 +100,12 @@ class Session(Trainer, Texts, Exports):
         """
         for relation in checked(relations):
             check_whole(relation.expr.type, "compute")
+        relations, sources = self._reading(relations)
         try:
-            planned, run = self._run(relations, {}, whole=True)
+            planned = self._planned(relations, sources, {}, whole=True)
         except MemoryLimitError:  # together they do not fit
             return distinct(array_of(self._fitted(relation, True)) for relation in relations)
+        run = self._execute(planned, sources)
         return distinct(
             assemble_array(root.type, result_shares(self.backend, root, shares))
             for root, shares in zip(planned.program.roots, run.shares, strict=True)
@@ -143,8 +145,9 @@ class Session(Trainer, Texts, Exports):
             ...     session.explain(A + B).to_dict()["bytes_moved"]["predicted"]
             0
         """
-        relations = tuple(self._plans.reading(relation) for relation in checked(relations))
-        planned, run = self._run(relations, self._targets(relations), whole=False)
+        relations, sources = self._reading(checked(relations))
+        planned = self._planned(relations, sources, self._targets(relations), whole=False)
+        run = self._execute(planned, sources)
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
             source = StoredSource(self.backend, root, [self.backend.hold(share) for share in shares])
@@ -225,13 +228,10 @@ class Session(Trainer, Texts, Exports):
         """
         return self._plans.hinted(hints)
 
-    def _run(
-        self, relations: tuple[Relation, ...], targets: Mapping[str, Placement], whole: bool
-    ) -> tuple[Planned, Run]:
-        relations = tuple(self._plans.reading(relation) for relation in checked(relations))
-        sources = {k: v for relation in relations for k, v in relation.sources.items()}
-        planned = self._planned(relations, sources, targets, whole)
-        return planned, self._execute(planned, sources)
+    def _reading(self, relations: Iterable[Relation]) -> tuple[tuple[Relation, ...], dict[str, TileSource]]:
+        """Queries as they are planned, and all that they read."""
+        found = tuple(self._plans.reading(relation) for relation in relations)
+        return found, {k: v for relation in found for k, v in relation.sources.items()}
 
     def _planned(
         self,

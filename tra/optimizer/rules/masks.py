@@ -28,7 +28,7 @@ def join_contract_mask(node: Plan) -> Plan | None:
         >>> A, B = (tra.from_array([[1.0] * 3] * 3, tile=1, name=name) for name in "AB")
         >>> M = tra.from_tiles({(0, 2): [[1.0]], (1, 0): [[2.0]]}, ("i", "j"), domain=(3, 3), name="M")
         >>> planned = plan_query((((A @ B) * M).expr,), Context())
-        >>> planned.program.roots[0].left.only.keys.tolist()
+        >>> planned.program.roots[0].child.left.only.keys.tolist()
         [[0, 2], [1, 0]]
     """
     if not isinstance(node, LocalJoin):
