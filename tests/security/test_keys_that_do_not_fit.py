@@ -5,7 +5,7 @@ import pytest
 
 import tra
 from tra.algebra.types import LARGEST
-from tra.errors import QueryError, SchemaError
+from tra.errors import MemoryLimitError, QueryError, SchemaError
 from tra.sql.runner import Options, run_statements
 
 A = tra.from_array(np.arange(20.0).reshape(5, 4), keys=("i", "j"), tile=(2, 3), name="A")
@@ -26,6 +26,7 @@ MANY = "CONSTANT (i: 1000000000000) AXES () VALUE 1 TYPE float32"
         ("SELECT i, j, tile FROM A WHERE i * 9223372036854775807 * 2 = 0", "does not fit"),
         ("CONSTANT (i: 99999999999999999999) AXES () VALUE 1 TYPE float32", "the domain of key i is"),
         ("CONSTANT (i: 3) AXES (4000000000000000000 BY i) VALUE 1 TYPE int8", "the reach of an axis is"),
+        ("CONSTANT () AXES (4611686018427387903) VALUE 1 TYPE float64", "the size of a tile in bytes is"),
         ("INITIALIZE w(d: 99999999999999999999) ZEROS", "is 4611686018427387903 at most"),
         ("LET B[i, j, k] = ONE_HOT(A[i, j], size => 99999999999999999999)", "is 4611686018427387903 at most"),
         ("RETILE A[0:99999999999999999999:1, *] TO (1, *)", "not all within an extent of 5"),
@@ -77,3 +78,17 @@ def test_domains_and_extents():
         tra.Axis(1, (("i", 1),), LARGEST + 1)
     held = tra.from_tiles({(0,): np.ones(())}, keys="i", domain=(LARGEST,))
     assert held.keys and list(held.tiles()) == [(0,)]
+
+
+def test_what_no_memory_holds():
+    text = "SHOW (CONSTANT (i: 1) AXES (1000000000000000) VALUE 1 TYPE float64)"
+    with tra.connect("local", threads=1) as session, pytest.raises(MemoryLimitError) as caught:
+        session.sql(text)
+    assert str(caught.value).startswith("<query>:1:1: the memory is not enough: Unable to allocate")
+
+
+def test_holes_among_more_keys_than_can_be_counted():
+    far = A.rekey(lambda i, j: (i, j, i + (1 << 61)), keys=("i", "j", "k"))
+    assert len(far.tiles()) == 6 and sorted(far.tiles())[-1] == (2, 1, (1 << 61) + 2)
+    with pytest.raises(SchemaError, match=r"no tile at|hole|missing"):
+        far.compute()

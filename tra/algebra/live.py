@@ -6,6 +6,7 @@ are listed once; sets larger than `MAX_LISTED` are not listed while a query is b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import prod
@@ -162,8 +163,7 @@ def _first_gap(whole: RelType, keys: KeyArray, chunk: int = 1 << 16) -> TileKey 
     shape = tuple(high - low for low, high in bounds)
     for start in range(0, prod(shape), chunk):
         numbers = np.arange(start, min(start + chunk, prod(shape)))
-        places = np.stack([*np.unravel_index(numbers, shape or (1,))], axis=1)[:, : len(shape)]
-        wanted = places + np.array([low for low, _ in bounds], dtype=np.int64)
+        wanted = _places(numbers, shape) + np.array([low for low, _ in bounds], dtype=np.int64)
         wanted = wanted[has_length(whole, wanted)]
         have = keys[at : at + len(wanted)]
         different = np.flatnonzero(np.any(wanted[: len(have)] != have, axis=1))
@@ -171,6 +171,14 @@ def _first_gap(whole: RelType, keys: KeyArray, chunk: int = 1 << 16) -> TileKey 
             return tuple(wanted[different[0] if len(different) else len(have)].tolist())
         at += len(wanted)
     return None
+
+
+def _places(numbers: KeyArray, shape: Sequence[int]) -> KeyArray:
+    """Places by their numbers in row-major order; unlike `unravel_index` in as many as there may be."""
+    columns = np.zeros((len(numbers), len(shape)), dtype=np.int64)
+    for position in reversed(range(len(shape))):
+        numbers, columns[:, position] = np.divmod(numbers, shape[position])
+    return columns
 
 
 def is_dense(type_: RelType) -> bool:

@@ -7,6 +7,7 @@ A key may be given by name or by position. Nothing is computed here but types; t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from tra.algebra.concat_type import concat_type
@@ -40,7 +41,7 @@ from tra.algebra.type_rules import (
     tile_type,
     transform_type,
 )
-from tra.algebra.types import RelType
+from tra.algebra.types import RelType, check_size
 from tra.errors import SchemaError
 
 
@@ -200,8 +201,10 @@ def generated(type_: RelType, maker: Maker) -> Expr:
         '[i:3] of 2/5 float32'
 
     Raises:
-        SchemaError: iota along an axis that is not there, or an unknown distribution.
+        SchemaError: iota along an axis that is not there, an unknown distribution, or tiles that no memory
+            holds.
     """
+    check_size(prod(type_.tile_shape) * type_.dtype.itemsize, "the size of a tile in bytes")
     match maker:
         case Iota(axis):
             resolve_axis(type_, axis)

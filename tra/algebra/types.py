@@ -57,7 +57,8 @@ class Key:
         check_size(self.domain, f"the domain of key {self.name}")
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.domain}"
+        name = self.name if self.name.isprintable() else ascii(self.name)  # it may be from a file
+        return f"{name}:{self.domain}"
 
 
 @dataclass(frozen=True, slots=True)

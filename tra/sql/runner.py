@@ -18,7 +18,7 @@ from tra.backends.hints import Hint, check_key, checked_hint
 from tra.backends.session import Session
 from tra.backends.storage.location import locate
 from tra.backends.storage.overwriting import overlap
-from tra.errors import QueryError, TraError
+from tra.errors import MemoryLimitError, QueryError, TraError
 from tra.sql import syntax as s
 from tra.sql.allowed import Folders, allowed_places, check_files
 from tra.sql.binder import bind_query
@@ -269,6 +269,12 @@ class _Run:
         except TraError as error:
             located = caret_error(self._text, statement.span, str(error), origin=self._options.origin)
             raise type(error)(str(located)) from error
+        except MemoryError as error:
+            located = caret_error(
+                self._text, statement.span, f"the memory is not enough: {error}",
+                "with memory_limit= a session works in passes, or refuses at once", self._options.origin,
+            )  # fmt: skip
+            raise MemoryLimitError(str(located)) from error
         except Exception as error:
             located = caret_error(
                 self._text, statement.span, "in this statement", origin=self._options.origin

@@ -30,6 +30,7 @@ from tra.backends.storage.writer import TensorWriter
 from tra.errors import CatalogError, near_name
 
 ENCRYPTED = 1
+_SHOWN = 20  # names that a message lists
 HEADER = 30  # bytes of an entry's own header, before its name
 PADDING = 0xD935  # the kind of extra field that zipalign pads with
 
@@ -67,7 +68,7 @@ def open_npz(location: Location) -> Any:
         names = _members(archive)
         if location.member not in names:
             near = near_name(location.member, names)
-            raise ValueError(f"the archive's members are {', '.join(names) or 'none'}{near}")
+            raise ValueError(f"the archive's members are {_listed(names) or 'none'}{near}")
         info = archive.getinfo(f"{location.member}.npy")
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
             return _stored(location, info)
@@ -97,7 +98,13 @@ def with_member(location: Location) -> Location:
     if not names:
         raise CatalogError(f"{location} is an archive without arrays")
     example = f"{Path(location.path).name}:{names[0]}"
-    raise CatalogError(f"{location} is an archive of {', '.join(names)}; name a member, as in {example}")
+    raise CatalogError(f"{location} is an archive of {_listed(names)}; name a member, as in {example}")
+
+
+def _listed(names: list[str]) -> str:
+    """Names for a message: what is printable, and of many the first."""
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_SHOWN]]
+    return ", ".join(shown) + (", …" if len(names) > _SHOWN else "")
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:

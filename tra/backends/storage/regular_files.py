@@ -36,7 +36,7 @@ def open_regular(path: Path, follow: bool = False) -> int:
 
 
 def check_inside(root: Path, name: str) -> None:
-    """Checks that a name in a folder, if it is there, is a plain file or folder of it, and no way out.
+    """Checks that a name in a folder, if it is there, is a plain file of it, and no way out.
 
     Example:
         >>> check_inside(Path("/usr"), "../etc/passwd")
@@ -44,7 +44,7 @@ def check_inside(root: Path, name: str) -> None:
         OSError: ../etc/passwd lies outside of its folder
 
     Raises:
-        OSError: it is a link, a pipe or a device, or lies elsewhere.
+        OSError: it is a link, a folder, a pipe or a device, or lies elsewhere.
     """
     path = root / name
     folder = Path(os.path.realpath(path.parent))
@@ -56,5 +56,5 @@ def check_inside(root: Path, name: str) -> None:
         return
     if stat.S_ISLNK(mode):
         raise OSError(f"{name} is a link, which is not followed")
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not stat.S_ISREG(mode):
         raise OSError(f"{name} is no file")

@@ -140,6 +140,13 @@ def column_rows(table: Any, names: tuple[str, ...]) -> KeyArray:
         >>> import pyarrow as pa
         >>> column_rows(pa.table({"i": [0, 0], "j": [4, 5], "tile": [0.5, 1.5]}), ("i", "j")).tolist()
         [[0, 4], [0, 5]]
+
+    Raises:
+        ValueError: a key is no whole number.
     """
-    columns = [np.asarray(table.column(name).to_numpy(), dtype=np.int64) for name in names]
+    found = [table.column(name).to_numpy() for name in names]
+    for name, column in zip(names, found, strict=True):
+        if column.dtype.kind not in "iu":  # what is missing makes floats of integers
+            raise ValueError(f"its keys {name} are no whole numbers, or some are missing")
+    columns = [column.astype(np.int64) for column in found]
     return np.stack(columns, axis=1) if columns else np.zeros((table.num_rows, 0), np.int64)

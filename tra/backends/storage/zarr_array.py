@@ -60,6 +60,8 @@ def open_zarr(location: Location) -> Any:
         ValueError: its chunks are pickled, which is never read
     """
     metadata = json.loads(_metadata(location))
+    if not isinstance(metadata, dict):
+        raise ValueError("it is no zarr array, or its description is damaged")
     codecs = [metadata.get(part) for part in ("codecs", "compressor", "filters")]
     if "pickle" in json.dumps(codecs):
         raise ValueError("its chunks are pickled, which is never read")
@@ -86,7 +88,11 @@ def dimension_keys(array: Any) -> tuple[str, ...] | None:
         ('time', 'place')
     """
     names: Any = getattr(array.metadata, "dimension_names", None) or ()
-    known = names and all(isinstance(name, str) and name for name in names) and len(set(names)) == len(names)
+    known = (
+        names
+        and all(isinstance(name, str) and name and name.isprintable() for name in names)
+        and len(set(names)) == len(names)
+    )
     return tuple(names) if known else None
 
 
