@@ -5,7 +5,6 @@ functions, and files of NumPy. What comes out must be a result or an error of th
 the run, and atheris writes the input to a file.
 """
 
-import contextlib
 import sys
 import tempfile
 from contextlib import suppress
@@ -59,7 +58,7 @@ def arrays(data):
 
 def one(target):
     def run(data):
-        with contextlib.suppress(TraError):
+        with suppress(TraError):
             target(data)
 
     return run
