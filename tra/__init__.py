@@ -67,14 +67,14 @@ Session.text_runner = staticmethod(_run_text)
 Session.text_printer = staticmethod(_to_text)
 
 
-def sql(text: str, /, *, allow: Any = None, **relations: Any) -> Result:
+def sql(text: str, /, **relations: Any) -> Result:
     """Runs query text in the current session.
 
     Args:
         text: statements, each ended by ``;``; paths in them are relative to the working directory.
-        allow: a folder or URL, or several, below which the text may name files; the working directory when
-            left out. What names no folder, such as an array, is a relation called ``allow``.
-        **relations: what the text may name: relations, arrays, numbers.
+        **relations: what the text may name: relations, arrays, numbers. A path called ``allow``, or some in
+            a list, is no relation: below these folders and URLs the text may name files, below the working
+            directory when it is left out.
 
     Example:
         >>> import numpy as np
@@ -90,8 +90,7 @@ def sql(text: str, /, *, allow: Any = None, **relations: Any) -> Result:
     from tra.sql.allowed import are_folders
     from tra.sql.runner import Options, run_statements
 
-    if allow is not None and not are_folders(allow):
-        relations["allow"], allow = allow, None
+    allow = relations.pop("allow") if are_folders(relations.get("allow")) else None
     session: Any = _current.current()
     return run_statements(session, text, relations, Options(allow=allow))
 

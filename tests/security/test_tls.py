@@ -1,4 +1,4 @@
-"""A cluster that speaks TLS and nothing else: queries run on it, and who has no certificate gets no answer."""
+"""A cluster that speaks TLS and nothing else: queries run on it; who has no certificate gets no answer."""
 
 import shutil
 import subprocess
