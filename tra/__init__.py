@@ -72,9 +72,9 @@ def sql(text: str, /, **relations: Any) -> Result:
 
     Args:
         text: statements, each ended by ``;``; paths in them are relative to the working directory.
-        **relations: what the text may name: relations, arrays, numbers. One that is a folder or URL, or
-            several, and is called ``allow`` says below which folders the text may name files: below the
-            working directory when it is left out.
+        **relations: what the text may name: relations, arrays, numbers. A path called ``allow``, or some in
+            a list, is no relation: below these folders and URLs the text may name files, below the working
+            directory when it is left out.
 
     Example:
         >>> import numpy as np

@@ -5,6 +5,7 @@ functions, and files of NumPy. What comes out must be a result or an error of th
 the run, and atheris writes the input to a file.
 """
 
+import json
 import sys
 import tempfile
 from contextlib import suppress
@@ -16,8 +17,10 @@ with atheris.instrument_imports(include=["tra"]):
     import numpy as np
 
     import tra
+    from tra.algebra.sources import tensor_type
     from tra.backends.storage import open_files
-    from tra.backends.storage.manifest import from_text
+    from tra.backends.storage.manifest import VERSION, Batch, Part, from_text, manifest_of, to_text
+    from tra.backends.storage.type_text import seal
     from tra.errors import TraError
     from tra.sql.format import format_text
     from tra.sql.parser import parse_text
@@ -25,6 +28,9 @@ with atheris.instrument_imports(include=["tra"]):
 
 FOLDER = Path(tempfile.mkdtemp())
 A = tra.from_array(np.arange(20.0).reshape(5, 4), keys=("i", "j"), tile=(2, 3), name="A")
+PART = Part("part-0.arrow", 4096, (2, 2), (Batch(4, (64, 128), 0, 256, 0),))
+SEALED = json.loads(to_text(manifest_of(tensor_type((5, 3), "f8", tile=2), [PART], "tile", "one site")))
+MANIFEST = json.dumps({name: SEALED[name] for name in SEALED if name not in ("crc32", "version", "format")})
 
 
 def texts(data):
@@ -35,8 +41,22 @@ def texts(data):
 
 
 def manifests(data):
-    with suppress(ValueError, KeyError, TypeError, RecursionError):  # readers make a CatalogError of them
-        from_text(data)
+    provider = atheris.FuzzedDataProvider(data)
+    lie = json.loads(MANIFEST)
+    for _ in range(provider.ConsumeIntInRange(1, 4)):
+        holder = lie
+        while isinstance(holder, dict | list) and holder:
+            places = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+            place = provider.PickValueInList(places)
+            if isinstance(holder[place], dict | list) and provider.ConsumeBool():
+                holder = holder[place]
+                continue
+            number = provider.ConsumeIntInRange(-(1 << 70), 1 << 70)
+            words = provider.ConsumeUnicode(9)
+            holder[place] = provider.PickValueInList([number, words, None, [], {}, [number]])
+            break
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):  # readers: CatalogError
+        from_text(seal(lie, VERSION))
 
 
 def keys(data):

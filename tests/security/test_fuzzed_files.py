@@ -17,7 +17,7 @@ from tra.backends.storage import open_files
 
 from .mutations import changed_bytes
 
-CHANGES = 2000 if os.environ.get("TRA_LONG_TESTS") else 60
+CHANGES = 2000 if os.environ.get("TRA_LONG_TESTS") else 30
 FORMATS = ["npy", "npz", "compressed.npz", "parquet", "zarr"]
 
 

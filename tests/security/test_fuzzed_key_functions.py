@@ -15,7 +15,7 @@ import tra
 from tra.errors import QueryError, SchemaError
 from tra.sql.runner import Options, run_statements
 
-EXAMPLES = 2000 if os.environ.get("TRA_LONG_TESTS") else 60
+EXAMPLES = 2000 if os.environ.get("TRA_LONG_TESTS") else 30
 A = tra.from_tiles({(i, j): np.float64(10 * i + j) for i in (0, 2, 3) for j in (0, 1)}, ("i", "j"), name="A")
 NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 1 << 31, 1 << 32, 1 << 61, 1 << 62, (1 << 63) - 1, 1 << 63, 10**25])
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.floordiv, "%": operator.mod}

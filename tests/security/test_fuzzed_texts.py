@@ -68,14 +68,14 @@ def folder(tmp_path_factory):
 
 @given(text=text_of_grammar())
 @settings(
-    max_examples=4000 if LONG else 60, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=4000 if LONG else 25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 def test_texts_of_the_grammar(text, folder, bounded):
     bounded(bind, text, folder)
 
 
 @given(text=st.text(max_size=60) | st.text("ABij()[],;.*+-^='\"0 9LETSUM", max_size=60))
-@settings(max_examples=2000 if LONG else 60, deadline=None, database=None)
+@settings(max_examples=2000 if LONG else 40, deadline=None, database=None)
 def test_any_characters(text, folder, bounded):
     bounded(bind, text, folder)
 

@@ -22,7 +22,7 @@ def refused(text):
     started = time.process_time()
     with pytest.raises(QueryError) as caught:
         run_statements(None, text, {"A": A}, Options(execute=False))
-    assert time.process_time() - started < 2  # a second on a machine that does nothing else
+    assert time.process_time() - started < 5  # a second on a machine that does nothing else
     message = str(caught.value)
     assert len(message) < 10_000
     return message

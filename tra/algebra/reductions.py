@@ -120,7 +120,7 @@ def _keep(expr: Expr, places: Sequence[int]) -> Expr:
 
 
 def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
-    """The arithmetic mean; of booleans and integers as float64, as in NumPy.
+    """The arithmetic mean; of booleans and integers as float64, of float16 by way of float32, as in NumPy.
 
     Example:
         >>> import tra
@@ -131,6 +131,8 @@ def mean(expr: Expr, axis: Axes = None, keepdims: bool = False) -> Expr:
     count = prod(type_.axes[p].extent for p in resolve_axes(type_, axis))
     if expr.type.dtype.kind in "biu":
         expr = cast(expr, np.float64)
+    if expr.type.dtype == np.float16:
+        return cast(mean(cast(expr, np.float32), axis, keepdims), np.float16)
     return binary("div", reduce(expr, "sum", axis, keepdims), count)
 
 

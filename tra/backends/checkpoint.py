@@ -27,6 +27,7 @@ from tra.algebra.sources import TilesSource
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.same_training import differences
 from tra.backends.storage import open_source, save
+from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.unfinished import claim, disclaim, is_dead, remove_abandoned, writer_tag
 from tra.errors import CatalogError
 
@@ -60,7 +61,18 @@ class Checkpoint:
         return {name: _relation(self._file(name), type_) for name, type_ in types.items()}
 
     def _file(self, name: str) -> Path:
-        return self.path / f"{self.relations.index(name)}.tra"
+        return _no_link(self.path / f"{self.relations.index(name)}.tra")
+
+
+def _no_link(path: Path) -> Path:
+    """The path, which must not lead out of the folder of checkpoints.
+
+    Raises:
+        CatalogError: it is a link.
+    """
+    if path.is_symlink():
+        raise CatalogError(f"{path} is a link, which is not followed")
+    return path
 
 
 def _relation(path: Path, type_: RelType) -> Relation:
@@ -206,7 +218,8 @@ def _is_stale(written: str, lock: Path) -> bool:
 
 def _read(lock: Path) -> str:
     try:
-        return lock.read_text()
+        with os.fdopen(open_regular(lock)) as file:
+            return file.read(200)
     except FileNotFoundError:
         return ""
 
@@ -249,12 +262,13 @@ def found_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | Non
     paths = _checkpoints(folder)
     if not paths:
         return None
-    last = paths[-1]
+    last = _no_link(paths[-1])
     try:
-        manifest = json.loads((last / _MANIFEST).read_text(encoding="utf-8"))
+        with os.fdopen(open_regular(last / _MANIFEST), encoding="utf-8") as file:
+            manifest = json.load(file)
         _check_same(last, manifest, about)
         epoch, step, names = int(manifest["epoch"]), int(manifest["step"]), tuple(manifest["relations"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, CatalogError):
             raise
         raise CatalogError(f"{last} is no checkpoint, or a damaged one: {error}") from error

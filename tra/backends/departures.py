@@ -94,7 +94,8 @@ def wait_for(client: Client, workers: Sequence[str], futures: Sequence[Future[An
     """
     while futures:
         try:
-            wait(futures, timeout=_LOOK_SECONDS)
+            with client.as_current():  # the client may be nobody's default
+                wait(futures, timeout=_LOOK_SECONDS)
         except TimeoutError:
             check_present(client, workers)
         else:

@@ -80,9 +80,7 @@ def evaluated(by: Kernel, values: Sequence[Number], span: Span) -> Number:
     try:
         with np.errstate(all="ignore"):
             result = by(*map(np.asarray, values)).item()
-            is_wrapped = type(result) is int and _leaves_int64(
-                by(*(np.asarray(float(v.real)) for v in values))
-            )
+            is_wrapped = type(result) is int and _leaves_int64(by(*(np.asarray(v) * 1.0 for v in values)))
     except Exception as error:
         raise Problem(span, f"{by.name} does not take these numbers: {error}") from error
     if is_wrapped:

@@ -254,6 +254,8 @@ class NpzWriter(NpyWriter):
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         super().__init__(path, type_)
         self._member = f"{self.location.member or self.location.stem}.npy"
+        if self._member.startswith("/") or ".." in self._member.split("/"):
+            raise CatalogError(f"a member {self._member!r} leads out of an archive that is unpacked")
         self._archive = self.place.temporary.with_suffix(".zip")
 
     def is_own(self) -> bool:
