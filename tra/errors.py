@@ -4,7 +4,6 @@ All of them derive from `TraError`; most also derive from the Python error a Num
 so that ``except ValueError`` keeps working.
 """
 
-import re
 import sys
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
@@ -39,18 +38,19 @@ class PlanError(TraError, RuntimeError):
 
 
 class MemoryLimitError(TraError, MemoryError):
-    """Every plan exceeds the memory limit; the message names the smallest limit that would do."""
+    """Every plan exceeds the memory limit; the message names the smallest limit that would do.
 
-    @property
-    def would_do(self) -> int:
-        """The limit that the message names, in bytes.
+    Attributes:
+        would_do: that limit, in bytes; `sys.maxsize` where none is known.
 
-        Example:
-            >>> MemoryLimitError("no plan fits; memory_limit=800 would do").would_do
-            800
-        """
-        found = re.search(r"memory_limit=(\d+)", str(self))
-        return int(found[1]) if found else sys.maxsize
+    Example:
+        >>> MemoryLimitError("no plan fits; memory_limit=800 would do", 800).would_do
+        800
+    """
+
+    def __init__(self, message: str, would_do: int = sys.maxsize) -> None:
+        super().__init__(message)
+        self.would_do = would_do
 
 
 class NotFiniteError(TraError, ArithmeticError):

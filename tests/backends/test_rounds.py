@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 import tra
 from tra.algebra.live_ranges import is_empty
+from tra.algebra.nodes import Aggregate, Generated, Join, Source, Transform, postorder
 from tra.algebra.reference import evaluate
 from tra.backends.window_sources import window_sources
 from tra.errors import MemoryLimitError
-from tra.optimizer.windowed import NotWindowedError, windowed
+from tra.optimizer.window_type import NotWindowedError
+from tra.optimizer.windowed import windowed
 from tra.testing import queries
 
 MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+SIMPLE = Source | Generated | Transform | Join | Aggregate
 rng = np.random.default_rng(0)
 
 
@@ -35,6 +38,18 @@ def least(relation):
     return int(re.search(r"memory_limit=(\d+) would do", str(refused.value)).group(1))
 
 
+def can_be_cut(root):
+    """Claims that every box of keys is made of boxes of what is read: no key counts along several axes."""
+    nodes = list(postorder(root))
+    for node in nodes:
+        links = [link for axis in node.type.axes for link in axis.link]
+        if any(len(axis.link) > 1 for axis in node.type.axes) or any(coef != 1 for _, coef in links):
+            return False
+        if len(links) != len(dict(links)):
+            return False
+    return all(isinstance(node, SIMPLE) for node in nodes)
+
+
 @MANY
 @given(grown=queries(), data=st.data())
 def test_a_window_of_a_query_is_a_window_of_its_result(grown, data):
@@ -52,6 +67,7 @@ def test_a_window_of_a_query_is_a_window_of_its_result(grown, data):
     try:
         found = windowed(relation.expr, tuple(box))
     except NotWindowedError:
+        assert not can_be_cut(relation.expr)
         return
     if is_empty(found.expr.type):
         assert not [key for key in expected if all(a <= k < b for k, (a, b) in zip(key, box, strict=True))]
@@ -162,3 +178,73 @@ def test_the_limit_that_is_named_would_do():
     assert refused.value.would_do < least(A @ A.T)
     with small(refused.value.would_do) as session:
         assert session.compute(A @ A.T)[0].shape == (400, 400)
+
+
+class Foreign:
+    """An array of another library, which reads its file when it is sliced."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, window):
+        self.read += 1
+        return self.array[window]
+
+
+def test_arrays_of_other_libraries_are_not_read_while_planning():
+    foreign = Foreign(rng.standard_normal((400, 300)))
+    A = tra.from_array(foreign, tile=20)
+    with small(least(A @ A.T) // 4) as session:
+        assert session.explain(A @ A.T).to_dict()["rounds"] and session.explain(A[40:] * 2)
+        assert foreign.read == 0
+        (found,) = session.compute(A @ A.T)
+    np.testing.assert_allclose(found, foreign.array @ foreign.array.T, rtol=1e-10, atol=1e-10)
+
+
+def test_windows_of_holes_that_lie_unevenly_are_all_planned_before_the_first_runs():
+    full = {(i, j): rng.standard_normal((20, 20)) for i in range(12, 16) for j in range(16)}
+    tiles = {(i, i): np.ones((20, 20)) for i in range(12)} | full
+    A = tra.from_tiles(tiles, keys=("i", "j"))
+    relation = A * 2
+    ran = []
+    for part in (0.7, 0.5, 0.3, 0.2, 0.1):
+        with small(int(least(relation) * part)) as session:
+            try:
+                found = dict(session.iterate(relation))
+            except MemoryLimitError:
+                continue
+            ran.append(part)
+        assert found.keys() == tiles.keys()
+        assert all(np.array_equal(found[key], tile * 2) for key, tile in tiles.items())
+    assert len(ran) >= 3
+
+
+@pytest.mark.parametrize("n", [205, 201, 219])
+def test_the_last_window_may_be_thin(n):
+    a, b = rng.standard_normal((n, n)), rng.standard_normal((n, n))
+    A, B = (tra.from_array(x, keys=("i", "j"), tile=20) for x in (a, b))
+    for relation, expected in ((A * B.T, a * b.T), (A + B, a + b), (A[3:] - B[:-3], a[3:] - b[:-3])):
+        with small(int(least(relation) * 0.3)) as session:
+            (found,) = session.compute(relation)
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_slices_of_one_file_in_other_tiles_are_told_apart(tmp_path):
+    x = np.arange(100.0)
+    place = file(tmp_path, "x", x)
+    A, B = tra.open(place, tile=10), tra.open(place, tile=20)
+    with tra.connect("local", threads=1) as session:
+        one, other, both = session.compute(A[10:20], B[20:40], A[10:20] - B[20:30])
+    np.testing.assert_array_equal(one, x[10:20])
+    np.testing.assert_array_equal(other, x[20:40])
+    np.testing.assert_array_equal(both, x[10:20] - x[20:30])
+
+
+def test_windows_of_one_size_have_one_plan():
+    a, b = rng.standard_normal((40, 4000)), rng.standard_normal((4000, 60))
+    relation = tra.from_array(a, tile=(20, 50)) @ tra.from_array(b, tile=(50, 20))
+    with small(int(least(relation) * 0.15)) as session:
+        session.compute(relation)
+        planned = len(session._plans._plans)
+        session.compute(relation)
+        assert len(session._plans._plans) == planned

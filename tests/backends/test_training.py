@@ -432,11 +432,11 @@ def test_homes_are_moved_though_none_of_the_first_fits(monkeypatch):
     def tight(query, placed, context):
         tried.append(dict(placed))
         if len(tried) < 4:
-            raise MemoryLimitError(f"no plan fits; memory_limit={len(tried)} would do")
+            raise MemoryLimitError(f"memory_limit={len(tried)} would do", len(tried))
         return real(query, placed, context)
 
     def too_large(*given):
-        raise MemoryLimitError("no plan fits; memory_limit=0 would do")
+        raise MemoryLimitError("memory_limit=0 would do", 0)
 
     data = [tra.from_array(np.ones(shape), tile=5) for shape in ((40, 20), (40, 5))]
     start = {"W1": tra.from_array(np.ones((20, 30)), tile=5), "W2": tra.from_array(np.ones((30, 5)), tile=5)}
@@ -454,7 +454,7 @@ def test_of_limits_that_would_do_the_smallest_is_named(local, monkeypatch):
     limits = iter([700, 300, 500, *range(900, 990)])
 
     def failing(*given):
-        raise MemoryLimitError(f"no plan fits; memory_limit={next(limits)} would do")
+        raise MemoryLimitError(f"memory_limit={(limit := next(limits))} would do", limit)
 
     monkeypatch.setattr(homes, "plan_step", failing)
     with pytest.raises(MemoryLimitError, match="memory_limit=300 "):

@@ -8,34 +8,25 @@ All this is found by planning alone: nothing has been read when there is no way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
-from tra.algebra.live import is_dense
 from tra.algebra.live_ranges import is_empty
-from tra.algebra.nodes import Aggregate, Expr, Source, postorder
-from tra.algebra.operators import join
 from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType, TileKey
-from tra.algebra.volume import n_bytes
 from tra.backends.backend import Backend, Measured, Share, StoredSource
 from tra.backends.foreseen import foreseen, priced
+from tra.backends.long_folds import LongFolds
 from tra.backends.plans import Plans
 from tra.backends.window_boxes import boxes, fewest, samples
-from tra.backends.window_sources import window_sources
+from tra.backends.window_sources import stored, window_sources
 from tra.errors import MemoryLimitError
-from tra.optimizer.placement import Placement, widest_key
 from tra.optimizer.plan import Plan
 from tra.optimizer.planner import Planned
-from tra.optimizer.roles import ALL, Role, Split
-from tra.optimizer.rules.rewriting import with_children
-from tra.optimizer.windowed import NotWindowedError, Ranges, whole_box, windowed
-
-Execute: TypeAlias = Callable[[Planned, Mapping[str, TileSource]], StoredSource]
-_numbers = count(1)
+from tra.optimizer.window_type import NotWindowedError, Ranges
+from tra.optimizer.windowed import windowed
 
 
 @dataclass(frozen=True)
@@ -76,10 +67,12 @@ class Rounds:
     placement: str = "several"
     folds: dict[str, int] = field(default_factory=dict)
     planned: Planned = field(init=False)
-    _too_large: set[str] = field(default_factory=set)
+    _long: LongFolds = field(init=False)
+    _reason: str = ""
     _measured: list[Measured] | None = None
 
     def __post_init__(self) -> None:
+        self._long = LongFolds(self.plans, self.backend, self.error)
         self.counts = self._fitting()
 
     @property
@@ -107,39 +100,58 @@ class Rounds:
         for finest in map(self._window, samples(self.type.domains, self.type.domains)):
             try:
                 if finest is None:
-                    return self.error
+                    return self._whole()
                 self.plans.plan((finest,), finest.sources, {})
             except MemoryLimitError as error:
                 found.append(error)
         needed = max(found, key=lambda error: error.would_do, default=self.error)
         return min(needed, self.error, key=lambda error: error.would_do)
 
+    def _whole(self) -> MemoryLimitError:
+        """The error of a query that has to run as one, and why."""
+        return MemoryLimitError(
+            f"{self.error}\n  hint: window by window would need less, but {self._reason}", self.error.would_do
+        )
+
     def _fits(self, counts: Sequence[int]) -> bool:
-        """Claims that windows do; keeps the plan of the first."""
-        windows = [self._window(box) for box in samples(self.type.domains, counts)]
+        """Claims that all windows do, so that none fails when others have run; keeps the plan of the first.
+
+        Those come first that tell soonest; windows of one size have one plan.
+        """
+        first, *others = boxes(self.type.domains, counts)
+        seen = None
+        for box in dict.fromkeys([*samples(self.type.domains, counts)[1:], *others, first]):
+            window = self._window(box)
+            if window is not None and is_empty(window.expr.type) and box != first:
+                continue
+            seen = None if window is None else self._foreseen(window)
+            if seen is None:
+                return False
+        assert seen is not None
+        self.folds, self.planned = dict(self._long.cut), priced(seen, len(others) + 1)
+        return True
+
+    def _foreseen(self, window: Relation) -> list[Planned] | None:
+        """The plans of a window, and of its long folds; None where it does not fit."""
         seen: list[Planned] = []
 
         def foresee(planned: Planned, _: Mapping[str, TileSource]) -> StoredSource:
             seen.append(planned)
             return foreseen(self.backend, planned)
 
-        for window in reversed(windows):
-            self.folds, seen[:] = {}, []
-            try:
-                if window is None:
-                    return False
-                self._made(window, foresee)
-            except MemoryLimitError:
-                return False
-        self.planned = priced(seen, len(boxes(self.type.domains, counts)))
-        return True
+        try:
+            self._long.run(window, foresee)
+        except MemoryLimitError:
+            return None
+        return seen
 
     def _window(self, box: Ranges) -> Relation | None:
         """The query for a window; None where there is none."""
         sources = self.relation.sources
         try:
-            found = windowed(self.relation.expr, box, _stored(sources))
-        except NotWindowedError:
+            found = windowed(self.relation.expr, box, stored(sources))
+        except NotWindowedError as error:
+            self._reason = str(error)
             return None
         return Relation(found.expr, {**sources, **window_sources(found.leaves, sources)})
 
@@ -152,7 +164,7 @@ class Rounds:
             assert relation is not None
             if is_empty(relation.expr.type):
                 continue
-            made = self._made(relation, self._really)
+            made = self._long.run(relation, self._really)
             assert made.shares is not None
             yield Window(made.root, made.shares, tuple(low for low, _ in box))
             made.release()
@@ -164,105 +176,6 @@ class Rounds:
             self._measured.append(run.measured)
         self.backend.let_go({path for source in sources.values() if (path := getattr(source, "path", ""))})
         return StoredSource(self.backend, planned.program.roots[0], [self.backend.hold(s) for s in shares])
-
-    def _made(self, relation: Relation, execute: Execute) -> StoredSource:
-        """Runs a query, and before it the folds that do not fit into it.
-
-        Raises:
-            MemoryLimitError: it does not fit however folds are cut.
-        """
-        while True:
-            planned = self._planned(relation, {})
-            if planned is not None:
-                return execute(planned, relation.sources)
-            relation = self._streamed(relation, execute)
-
-    def _planned(self, relation: Relation, targets: Mapping[str, Placement]) -> Planned | None:
-        """The plan of a query, None where none fits."""
-        key, limit = f"{relation.expr.digest} {sorted(targets)}", self.backend.memory_limit
-        least = n_bytes(relation.expr.type) // self.backend.n_sites
-        if key in self._too_large or (limit is not None and least > limit):
-            return None
-        try:
-            return self.plans.plan((relation,), relation.sources, targets)
-        except MemoryLimitError:
-            self._too_large.add(key)
-            return None
-
-    # -- folds ------------------------------------------------------------------------------------
-
-    def _streamed(self, relation: Relation, execute: Execute) -> Relation:
-        """The query with the first fold that can be as a relation on the sites, added up bit by bit.
-
-        Raises:
-            MemoryLimitError: no fold can.
-        """
-        for node in postorder(relation.expr):
-            if isinstance(node, Aggregate) and _folds_in_parts(node):
-                made = self._folded(relation.sources, node, execute)
-                if made is not None:
-                    id_ = f"folded-{next(_numbers)}"
-                    expr = _replaced(relation.expr, node, Source(node.type, id_, "0", "folded"))
-                    return Relation(expr, {**relation.sources, id_: made})
-        raise self.error
-
-    def _folded(
-        self, sources: Mapping[str, TileSource], node: Aggregate, execute: Execute
-    ) -> StoredSource | None:
-        """A fold over ranges of the keys that it folds, as few as fit; None where none do."""
-        gone = [name for name in node.child.type.names if name not in node.by]
-        domains = [node.child.type.domain(name) for name in gone]
-
-        def foresee(planned: Planned, _: Mapping[str, TileSource]) -> StoredSource:
-            return foreseen(self.backend, planned)
-
-        def part(box: Ranges) -> Relation | None:
-            return self._part(sources, node, dict(zip(gone, box, strict=True)))
-
-        def fits(counts: Sequence[int]) -> bool:
-            return self._adds(map(part, boxes(domains, counts)[:2]), node, foresee) is not None
-
-        found = fewest(domains, fits, part)
-        if found is None:
-            return None
-        self.folds |= {name: n for name, n in zip(gone, found, strict=True) if n > 1}
-        return self._adds(map(part, boxes(domains, found)), node, execute)
-
-    def _adds(
-        self, parts: Iterable[Relation | None], node: Aggregate, execute: Execute
-    ) -> StoredSource | None:
-        """What is folded of each part, folded; None where some part does not fit beside what there is."""
-        total: StoredSource | None = None
-        for part in parts:
-            if part is None:
-                return None
-            relation = part if total is None else _sum(total, part, node)
-            planned = self._planned(relation, {relation.expr.digest: self._spread(node.type)})
-            if planned is None:
-                return None
-            before, total = total, execute(planned, relation.sources)
-            if before is not None:
-                before.release()
-        return total
-
-    def _part(
-        self, sources: Mapping[str, TileSource], node: Aggregate, ranges: Mapping[str, tuple[int, int]]
-    ) -> Relation | None:
-        """A fold over ranges of the keys it folds; None where it cannot be by itself, or has other tiles."""
-        try:
-            found = windowed(node, whole_box(node.type), _stored(sources), {node.digest: ranges})
-        except NotWindowedError:
-            return None
-        if not is_dense(found.expr.type):
-            return None
-        return Relation(found.expr, {**sources, **window_sources(found.leaves, sources)})
-
-    def _spread(self, type_: RelType) -> Placement:
-        """Split by the key of largest frontier, so that sums stay where they are."""
-        mesh = (self.backend.n_sites,) if self.backend.n_sites > 1 else ()
-        name = widest_key(type_)
-        role: Role = ALL if name is None else Split(name)
-        return Placement(mesh, (role,) * len(mesh))
 
     def facts(self) -> list[dict[str, Any]]:
         """Into how many windows the keys of the result are cut, for explanations."""
@@ -284,28 +197,3 @@ class Rounds:
             exchanges={},
             met={},
         )
-
-
-def _stored(sources: Mapping[str, TileSource]) -> frozenset[str]:
-    return frozenset(id_ for id_, source in sources.items() if isinstance(source, StoredSource))
-
-
-def _folds_in_parts(node: Aggregate) -> bool:
-    """Claims that what is folded of parts can be folded."""
-    return node.kernel.laws.associative and node.kernel.laws.commutative and is_dense(node.type)
-
-
-def _sum(total: StoredSource, part: Relation, node: Aggregate) -> Relation:
-    """What was folded before, and a part of the same keys."""
-    before = Source(node.type, "folded", "0", "folded")
-    on = tuple((name, name) for name in node.type.names)
-    return Relation(join(before, part.expr, on, node.kernel), {**part.sources, "folded": total})
-
-
-def _replaced(root: Expr, old: Expr, new: Expr) -> Expr:
-    """A query with another node of the same type in the place of one."""
-    made: dict[str, Expr] = {old.digest: new}
-    for node in postorder(root):
-        if node.digest not in made:
-            made[node.digest] = with_children(node, [made[child.digest] for child in node.children])
-    return made[root.digest]

@@ -213,7 +213,7 @@ class _Pack:
     def together(self, rows: KeyArray) -> Tile:
         """Copies of these, one on top of the other."""
         taken = self.stack.take(self.places[rows], axis=0)
-        return taken.reshape(taken.shape[0] * taken.shape[1], taken.shape[2])  # -1 says nothing of no elements
+        return taken.reshape(taken.shape[0] * taken.shape[1], taken.shape[2])
 
 
 def _places(node: LocalContract, keys: KeyArray) -> tuple[Tiles, list[Tile]]:

@@ -13,7 +13,7 @@ from tra.algebra.types import TileKey
 from tra.algebra.volume import n_bytes
 from tra.backends.block import Block
 from tra.backends.tiles import Tiles
-from tra.optimizer.windowed import Ranges
+from tra.optimizer.window_type import Ranges
 
 
 def boxes(domains: Sequence[int], counts: Sequence[int]) -> list[Ranges]:
@@ -36,10 +36,13 @@ def samples(domains: Sequence[int], counts: Sequence[int]) -> list[Ranges]:
     Example:
         >>> samples((4, 4), (2, 2))
         [((0, 2), (0, 2)), ((0, 2), (2, 4))]
+        >>> samples((5, 5, 5, 5), (4, 4, 4, 4))[1]
+        ((0, 2), (2, 4), (4, 5), (4, 5))
     """
     first = boxes(domains, counts)[0]
     steps = [high for _, high in first]
-    places = [min(number, n - 1) * step for number, (n, step) in enumerate(zip(counts, steps, strict=True))]
+    last = [-(-domain // step) - 1 if step else 0 for domain, step in zip(domains, steps, strict=True)]
+    places = [min(number, n) * step for number, (n, step) in enumerate(zip(last, steps, strict=True))]
     ends = zip(places, steps, domains, strict=True)
     return list(dict.fromkeys([first, tuple((at, min(at + step, domain)) for at, step, domain in ends)]))
 

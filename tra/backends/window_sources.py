@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from tra.algebra.generate import generate_tile
 from tra.algebra.nodes import Generated
 from tra.algebra.relation import Relation
 from tra.algebra.sources import ArraySource, FixedTiles, TileSource, WindowSource
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.backend import StoredSource
+from tra.backends.dask_arrays import dask_array_of
 from tra.optimizer.windowed import Leaf, sliced
 
 
@@ -92,20 +95,29 @@ def with_windows(relation: Relation) -> Relation:
         >>> [source.read((0,)).tolist() for source in with_windows(A[2:]).sources.values()][-1:]
         [[3.0]]
     """
-    fixed = frozenset(id_ for id_, source in relation.sources.items() if isinstance(source, StoredSource))
-    found = sliced(relation.expr, fixed)
+    found = sliced(relation.expr, stored(relation.sources))
     if found is None:
         return relation
     return Relation(found.expr, {**relation.sources, **window_sources(found.leaves, relation.sources)})
 
 
+def stored(sources: Mapping[str, TileSource]) -> frozenset[str]:
+    """The ids of those that lie on the sites."""
+    return frozenset(id_ for id_, source in sources.items() if isinstance(source, StoredSource))
+
+
 def _window(leaf: Leaf, sources: Mapping[str, TileSource]) -> TileSource:
     node = leaf.base
     base = GeneratedTiles(node) if isinstance(node, Generated) else sources[node.id].cut(node.type)
-    if isinstance(base, ArraySource) and not _free(node.type):
+    if isinstance(base, ArraySource) and _slices_read_nothing(base) and not _free(node.type):
         return ArraySource(base.array[_elements(leaf)], leaf.type)
     kind = ArrayWindow if isinstance(base, WindowSource) and not _free(node.type) else SourceWindow
     return kind(base, node.type, leaf.first, base.remote)
+
+
+def _slices_read_nothing(source: ArraySource) -> bool:
+    """Claims that a slice of the array is a view or a promise; those of other libraries read their files."""
+    return isinstance(source.array, np.ndarray) or dask_array_of(source) is not None
 
 
 def _elements(leaf: Leaf) -> tuple[slice, ...]:

@@ -175,7 +175,8 @@ def _too_large(query: _Query) -> MemoryLimitError:
     works = next(size for size in tried if query.fitting(size) is not None)
     return MemoryLimitError(
         f"no plan fits: the smallest tried needs {readable('bytes', works)} on one site, the limit is "
-        f"{readable('bytes', limit)}; memory_limit={works} would do"
+        f"{readable('bytes', limit)}; memory_limit={works} would do",
+        would_do=works,
     )
 
 

@@ -268,7 +268,9 @@ class _Run:
             raise self._caret(problem) from problem.__cause__
         except TraError as error:
             located = caret_error(self._text, statement.span, str(error), origin=self._options.origin)
-            raise type(error)(str(located)) from error
+            placed = type(error)(str(located))
+            vars(placed).update(vars(error))
+            raise placed from error
         except MemoryError as error:
             located = caret_error(
                 self._text, statement.span, f"the memory is not enough: {error}",

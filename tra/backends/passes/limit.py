@@ -159,7 +159,8 @@ def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:
     return MemoryLimitError(
         f"no passes over tiles fit: the smallest hold {readable('bytes', needed)}, of which "
         f"{readable('bytes', baseline)} are the process as it is; the limit is {readable('bytes', limit)}; "
-        f"memory_limit={needed} would do{hint}"
+        f"memory_limit={needed} would do{hint}",
+        would_do=needed,
     )
 
 
