@@ -4,6 +4,7 @@ import re
 import warnings
 from contextlib import contextmanager
 from itertools import permutations, product
+from math import prod
 from unittest.mock import patch
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import tra
 from tests.long import examples
 from tra.backends.block import Block, cuts_of, window_of
-from tra.backends.passes import limit
+from tra.backends.passes import limit, maps
 from tra.backends.passes.kept import Kept
 from tra.backends.passes.schedule import End
 from tra.backends.passes.shape import Leaf
@@ -210,3 +211,23 @@ def test_windows_of_a_result_with_holes_stay_tiles_in_any_form_and_order():
         for tiles in order:
             kept.put(tiles, is_whole=False)
         assert {key: found.tolist() for key, found in kept.tiles} == {(0,): [1.0, 1.0], (2,): [2.0, 2.0]}
+
+
+@examples(100)
+@given(st.data())
+def test_slabs_of_a_map_are_small_and_make_the_window(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 9), max_size=3), label="shape"))
+    array = np.arange(prod(shape), dtype=data.draw(st.sampled_from(["i2", "i8"]))).reshape(shape)
+    array = array.transpose(data.draw(st.permutations(range(len(shape)))))
+    ends = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in array.shape]
+    window, most = tuple(slice(*pair) for pair in ends), data.draw(st.sampled_from([8, 24, 100]))
+    seen = np.zeros(array.shape, int)
+    with patch.object(maps, "SLAB", most):
+        for part in maps.slabs(array, window):
+            found = array[(*part, ...)]
+            low, high = np.lib.array_utils.byte_bounds(found)
+            assert high - low <= most and found.size
+            seen[part] += 1
+    expected = np.zeros(array.shape, int)
+    expected[window] = 1
+    np.testing.assert_array_equal(seen, expected)
