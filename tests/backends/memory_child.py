@@ -34,8 +34,15 @@ def saved(session, relation, path):
     return {"predicted": found.peak, "spilled": found.schedule.spilled, "passes": len(found.schedule.passes)}
 
 
-def product(folder, suffix):
-    A, B = (tra.open(folder / f"{name}{suffix}", tile=TILE) for name in "AB")
+def relation(folder, name, which, tile=None):
+    """What lies in a file, opened here or lent as a map."""
+    if which == "lent":
+        return tra.from_array(np.load(folder / f"{name}.npy", mmap_mode="r"), tile=tile)
+    return tra.open(folder / f"{name}{SUFFIXES.get(which, '.npy')}", tile=tile)
+
+
+def product(folder, which):
+    A, B = (relation(folder, name, which, TILE) for name in "AB")
     return A @ B
 
 
@@ -48,8 +55,8 @@ def two_layers(p, X, Y):
     return ((tra.relu(X @ p["W1"]) @ p["W2"] - Y) ** 2).mean()
 
 
-def train(session, folder, batch):
-    X, Y = (tra.open(folder / f"{name}.npy") for name in "XY")
+def train(session, folder, batch, which):
+    X, Y = (relation(folder, name, which) for name in "XY")
     rng = np.random.default_rng(1)
     start = {"W1": rng.normal(size=(400, 64)) / 20, "W2": rng.normal(size=(64, 4)) / 8}
     made = session.train(two_layers, start, SGD(rate=0.1), data=[X, Y], batch=batch, epochs=2)
@@ -60,17 +67,18 @@ def train(session, folder, batch):
 def main(case, folder):
     kind, _, which = case.partition(" ")
     if kind == "product":
-        relation = product(folder, SUFFIXES[which])
+        query = product(folder, which)
     elif kind == "chain":
-        relation = chain(folder)
+        query = chain(folder)
     with tra.connect("local", threads=1, progress=False):  # loads what planning needs
         tra.from_array(np.ones((2, 2))).sum().compute()
     limit = memory.resident() + ROOMS.get(case, ROOM)
     with tra.connect("local", threads=2, memory_limit=limit, progress=False) as session:
         if kind == "train":
-            said = train(session, folder, int(which) if which else None)
+            batch, _, lent = which.partition(" ")
+            said = train(session, folder, int(batch) if batch else None, lent)
         else:
-            said = saved(session, relation, folder / f"out{SUFFIXES.get(which, '.npy')}")
+            said = saved(session, query, folder / f"out{SUFFIXES.get(which, '.npy')}")
     print(json.dumps({"limit": limit, **said}))
 
 

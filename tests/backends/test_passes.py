@@ -3,6 +3,8 @@
 import re
 import warnings
 from contextlib import contextmanager
+from itertools import permutations, product
+from math import prod
 from unittest.mock import patch
 
 import numpy as np
@@ -12,9 +14,13 @@ from hypothesis import strategies as st
 
 import tra
 from tests.long import examples
-from tra.backends.passes import limit
+from tra.backends.block import Block, cuts_of, window_of
+from tra.backends.passes import limit, maps
+from tra.backends.passes.kept import Kept
 from tra.backends.passes.schedule import End
 from tra.backends.passes.shape import Leaf
+from tra.backends.pieces import PIECE
+from tra.backends.tiles import Tiles
 from tra.errors import MemoryLimitError, TraError
 from tra.testing import queries, relations
 
@@ -144,3 +150,84 @@ def test_arrays_outside_of_memory_are_read_by_windows(tmp_path, kind):
     with patch.object(limit, "_baseline", lambda query: 0), session(10**8) as opened:
         np.testing.assert_array_equal(opened.compute(A.T * 2)[0], expected.T * 2)
         np.testing.assert_allclose(opened.compute(A.sum(axis=0))[0], expected.sum(axis=0))
+
+
+def windows_of_both_forms():
+    """Per-example values whose first windows, of two tiles, come as tiles, and the last as a block."""
+    n = int(PIECE / 8 / 1.5)  # of one tile: two are too large to be copied into a block, one is not
+    array = np.random.default_rng(0).random((5 * n, 8))
+    return array, tra.exp(tra.from_array(array, tile=(n, 4)).sum(axis=1)), np.exp(array.sum(axis=1))
+
+
+@pytest.mark.parametrize("times", [6, 5.5, 5, 4, 3.5])
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda y: y / y.sum(),
+        lambda y: (y / y.max()).sum(),
+        lambda y: ((y - y.sum()) * (y - y.sum())).sum(),
+        lambda y: y[::-1] + y,
+    ],
+)
+def test_what_is_kept_of_windows_that_come_as_blocks_and_as_tiles(of, times):
+    array, y, expected = windows_of_both_forms()
+    with only_tiles_count(), session(int(array.nbytes / 5 * times)) as opened:
+        np.testing.assert_allclose(opened.compute(of(y))[0], of(expected))
+
+
+def test_windows_that_are_kept_do_come_as_blocks_and_as_tiles():
+    array, y, _ = windows_of_both_forms()
+    came, put = [], Kept.put
+    with (
+        only_tiles_count(),
+        patch.object(Kept, "put", lambda kept, tiles, *a: came.append(tiles.blocks) or put(kept, tiles, *a)),
+        session(int(array.nbytes / 5 * 5.5)) as opened,
+    ):
+        opened.compute((y / y.max()).sum())
+    assert None in came and any(came)
+
+
+@pytest.mark.parametrize("is_block", list(product([False, True], repeat=3)))
+def test_windows_in_any_form_and_order_lie_side_by_side(is_block):
+    array = np.arange(50.0).reshape(10, 5)
+    type_ = tra.from_array(array, keys=("i", "j"), tile=(2, 3)).expr.type
+    for order in permutations([(0, 2), (2, 3), (3, 5)]):
+        kept = Kept(type_)
+        for rows, whole in zip(order, is_block, strict=True):
+            box = (rows, (0, 2))
+            window = np.array(array[window_of(type_, box)])
+            tiles = Tiles.of([Block(box, window, cuts_of(type_))])
+            kept.put(tiles if whole else Tiles(tiles.keys, tiles.arrays), is_whole=False)
+            window[...] = -1  # a buffer is used again
+        (block,) = kept.tiles.blocks
+        np.testing.assert_array_equal(block.array, array)
+
+
+def test_windows_of_a_result_with_holes_stay_tiles_in_any_form_and_order():
+    relation = tra.from_tiles({(0,): np.ones(2), (2,): np.full(2, 2.0)}, keys=("i",), domain=(4,))
+    block, tile = Block(((0, 1),), np.ones(2), ((0, 2),)), Tiles(np.array([[2]]), [np.full(2, 2.0)])
+    for order in permutations([Tiles.of([block]), tile]):
+        kept = Kept(relation.expr.type)
+        for tiles in order:
+            kept.put(tiles, is_whole=False)
+        assert {key: found.tolist() for key, found in kept.tiles} == {(0,): [1.0, 1.0], (2,): [2.0, 2.0]}
+
+
+@examples(100)
+@given(st.data())
+def test_slabs_of_a_map_are_small_and_make_the_window(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 9), max_size=3), label="shape"))
+    array = np.arange(prod(shape), dtype=data.draw(st.sampled_from(["i2", "i8"]))).reshape(shape)
+    array = array.transpose(data.draw(st.permutations(range(len(shape)))))
+    ends = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in array.shape]
+    window, most = tuple(slice(*pair) for pair in ends), data.draw(st.sampled_from([8, 24, 100]))
+    seen = np.zeros(array.shape, int)
+    with patch.object(maps, "SLAB", most):
+        for part in maps.slabs(array, window):
+            found = array[(*part, ...)]
+            low, high = np.lib.array_utils.byte_bounds(found)
+            assert high - low <= most and found.size
+            seen[part] += 1
+    expected = np.zeros(array.shape, int)
+    expected[window] = 1
+    np.testing.assert_array_equal(seen, expected)

@@ -95,6 +95,18 @@ def trim() -> None:
         library.malloc_trim(0)
 
 
+def drop_memory(low: int, high: int) -> None:
+    """Lets go of the pages of a map between two addresses; they come back when they are read.
+
+    Args:
+        low: where a page begins.
+        high: where a page ends.
+    """
+    library = _libc()
+    if library is not None:
+        library.madvise(low, high - low, _MADV_DONTNEED)
+
+
 def drop_pages(path: str) -> None:
     """Lets go of the pages of a file, or of the files in a folder, that are mapped; they stay in its cache.
 

@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from itertools import product
 from typing import Any, TypeAlias
 
-from tra.algebra.live import ranges
 from tra.algebra.types import RelType
-from tra.backends.block import Block, Ranges, cuts_of, empty_block, spans_one
+from tra.backends.block import Ranges
 from tra.backends.block_products import adds_product
 from tra.backends.local_operators import aggregate_local
 from tra.backends.memory import trim
 from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.group import Load, Phase, window
+from tra.backends.passes.kept import Kept
 from tra.backends.passes.schedule import End, Pass, Schedule
 from tra.backends.passes.shape import Loop, is_ahead
 from tra.backends.passes.spill import Spill
@@ -47,7 +47,7 @@ def run_passes(
         The results that stay in memory, by digest.
     """
     last = schedule.last_use()
-    stores: dict[str, _Kept] = {}
+    stores: dict[str, Kept] = {}
 
     def read_any(digest: str, box: Ranges, buffer: Buffer) -> Tiles:
         if digest in stores:
@@ -69,41 +69,13 @@ def run_passes(
 
     made: set[str] = set()
     for number, one in enumerate(schedule.passes):
-        stores.update({digest: _Kept(types[digest]) for digest in one.kept})
+        stores.update({digest: Kept(types[digest]) for digest in one.kept})
         _PassRun(one, read_any, put, stored).run()
         made |= one.group.outputs
         for digest in [d for d in stores if d not in schedule.ends and last.get(d, -1) <= number]:
             del stores[digest]
         trim()
     return stored()
-
-
-class _Kept:
-    """A result that stays in memory: one that comes whole as it is, windows side by side."""
-
-    def __init__(self, type_: RelType) -> None:
-        self.type = type_
-        self.tiles = no_tiles(len(type_.keys))
-        self._block: Block | None = None
-
-    def put(self, tiles: Tiles, is_whole: bool) -> None:
-        """Takes a window, whose memory may be used for something else afterwards, or all."""
-        if is_whole:
-            self.tiles = tiles
-        elif tiles.blocks is not None and self._side_by_side():
-            assert self._block is not None
-            for block in tiles.blocks:
-                self._block.array[self._block.window(block.box)] = block.array
-        elif tiles.blocks is not None or len(tiles):
-            self.tiles = union([self.tiles, tiles.copied()], len(self.type.keys))
-
-    def _side_by_side(self) -> bool:
-        """Claims that windows lie in one block, which is made for the first."""
-        box, cuts = ranges(self.type), cuts_of(self.type)
-        if self._block is None and cuts is not None and spans_one(cuts, box) and not len(self.tiles.keys):
-            self._block = empty_block(self.type, box)
-            self.tiles = Tiles.of([self._block])
-        return self._block is not None
 
 
 class _Windows:

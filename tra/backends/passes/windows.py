@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise, product
 from math import prod
 from typing import Any
@@ -16,15 +16,15 @@ from tra.backends.batches import RowsSource
 from tra.backends.block import Block, Ranges
 from tra.backends.memory import drop_pages, of_files
 from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.maps import SLAB, let_go, map_of, slabs
 from tra.backends.passes.shape import Leaf
 from tra.backends.read_tiles import keys_within, lying_in
 from tra.backends.storage.failures import reading
-from tra.backends.storage.plain_files import is_plain, read_plain
+from tra.backends.storage.plain_files import PlainArray
 from tra.backends.storage.sources import ArrayFile, TableFile
 from tra.backends.storage.writer import BATCH_BYTES
 from tra.backends.tiles import Tiles
 
-SLAB = 8 << 20  # bytes of a map that are touched before its pages are let go
 KEPT = 136 << 20  # bytes that the reader of a Parquet file keeps, with a batch
 
 
@@ -43,19 +43,30 @@ def leaf_of(source: TileSource, type_: RelType) -> Leaf:
         is_copied = source.location.suffix == ".parquet"
         batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
         return Leaf(beside=KEPT if is_copied else 2 * SLAB + batch)
+    if isinstance(source, RowsSource):
+        return Leaf(beside=_beside_rows(source.base, type_))
     array = _array(source)
-    if isinstance(source, RowsSource) and (
-        isinstance(source.base, ArraySource) or is_plain(_array(source.base))
-    ):
-        return Leaf(beside=tile_bytes(type_))
     if array is None:
         return Leaf(beside=SLAB + tile_bytes(type_))
-    if type(array) is np.ndarray:
+    if type(array) is np.ndarray and map_of(array) is None:
         return Leaf(is_held=True)
     chunks = _chunks(array)
     if chunks is not None:
         return Leaf(grain=chunks, beside=2 * prod(chunks) * type_.dtype.itemsize)
-    return Leaf() if is_plain(array) else Leaf(beside=SLAB)
+    return Leaf() if _is_plain(array, type_.dtype) else Leaf(beside=SLAB)
+
+
+def _beside_rows(base: TileSource, type_: RelType) -> int:
+    """Bytes that gathering rows takes beside the window that they go to."""
+    if _lent_map(base) is not None:
+        return SLAB
+    is_gathered = isinstance(base, ArraySource) or _is_plain(_array(base), type_.dtype)
+    return tile_bytes(type_) + (0 if is_gathered else SLAB)
+
+
+def _is_plain(array: Any, dtype: np.dtype[Any]) -> bool:
+    """Claims that windows are read from the file to where they belong, past its map."""
+    return isinstance(array, PlainArray) and array.dtype == dtype
 
 
 def tile_bytes(type_: RelType) -> int:
@@ -82,6 +93,12 @@ def _array(source: TileSource) -> Any:
     return source.array if isinstance(source, ArraySource) else None
 
 
+def _lent_map(source: TileSource) -> Tile | None:
+    """An array that was lent and is a view of a map."""
+    array = _array(source)
+    return array if isinstance(source, ArraySource) and map_of(array) is not None else None
+
+
 def read_window(source: TileSource, type_: RelType, box: Ranges, buffer: Buffer) -> Tiles:
     """The tiles of a source in a box of keys, in memory of the buffer where they lie side by side.
 
@@ -104,6 +121,7 @@ def read_window(source: TileSource, type_: RelType, box: Ranges, buffer: Buffer)
     elif isinstance(source, ArrayFile):
         with reading(source.location):
             _fill(array, window, block.array)
+        source.check()
     else:
         _fill(array, window, block.array)
     return Tiles.of([block])
@@ -119,10 +137,21 @@ def _one_by_one(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
 
 def _fill_tiles(source: TileSource, block: Block) -> None:
     pages = _Pages(source)
+    lent = _lent_map(source.base) if isinstance(source, RowsSource) else None
     for key, tile in zip(block.keys().tolist(), block.tiles(), strict=True):
-        tile[...] = source.read(tuple(key))
+        if isinstance(source, RowsSource) and lent is not None:
+            _fill_rows(lent, source, key, tile)
+        else:
+            tile[...] = source.read(tuple(key))
         pages.after(tile)
     pages.drop()
+
+
+def _fill_rows(lent: Any, source: RowsSource, key: Sequence[int], out: Tile) -> None:
+    """Gathers rows of a map, of which each may lie on pages of its own."""
+    first, *others = source.type.tile_window(key)
+    for number, row in enumerate(source.rows[first].tolist()):
+        _fill(lent, [slice(row, row + 1), *others], out[number : number + 1])
 
 
 class _Pages:
@@ -146,18 +175,29 @@ class _Pages:
 
 
 def _fill(array: Any, window: Sequence[slice], out: Tile) -> None:
-    """Copies a window of an array: from the file, chunk by chunk, or slab by slab of a map."""
-    if is_plain(array) and array.dtype == out.dtype:
-        read_plain(array, window, out)
+    """Copies a window of an array: from the file, chunk by chunk, or slab by slab."""
+    if _is_plain(array, out.dtype):
+        array.read(window, out)
         return
-    chunks = _chunks(array)
-    for part in _slabs(window, out) if chunks is None else _parts(window, chunks):
+    array = array.map if isinstance(array, PlainArray) else array
+    whole = map_of(array)
+    for part in _parts(array, window, out):
         place = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
-        out[place] = np.asarray(array[part])
-        _let_go_of_map(array)
+        found = np.asarray(array[(*part, ...)] if whole is not None else array[part])
+        out[place] = found
+        if whole is not None:
+            let_go(whole, found)
 
 
-def _parts(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, ...]]:
+def _parts(array: Any, window: Sequence[slice], out: Tile) -> Iterable[tuple[slice, ...]]:
+    """A window of an array in parts that are read one after the other."""
+    chunks = _chunks(array)
+    if chunks is not None:
+        return _chunkwise(window, chunks)
+    return _rowwise(window, out) if map_of(array) is None else slabs(array, window)
+
+
+def _chunkwise(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, ...]]:
     """A window cut where chunks meet."""
     along = []
     for w, step in zip(window, chunks, strict=True):
@@ -166,14 +206,9 @@ def _parts(window: Sequence[slice], chunks: Sequence[int]) -> list[tuple[slice, 
     return list(product(*along))
 
 
-def _slabs(window: Sequence[slice], out: Tile) -> list[tuple[slice, ...]]:
+def _rowwise(window: Sequence[slice], out: Tile) -> list[tuple[slice, ...]]:
     if not window or not out.size:
         return [tuple(window)]
     first, *rest = window
     step = max(SLAB * out.shape[0] // max(out.nbytes, 1), 1)
     return [(slice(low, min(low + step, first.stop)), *rest) for low in range(first.start, first.stop, step)]
-
-
-def _let_go_of_map(array: Any) -> None:
-    if isinstance(array, np.memmap) and array.mode != "c" and array.filename is not None:
-        drop_pages(str(array.filename))

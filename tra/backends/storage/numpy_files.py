@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.storage.location import Location
 from tra.backends.storage.part_writers import PartWriter, PlainPart
-from tra.backends.storage.plain_files import write_plain
+from tra.backends.storage.plain_files import PlainArray, write_plain
 from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.remote import RemoteArray, RemoteFile
 from tra.backends.storage.tile_check import native
@@ -42,16 +42,15 @@ def open_npy(location: Location) -> Any:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.save(f"{folder}/x.npy", np.arange(3))
-        ...     open_npy(Location(f"{folder}/x.npy", ".npy"))
-        memmap([0, 1, 2])
+        ...     open_npy(Location(f"{folder}/x.npy", ".npy"))[1:]
+        memmap([1, 2])
     """
     if location.is_remote:
         remote = RemoteFile(location.path)
         with remote.open() as file:
             return _remote(remote, file, remote.size())
-    path = Path(location.path)
-    with path.open("rb") as file:
-        return _mapped(path, file, path.stat().st_size)
+    with Path(location.path).open("rb") as file:
+        return _mapped(file, os.fstat(file.fileno()).st_size)
 
 
 def open_npz(location: Location) -> Any:
@@ -61,8 +60,8 @@ def open_npz(location: Location) -> Any:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.savez(f"{folder}/a.npz", x=np.arange(3), y=np.ones(2))
-        ...     open_npz(Location(f"{folder}/a.npz", ".npz", member="y"))
-        memmap([1., 1.])
+        ...     open_npz(Location(f"{folder}/a.npz", ".npz", member="y"))[:1]
+        memmap([1.])
     """
     with _archive(location) as archive:
         names = _members(archive)
@@ -71,7 +70,7 @@ def open_npz(location: Location) -> Any:
             raise ValueError(f"the archive's members are {_listed(names) or 'none'}{near}")
         info = archive.getinfo(f"{location.member}.npy")
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
-            return _stored(location, info)
+            return _stored(location, info, archive)
         with archive.open(info) as file:
             return _read(file, info.file_size)
 
@@ -122,17 +121,15 @@ def _archive(location: Location) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _stored(location: Location, info: zipfile.ZipInfo) -> Any:
+def _stored(location: Location, info: zipfile.ZipInfo, archive: zipfile.ZipFile) -> Any:
     """A member that lies in the archive as it is: mapped, or read by windows."""
+    file = archive.fp
+    assert file is not None  # the archive is open
+    end = _begin(file, info) + info.file_size
     if location.is_remote:
         remote = RemoteFile(location.path)
-        with remote.open() as file:
-            begin = _begin(file, info)
-            return _remote(remote, file, min(begin + info.file_size, remote.size()))
-    path = Path(location.path)
-    with path.open("rb") as file:
-        begin = _begin(file, info)
-        return _mapped(path, file, min(begin + info.file_size, path.stat().st_size))
+        return _remote(remote, file, min(end, remote.size()))
+    return _mapped(file, min(end, os.fstat(file.fileno()).st_size))
 
 
 def _begin(file: IO[bytes], info: zipfile.ZipInfo) -> int:
@@ -154,14 +151,16 @@ def _remote(remote: RemoteFile, file: IO[bytes], end: int) -> RemoteArray:
     return RemoteArray(remote, file.tell(), shape, fortran, dtype)
 
 
-def _mapped(path: Path, file: IO[bytes], end: int) -> Tile:
+def _mapped(file: IO[bytes], end: int) -> Tile | PlainArray:
     """Maps the array whose header begins where the file stands and whose data ends at `end`."""
     shape, fortran, dtype = _header(file)
     begin = file.tell()
     if not prod(shape):
         return np.zeros(shape, dtype)
     _check_size(shape, dtype, end - begin)
-    return np.memmap(path, dtype, "r", begin, shape, "F" if fortran else "C")
+    if fortran and len(shape) > 1:
+        return np.memmap(file, dtype, "r", begin, shape, "F")
+    return PlainArray(file, dtype, begin, shape)
 
 
 def _read(file: IO[bytes], n_bytes: int) -> Tile:

@@ -75,15 +75,15 @@ def open_source(
     name = name or location.member or location.stem
     if stored is not None:
         type_ = _as_asked(stored, keys, tile, location)
-        return Source(type_, str(location), version, name), TableFile(location, version, check)
+        return Source(type_, str(location), str(version), name), TableFile(location, version, check)
     if holed is not None:
         type_ = _as_asked(holed, keys, tile, location)
-        return Source(type_, str(location), version, name), ArrayFile(location, version, type_)
+        return Source(type_, str(location), str(version), name), ArrayFile(location, version, type_)
     if keys is None and location.suffix == ".zarr":
         keys = dimension_keys(reader)
     type_ = tensor_type(reader.shape, native(reader.dtype), keys, tile)
     array = ArrayFile(location, version, type_, is_open=tile is None)
-    return Source(type_, str(location), version, name), array
+    return Source(type_, str(location), str(version), name), array
 
 
 def _check_check(check: str, location: Location) -> None:

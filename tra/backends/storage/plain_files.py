@@ -6,11 +6,11 @@ A map would make every page that is touched, and its neighbours, part of the mem
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,34 +19,75 @@ from tra.algebra.types import Tile
 _AT_ONCE = 1 << 30  # bytes of one call
 
 
-def is_plain(array: Any) -> bool:
-    """Claims that an array is a whole map of rows in a file, whose windows can be read from there.
+class PlainArray:
+    """An array in rows in a file: a map of it, and the file that was mapped, kept open.
 
-    Example:
-        >>> is_plain(np.ones(3))
-        False
-    """
-    return isinstance(array, np.memmap) and array.mode == "r" and array.flags.c_contiguous and _is_root(array)
-
-
-def _is_root(array: np.memmap[Any, Any]) -> bool:
-    return array.filename is not None and not isinstance(array.base, np.ndarray)
-
-
-def read_plain(array: np.memmap[Any, Any], window: Sequence[slice], out: Tile) -> None:
-    """Reads a window of a file's array, in runs as long as the window has them.
+    What has the file's name later may be another file, and the map of one that was replaced stays what it is:
+    windows are read past the map from the same file.
 
     Args:
-        array: the map of the file.
-        window: a slice for each axis.
-        out: where it goes, in rows.
+        file: the file, open for reading.
+        dtype: of the elements.
+        begin: where they begin, in bytes.
+        shape: of the array.
 
-    Raises:
-        ValueError: the file is shorter than it was.
+    Attributes:
+        map: the map, read-only.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryFile() as file:
+        ...     _ = file.write(np.arange(12.0).tobytes())
+        ...     file.flush()
+        ...     array = PlainArray(file, np.dtype("f8"), 0, (4, 3))
+        >>> out = np.empty((2, 2))
+        >>> array.read([slice(1, 3), slice(0, 2)], out)
+        >>> out.tolist(), array[3].tolist()
+        ([[3.0, 4.0], [6.0, 7.0]], [9.0, 10.0, 11.0])
     """
-    with Path(str(array.filename)).open("rb", buffering=0) as file:
-        for begin, part in _runs(array.shape, window, out):
-            _read(file.fileno(), part, array.offset + begin)
+
+    def __init__(self, file: IO[bytes], dtype: np.dtype[Any], begin: int, shape: tuple[int, ...]) -> None:
+        self.map: Tile = np.memmap(file, dtype, "r", begin, shape)
+        self.shape, self.dtype = shape, dtype
+        self._begin, self._file = begin, os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
+
+    def __getitem__(self, place: Any) -> Tile:
+        """Elements as a view of the map."""
+        found: Tile = self.map[place]
+        return found
+
+    def read(self, window: Sequence[slice], out: Tile) -> None:
+        """Reads a window of the array, in runs as long as the window has them.
+
+        Args:
+            window: a slice for each axis.
+            out: where it goes, in rows, of the same dtype.
+
+        Raises:
+            ValueError: the file is shorter than it was.
+        """
+        for place, part in _runs(self.shape, window, out):
+            _read(self._file, part, self._begin + place)
+
+    def read_rows(self, rows: Sequence[int], window: Sequence[slice], out: Tile) -> None:
+        """Reads some rows of the array, within a window of its other axes.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryFile() as file:
+            ...     _ = file.write(np.arange(12.0).tobytes())
+            ...     file.flush()
+            ...     array, out = PlainArray(file, np.dtype("f8"), 0, (4, 3)), np.empty((2, 2))
+            >>> array.read_rows([3, 0], [slice(1, 3)], out)
+            >>> out.tolist()
+            [[10.0, 11.0], [1.0, 2.0]]
+
+        Raises:
+            ValueError: the file is shorter than it was.
+        """
+        for number, row in enumerate(rows):
+            self.read([slice(row, row + 1), *window], out[number : number + 1])
 
 
 def _runs(shape: Sequence[int], window: Sequence[slice], part: Tile) -> Iterator[tuple[int, memoryview]]:
@@ -72,26 +113,6 @@ def _read(file: int, part: memoryview, place: int) -> None:
         if not found:
             raise ValueError("it ends too early")
         done += found
-
-
-def read_rows(array: np.memmap[Any, Any], rows: Sequence[int], window: Sequence[slice], out: Tile) -> None:
-    """Reads some rows of a file's array, within a window of its other axes.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.save(f"{folder}/x.npy", np.arange(12.0).reshape(4, 3))
-        ...     array = np.load(f"{folder}/x.npy", mmap_mode="r")
-        ...     out = np.empty((2, 2))
-        ...     read_rows(array, [3, 0], [slice(1, 3)], out)
-        ...     out.tolist()
-        [[10.0, 11.0], [1.0, 2.0]]
-    """
-    with Path(str(array.filename)).open("rb", buffering=0) as file:
-        for number, row in enumerate(rows):
-            place = [slice(row, row + 1), *window]
-            for begin, part in _runs(array.shape, place, out[number : number + 1]):
-                _read(file.fileno(), part, array.offset + begin)
 
 
 def write_plain(file: int, begin: int, shape: Sequence[int], window: Sequence[slice], tile: Tile) -> None:

@@ -18,8 +18,8 @@ from tra.algebra.types import KeySet, RelType, Tile, TileKey
 from tra.backends.storage.failures import reading
 from tra.backends.storage.location import Location
 from tra.backends.storage.numpy_files import open_npy, open_npz
-from tra.backends.storage.open_files import opened
-from tra.backends.storage.plain_files import is_plain, read_rows
+from tra.backends.storage.open_files import Version, opened
+from tra.backends.storage.plain_files import PlainArray
 from tra.backends.storage.relation_reader import open_relation
 from tra.backends.storage.zarr_array import open_zarr
 
@@ -39,7 +39,7 @@ OPENERS: dict[str, Callable[[Location], Any]] = {
 }
 
 
-def open_file(location: Location, version: str | None = None, check: str = "read") -> tuple[Any, str]:
+def open_file(location: Location, version: Version | None = None, check: str = "read") -> tuple[Any, Version]:
     """The reader of a file, opened once in this process, and the version of what it holds.
 
     Args:
@@ -61,7 +61,7 @@ class TableFile(FixedTiles):
     """The tiles of a `.tra` directory or a `.parquet` file."""
 
     location: Location
-    version: str
+    version: Version
     check: str = "read"
     remote = True
 
@@ -99,7 +99,7 @@ class ArrayFile:
     """The tiles of a whole tensor: `.npy`, `.npz` or `.zarr`."""
 
     location: Location
-    version: str
+    version: Version
     type: RelType
     is_open: bool = False
     remote = True
@@ -147,10 +147,10 @@ class ArrayFile:
     def reads_rows(self, rows: Sequence[int], windows: Sequence[slice], out: Tile) -> bool:
         """Reads some rows, within windows of the other axes; claims that the file has them as they are."""
         array = self.opened()
-        if not is_plain(array) or array.dtype != out.dtype:
+        if not isinstance(array, PlainArray) or array.dtype != out.dtype:
             return False
         with reading(self.location):
-            read_rows(array, rows, windows, out)
+            array.read_rows(rows, windows, out)
         return True
 
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
@@ -160,4 +160,14 @@ class ArrayFile:
             if not tile.flags.aligned or tile.dtype != self.type.dtype:
                 tile = np.array(tile, dtype=self.type.dtype)
                 tile.setflags(write=False)
+            self.check()
             return tile
+
+    def check(self) -> None:
+        """Checks that what was read is of the file: chunks of zarr are files of their own, found by name.
+
+        Raises:
+            CatalogError: it has changed.
+        """
+        if self.location.suffix == ".zarr" and not self.location.is_remote:
+            self.opened()
