@@ -3,7 +3,7 @@
 #              the same with many more random cases, kills and damaged files, in an hour or more
 # make demo    the digits examples, classified and trained, on threads and then on a Dask cluster
 # make bench   every benchmark, in about an hour; writes docs/benchmarks.md and docs/plots
-#              BENCH="--quick --only products queries" runs small sizes of some, into build/benchmarks
+#              BENCH="--quick --only local_products queries" runs small sizes of some, into build/benchmarks
 # make fmt     format and tidy the code
 # make clean   remove what builds and tests leave behind (and not the virtual environment)
 

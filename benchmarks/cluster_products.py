@@ -16,12 +16,14 @@ import numpy as np
 from distributed import Client
 
 import tra
-from benchmarks.bars import Bar
+from benchmarks.bars import Bar, record
 from benchmarks.clusters import homes, persist, received_by_links, settle, shared_cluster, work_done
 from benchmarks.page import Settings, paragraph, table
 from benchmarks.pairs import Times, check_close, fastest, interleaved, ratio, rounds_of
+from benchmarks.product_plots import BEST, THOUSAND, Series, draw, median_seconds
 from benchmarks.profiles import Profile, profile
-from benchmarks.shapes import Shape, shapes
+from benchmarks.report import alone
+from benchmarks.shapes import ABOUT, Shape, shapes
 from benchmarks.twins import twins
 from tra.algebra.relation import Relation
 from tra.backends.session import Session
@@ -151,6 +153,28 @@ def check_all(session: Session, client: Client, shape: Shape, runs: Mapping[str,
 # -- the page -------------------------------------------------------------------------------------
 
 
+def section(settings: Settings) -> list[str]:
+    """The part of the page."""
+    rows = run_all(settings)
+    found = bars(rows)
+    record(settings, "cluster_products", list(found.values()))
+    return [*lines(rows, found), *plot(settings, "cluster_products", rows)]
+
+
+def plot(settings: Settings, name: str, rows: Sequence[Clustered]) -> list[str]:
+    """Seconds, and megabytes between workers."""
+    shown = {"tra": ["tra"] * len(rows), BEST: [row.dask for row in rows], THOUSAND: [USUAL] * len(rows)}
+    moved: Series = {
+        label: [row.moved.get(who, 0) / 1e6 for row, who in zip(rows, names, strict=True)]
+        for label, names in shown.items()
+    }
+    panels = {
+        "seconds": median_seconds(rows, {THOUSAND: USUAL, MACHINE: MACHINE}),
+        "MB between workers": moved,
+    }
+    return draw(settings, name, rows, panels)
+
+
 def run_all(settings: Settings) -> list[Clustered]:
     """Every shape, on one cluster."""
     rows = []
@@ -188,7 +212,8 @@ def bars(rows: Sequence[Clustered]) -> dict[tuple[str, str], Bar]:
 
 def lines(rows: Sequence[Clustered], found: Mapping[tuple[str, str], Bar]) -> list[str]:
     """The part of the page: a table for each shape, its bars below."""
-    text = [f"### Cluster: {WORKERS} workers of one thread, inputs in their memory", "", *paragraph(HEAD)]
+    about = f"{WORKERS} workers of one thread, inputs in their memory. {HEAD}"
+    text = [*paragraph(ABOUT), *paragraph(about)]
     for row in rows:
         limits = [found[row.shape.name, what] for what in ("best", "usual", "bytes", "machine")]
         text += [f"**{row.shape.text}**", "", *outcomes(row), *(bar.line for bar in limits), ""]
@@ -234,3 +259,6 @@ HEAD = (
     "part of the run in which it computed nothing. The last row is the machine's limit: two processes of "
     "numpy with one thread each, each with a half of the product, that send nothing."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

@@ -15,7 +15,7 @@ import numpy as np
 from distributed import Client
 
 import tra
-from benchmarks.bars import Bar
+from benchmarks.bars import Bar, record
 from benchmarks.cluster_products import (
     BEST_BARS,
     WORKERS,
@@ -29,7 +29,8 @@ from benchmarks.cluster_products import (
 from benchmarks.clusters import shared_cluster
 from benchmarks.page import Settings, paragraph
 from benchmarks.pairs import rounds_of
-from benchmarks.shapes import Shape, shapes
+from benchmarks.report import alone
+from benchmarks.shapes import ABOUT, Shape, shapes
 from tra.backends.session import Session
 from tra.errors import CatalogError
 
@@ -106,6 +107,14 @@ def formats() -> tuple[str, ...]:
     return ("npy", "zarr") if find_spec("zarr") else ("npy",)
 
 
+def section(settings: Settings) -> list[str]:
+    """The part of the page."""
+    found = run_all(settings)
+    limits = bars(found)
+    record(settings, "file_products", limits)
+    return lines(found, limits)
+
+
 def run_all(settings: Settings) -> dict[str, list[Clustered]]:
     """Every shape in every format; nothing where the workers cannot see the files."""
     found: dict[str, list[Clustered]] = {suffix: [] for suffix in formats()}
@@ -136,7 +145,8 @@ def bars(found: Mapping[str, Sequence[Clustered]]) -> list[Bar]:
 
 def lines(found: Mapping[str, Sequence[Clustered]], limits: Sequence[Bar]) -> list[str]:
     """The part of the page."""
-    text = [f"### Cluster: {WORKERS} workers of one thread, inputs in files", "", *paragraph(HEAD)]
+    about = f"{WORKERS} workers of one thread, inputs in files. {HEAD}"
+    text = [*paragraph(ABOUT), *paragraph(about)]
     if not found:
         return [*text, *paragraph(NOT_RUN)]
     for suffix, rows in found.items():
@@ -154,3 +164,6 @@ NOT_RUN = (
     "Not run: the workers cannot see the files, which lie in the folder for temporary files (set TMPDIR to "
     "one that all share)."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

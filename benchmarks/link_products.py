@@ -8,13 +8,14 @@ from typing import Any
 
 import tra
 from benchmarks import netlab
-from benchmarks.bars import Bar
-from benchmarks.cluster_products import Clustered, compare, in_memory, outcomes
+from benchmarks.bars import Bar, record
+from benchmarks.cluster_products import Clustered, compare, in_memory, outcomes, plot
 from benchmarks.clusters import copies_kept
 from benchmarks.page import Settings, paragraph
 from benchmarks.pairs import rounds_of
 from benchmarks.profiles import Profile
-from benchmarks.shapes import NAMES, Shape, linked
+from benchmarks.report import alone
+from benchmarks.shapes import ABOUT, NAMES, Shape, linked
 
 HOSTS, RATE = 4, "1gbit"
 BARS = {"general": 0.9, "common": 0.5, "two": 1.0}
@@ -30,6 +31,14 @@ def measure(client: Any, shapes: Sequence[Sequence[Any]], rounds: int) -> list[d
             rows.append(asdict(compare(session, client, shape, runs, rounds, linked=True)))
             del runs
     return rows
+
+
+def section(settings: Settings) -> list[str]:
+    """The part of the page."""
+    rows = run_all(settings)
+    limits = bars(rows)
+    record(settings, "link_products", limits)
+    return [*lines(rows, limits), *plot(settings, "link_products", rows)]
 
 
 def run_all(settings: Settings) -> list[Clustered]:
@@ -65,7 +74,7 @@ def bars(rows: Sequence[Clustered]) -> list[Bar]:
 
 def lines(rows: Sequence[Clustered], limits: Sequence[Bar]) -> list[str]:
     """The part of the page."""
-    text = [f"### {HOSTS} hosts with links of 1 Gbit/s", "", *paragraph(HEAD)]
+    text = [*paragraph(ABOUT), *paragraph(HEAD)]
     if not rows:
         return [*text, *paragraph(f"{netlab.NOT_RUN}.")]
     for row in rows:
@@ -79,3 +88,6 @@ HEAD = (
     "cores. MB over links are what the network interfaces of the workers received in one run, headers and "
     "messages of the scheduler included."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tra
-from benchmarks.bars import Bar
+from benchmarks.bars import Bar, record
 from benchmarks.page import Settings, paragraph, table
 from benchmarks.pairs import (
     Memory,
@@ -27,7 +27,9 @@ from benchmarks.pairs import (
     rounds_of,
     timed,
 )
-from benchmarks.shapes import NAMES, Shape, shapes
+from benchmarks.product_plots import BEST, Series, draw, median_seconds
+from benchmarks.report import alone
+from benchmarks.shapes import ABOUT, NAMES, Shape, shapes
 
 THREADS = 2
 CHUNKS = ("auto", 1000, 2000)
@@ -150,6 +152,24 @@ def _product(who: str, left: np.ndarray, right: np.ndarray) -> Run:
 # -- the page -------------------------------------------------------------------------------------
 
 
+def section(settings: Settings) -> list[str]:
+    """The part of the page."""
+    rows = run_all(settings)
+    found = bars(rows)
+    record(settings, "local_products", list(found.values()))
+    panels = {"seconds": median_seconds(rows), "part of inputs and output": _memory(rows)}
+    return [*lines(rows, found), *draw(settings, "local_products", rows, panels)]
+
+
+def _memory(rows: Sequence[Local]) -> Series:
+    """Memory beyond inputs and output."""
+    shown = {"tra": ["tra"] * len(rows), "numpy": ["numpy"] * len(rows), BEST: [row.dask for row in rows]}
+    return {
+        label: [row.memory[who].beyond for row, who in zip(rows, names, strict=True)]
+        for label, names in shown.items()
+    }
+
+
 def run_all(settings: Settings) -> list[Local]:
     """Every shape."""
     return [measure(shape, rounds_of(settings.quick)) for shape in shapes(settings.quick)]
@@ -180,7 +200,7 @@ def bars(rows: Sequence[Local]) -> dict[tuple[str, str], Bar]:
 
 def lines(rows: Sequence[Local], found: Mapping[tuple[str, str], Bar]) -> list[str]:
     """The part of the page: a table of seconds for each shape, and one of memory."""
-    text = [f"### Threads: {THREADS} of this process", "", *paragraph(HEAD)]
+    text = [*paragraph(ABOUT), *paragraph(HEAD)]
     for row in rows:
         limits = {"numpy": found[row.shape.name, "numpy"], row.dask: found[row.shape.name, "dask"]}
         text += [f"**{row.shape.text}**", "", *_seconds(row, limits)]
@@ -207,7 +227,7 @@ def _seconds(row: Local, limits: Mapping[str, Bar]) -> list[str]:
 
 
 HEAD = (
-    "A @ B from arrays to an array. tra chooses its tiles; numpy and torch have two threads; dask.array runs "
+    f"A @ B from arrays to an array, on {THREADS} threads. tra chooses its tiles; dask.array runs "
     "on its threaded scheduler with two workers, at three chunk sizes, each with one or two threads of BLAS "
     "per worker, whichever a first run was faster with."
 )
@@ -216,3 +236,6 @@ MEMORY = (
     "runs in a fresh process, less what is resident with the inputs loaded and less the output. dask.array "
     "is the fastest of those above."
 )
+
+if __name__ == "__main__":
+    alone(__file__)

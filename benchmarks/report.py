@@ -1,7 +1,7 @@
 """Runs every benchmark and writes docs/benchmarks.md, with plots and data in docs/plots.
 
 Usage: python benchmarks/report.py [--only SECTION …] [--quick] [--scheduler ADDR] [--out FILE]
-       python benchmarks/products.py [--quick] [--scheduler ADDR] [--out FILE]       one section, likewise
+       python benchmarks/disk.py [--quick] [--scheduler ADDR] [--out FILE]       one section, likewise
 
 With `--only` the other sections of the page stay as they are. With `--quick` sizes are small, and the page
 goes to build/benchmarks unless `--out` says otherwise.
@@ -27,7 +27,10 @@ from tra.errors import TraError
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
-    "products": "Products beside NumPy, torch and dask.array",
+    "local_products": "Products on threads",
+    "cluster_products": "Products on a cluster",
+    "file_products": "Products of files on a cluster",
+    "link_products": "Products on hosts with links of 1 Gbit/s",
     "holes": "Products of relations with holes",
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",

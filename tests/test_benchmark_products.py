@@ -87,8 +87,11 @@ def test_plots_are_drawn(settings):
     local = [local_products.Local(s, times, dict.fromkeys(times, Memory(0, 9, 4, 4))) for s in SHAPES]
     moved = {"tra": 1, "dask 1000": 4}
     cluster = [cluster_products.Clustered(s, times, {}, moved) for s in SHAPES]
-    lines = product_plots.draw(settings, local, cluster, [])
-    assert len(list(settings.plots.glob("*.svg"))) == len([line for line in lines if line]) == 3
+    panels = {"seconds": product_plots.median_seconds(local)}
+    lines = product_plots.draw(settings, "local_products", local, panels)
+    lines += cluster_products.plot(settings, "cluster_products", cluster)
+    assert cluster_products.plot(settings, "link_products", []) == []
+    assert len(list(settings.plots.glob("*.svg"))) == len([line for line in lines if line]) == 2
     limits = cluster_products.bars(cluster)
     assert (limits["general", "bytes"].text, limits["two", "best"].text) == (
         "0.25 (≤ 0.6: met)",

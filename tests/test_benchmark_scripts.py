@@ -56,7 +56,7 @@ def test_missing_packages_are_named_with_what_installs_them(tmp_path):
         "import importlib.util as u\nfound = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else found(name, *rest)\n"
     )
-    found = run_script("products.py", "--help", PYTHONPATH=str(tmp_path))
+    found = run_script("local_products.py", "--help", PYTHONPATH=str(tmp_path))
     assert found.returncode == 1
     assert found.stderr == "benchmarks: they need matplotlib: pip install '.[bench,peers]'\n"
 
