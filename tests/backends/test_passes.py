@@ -70,13 +70,13 @@ def check(agreement, relation, times):
                 assert named(lambda: tight.tiles(relation)) == least
 
 
-@examples(150)
+@examples(60)
 @given(queries(max_steps=6), st.sampled_from([1, 1.3, 2, 5]))
 def test_compositions_of_operators_in_windows(agreement, grown, times):
     check(agreement, grown[-1].relation, times)
 
 
-@examples(60)
+@examples(20)
 @given(relations("f8", max_keys=3, max_rank=2), st.data())
 def test_folds_in_windows(agreement, relation, data):
     names = relation.expr.type.names

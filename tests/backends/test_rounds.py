@@ -143,7 +143,7 @@ def test_saved_in_rounds(tmp_path, suffix):
         found = dict(session.iterate(relation))
     assert found.keys() == {(i, j) for i in range(11) for j in range(10)}
     with tra.connect("local", threads=1):
-        np.testing.assert_allclose(tra.open(tmp_path / f"C{suffix}").compute(), a @ b, rtol=1e-10)
+        np.testing.assert_allclose(tra.open(tmp_path / f"C{suffix}").compute(), a @ b, rtol=1e-10, atol=1e-10)
 
 
 def test_results_of_several_queries_that_do_not_fit_together():
