@@ -61,8 +61,8 @@ def sections_of(name: str) -> list[str]:
     """The sections of the page that import a module, or import what does.
 
     Example:
-        >>> sections_of("small_queries"), sections_of("local_products")
-        (['queries'], ['holes', 'products'])
+        >>> sections_of("small_queries"), sections_of("ddp")
+        (['queries'], ['steps'])
     """
     text = {file.stem: file.read_text(encoding="utf-8") for file in FOLDER.glob("[!_]*.py")}
     reached, waiting = set[str](), [name]

@@ -117,7 +117,7 @@ def test_long_folds_are_added_up_in_ranges():
     ):
         with small(int(least(relation) * 0.15)) as session:
             (found,) = session.compute(relation)
-            np.testing.assert_allclose(found, expected, rtol=1e-9)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
             assert any(one["folds"] for one in session.explain(relation).to_dict()["rounds"])
 
 
@@ -127,7 +127,7 @@ def test_what_is_stored_is_read_in_windows():
         (A,) = session.persist(tra.from_array(a, tile=20))
         relation = tra.exp(A[20:, :]) @ A.T[:, 40:300]
         (found,) = session.compute(relation)
-        np.testing.assert_allclose(found, np.exp(a[20:]) @ a.T[:, 40:300], rtol=1e-10)
+        np.testing.assert_allclose(found, np.exp(a[20:]) @ a.T[:, 40:300], rtol=1e-10, atol=1e-9)
         assert session.explain(relation).to_dict()["rounds"]
 
 
