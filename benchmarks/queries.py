@@ -28,7 +28,7 @@ CHAIN, QUICK_CHAIN = 8000, 2400
 POINTS, QUICK_POINTS = (2000, 20_000, 500), (200, 2000, 100)  # queries, points, dimensions
 BLOCKS = 40  # tiles along each axis of the product whose tasks are counted
 BLOCK, QUICK_BLOCK = 100, 10
-TOLERANCE = 0.1  # that sums may be multiplied out with: a bound, far above what float32 rounds
+TOLERANCE = 0.2  # that sums may be multiplied out with: a bound, far above what float32 rounds
 AS_WRITTEN, EXPANDED = "dask as written", "dask multiplied out"
 Run = Callable[[], Any]
 
