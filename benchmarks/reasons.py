@@ -62,7 +62,7 @@ REASONS: dict[str, str] = {
         "within the noise of that run, which shared its cores with other work; alone it takes 1.3 of "
         "NumPy's time"
     ),
-    "64×64 product": "that run shared its cores with other work; alone it takes 97 to 142 µs",
+    "64×64 product": "that run shared its cores with other work; alone it takes 97 to 215 µs",
 }
 
 
