@@ -12,7 +12,7 @@ Questions about live keys are answered in `live`; what the operators make of typ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from math import prod
@@ -174,11 +174,12 @@ class AtMost:
 
     Attributes:
         ranges: bounds ``[low, high)`` of the keys, per component.
-        expected: about how many there are (see `density`), or None: as many as the ranges hold.
+        expected: about how many there are (see `density`), or None: as many as the ranges hold. Rules that
+            change the order of operators change it, so that equal sets may differ in it.
     """
 
     ranges: tuple[tuple[int, int], ...]
-    expected: float | None = field(default=None, repr=False)
+    expected: float | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.expected is not None and self.expected >= prod(high - low for low, high in self.ranges):
@@ -252,19 +253,6 @@ class RelType:
         linked = self.linked
         free = tuple(key.domain for key in self.keys if key.name not in linked)
         return free + tuple(axis.extent for axis in self.axes)
-
-    @property
-    def unestimated(self) -> RelType:
-        """The same type without what is only expected of it, which rules may change.
-
-        Example:
-            >>> live = AtMost(((0, 3),), 1.5)
-            >>> RelType((Key("i", 3),), (), np.dtype("f4"), live).unestimated.live.count
-            3.0
-        """
-        if not isinstance(self.live, AtMost) or self.live.expected is None:
-            return self
-        return replace(self, live=AtMost(self.live.ranges))
 
     def domain(self, name: str) -> int:
         """The domain of the key called `name`."""

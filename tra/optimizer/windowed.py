@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeAlias
 
+from tra.algebra.density import within
 from tra.algebra.join_type import joined_names
 from tra.algebra.key_function import Const, KeyExpr, Op, Opaque, Var, substitute, variables
 from tra.algebra.live import live_keys, ranges
@@ -399,5 +400,5 @@ def _window_live(type_: RelType, box: Ranges) -> Box | KeySet | AtMost:
     met = zip(ranges(type_), box, strict=True)
     cut = tuple((max(a, low) - low, max(min(b, high), max(a, low)) - low) for (a, b), (low, high) in met)
     if isinstance(type_.live, AtMost):
-        return AtMost(cut)
+        return AtMost(cut, within(type_.live.count, ranges(type_), box))
     return Box(cut)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes, n_bytes_at_most
 from tra.backends import memory
 from tra.backends.block import Ranges
 from tra.backends.passes.buffer import Buffer
@@ -150,7 +150,7 @@ def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:
     if End.MEMORY in query.ends.values():
         taken = replace(query, ends=dict.fromkeys(query.ends, End.TAKEN))
         saved = baseline + taken.least() + DRIFT
-        results = sum(n_bytes(query.types[digest]) for digest in query.ends)
+        results = sum(n_bytes_at_most(query.types[digest]) for digest in query.ends)
         if saved < needed:
             hint = (
                 f"\n  hint: {readable('bytes', results)} of that are the result; saved to a file, as by "
