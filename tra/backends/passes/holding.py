@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from tra.algebra.volume import n_bytes_at_most
 from tra.backends.block import cuts_of
-from tra.backends.block_products import block_product
 from tra.backends.panel_products import ADDED_BYTES
 from tra.backends.passes.group import Group, Load, Phase, window
 from tra.backends.passes.shape import Leaf, Shape, is_ahead
+from tra.backends.product_axes import block_product
 from tra.backends.steps import Step
 from tra.optimizer.plan import LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
 
