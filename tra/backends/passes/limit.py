@@ -13,6 +13,7 @@ from tra.algebra.volume import n_bytes, n_bytes_at_most
 from tra.backends import memory
 from tra.backends.block import Ranges
 from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.results import Results
 from tra.backends.passes.runner import run_passes
 from tra.backends.passes.schedule import End, Query, Schedule
 from tra.backends.passes.shape import Leaf
@@ -97,7 +98,8 @@ class Limited:
                 return _held(source, node.type, box)
             return read_window(source, node.type, box, buffer)
 
-        return run_passes(self.schedule, self.query.types, read, take or _nobody, spill)
+        results = Results(self.schedule, self.query.types, read, take or _nobody, spill)
+        return run_passes(self.schedule, results)
 
 
 def _held(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
