@@ -22,6 +22,7 @@ from tra.backends.passes.windows import leaf_of, read_window, tile_bytes
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import generated
 from tra.backends.steps import Step, steps_of
+from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles
 from tra.errors import MemoryLimitError
 from tra.optimizer.figures import readable
@@ -99,7 +100,12 @@ class Limited:
             return read_window(source, node.type, box, buffer)
 
         results = Results(self.schedule, self.query.types, read, take or _nobody, spill)
-        return run_passes(self.schedule, results)
+        token = THREADS.set(self.query.threads)
+        try:
+            with BlasThreads(1):
+                return run_passes(self.schedule, results)
+        finally:
+            THREADS.reset(token)
 
 
 def _held(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
