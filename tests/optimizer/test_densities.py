@@ -1,5 +1,7 @@
 """Densities: counts are exact, estimates are near where their assumptions hold, and plans use them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,23 @@ import tra
 from tests.long import examples
 from tra.algebra import live, live_rules, reference
 from tra.algebra.density import density, n_expected, n_matches, n_pairs
+from tra.algebra.kernels.elementwise import ADD
+from tra.algebra.nodes import Source
+from tra.algebra.sources import tensor_type
 from tra.algebra.types import AtMost
+from tra.algebra.volume import n_bytes, n_bytes_at_most
+from tra.backends.passes.schedule import End
+from tra.errors import MemoryLimitError
+from tra.optimizer.context import Context
+from tra.optimizer.exchange import exchange_bytes, received_at_most
+from tra.optimizer.operators import operator_graph
+from tra.optimizer.placement import Placement
+from tra.optimizer.planner import plan_query
+from tra.optimizer.pricing import working_set
+from tra.optimizer.roles import ALL, Parts, Split
+from tra.optimizer.rules.equal import same_type
+from tra.optimizer.strategies import choices
+from tra.optimizer.windowed import windowed
 
 
 def blocks(rng, n, part, keys, name):
@@ -97,3 +115,89 @@ def test_sparse_work_is_priced_as_such():
             for part in (0.1, 1.1)
         }
     assert flops[0.1] < flops[1.1] / 40
+
+
+def expecting(count, n=20, size=2):
+    """The type of a square relation whose keys are not known, of which so many are expected."""
+    return replace(tensor_type((n * size,) * 2, "f8", ("i", "j"), size), live=AtMost(((0, n),) * 2, count))
+
+
+def test_types_are_equal_whatever_is_expected_of_them():
+    few, many = expecting(4.0), expecting(300.0)
+    assert few == many and hash(few) == hash(many)
+    assert few != replace(few, live=AtMost(((0, 20), (0, 19)), 4.0))
+    assert [n_bytes(t) for t in (few, many)] == [4 * 32, 300 * 32]
+    assert {n_bytes_at_most(t) for t in (few, many)} == {400 * 32}
+
+
+def test_what_is_kept_by_type_does_not_mix_estimates():
+    rows, columns, all_ = (Placement((4,), (role,)) for role in (Split("i"), Split("j"), ALL))
+    few, many = expecting(4.0), expecting(300.0)
+    for have, need in ((rows, all_), (rows, columns), (Placement((4,), (Parts(ADD),)), rows)):
+        most = sum(received_at_most(many, have, need))
+        for type_, count in ((many, 300), (few, 4), (many, 300)):
+            assert exchange_bytes(type_, have, need) == pytest.approx(most * count / 400, abs=4)
+    many_sites = tuple(Placement((25,), (role,)) for role in (Split("i"), ALL))  # counted all at once
+    assert [exchange_bytes(t, *many_sites) for t in (many, few)] == [
+        pytest.approx(24 * 300 * 32, abs=25), pytest.approx(24 * 4 * 32, abs=25)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("box", [((0, 10), (0, 20)), ((5, 12), (3, 9)), ((19, 20), (0, 20))])
+def test_windows_expect_their_part(box):
+    expr = Source(expecting(100.0), "x", "0", "x")
+    found = windowed(expr, box).expr.type
+    volume = (box[0][1] - box[0][0]) * (box[1][1] - box[1][0])
+    assert found.live.count == pytest.approx(100 * volume / 400)
+    assert found.live.ranges == tuple((0, high - low) for low, high in box)
+
+
+def test_windows_of_what_is_not_estimated_are_not_either():
+    expr = Source(expecting(None), "x", "0", "x")
+    assert windowed(expr, ((0, 10), (0, 10))).expr.type.live.expected is None
+
+
+def test_rules_apply_whatever_is_expected():
+    node = Source(expecting(100.0), "x", "0", "x")
+    assert same_type(node, lambda: Source(expecting(3.0), "y", "0", "y")) is not None
+
+
+def unknown_product(rng):
+    """A sum of products of which a few tiles are expected, and any may be there."""
+    A, B = blocks(rng, 24, 0.06, ("i", "k"), "A"), blocks(rng, 24, 0.06, ("k", "j"), "B")
+    product = A.join(B, on="k", kernel="matmul").aggregate(("i", "j"), "add")
+    return product.join(product.transform("neg"), on=["i", "j"], kernel="add").transform("exp")
+
+
+def test_a_limit_on_sites_is_kept_by_all_tiles_that_may_be(monkeypatch):
+    for module in (live, live_rules):
+        monkeypatch.setattr(module, "MAX_LISTED", 40)
+    relation = unknown_product(np.random.default_rng(0))
+    assert n_bytes_at_most(relation.expr.type) > 1.5 * n_bytes(relation.expr.type)
+    free = plan_query((relation.expr,), Context(n_sites=2)).prediction
+    assert free.most_bytes_per_site > 1.3 * free.peak_bytes_per_site
+    between = (free.most_bytes_per_site + free.peak_bytes_per_site) // 2
+    try:
+        found = plan_query((relation.expr,), Context(n_sites=2, memory_limit=between)).prediction
+    except MemoryLimitError as refused:
+        assert refused.would_do > between
+    else:
+        assert found.most_bytes_per_site <= between
+    found = plan_query((relation.expr,), Context(n_sites=2, memory_limit=free.most_bytes_per_site))
+    assert found.prediction.most_bytes_per_site <= free.most_bytes_per_site
+
+
+def test_operators_are_left_out_by_all_tiles_that_may_be():
+    node = Source(expecting(4.0), "x", "0", "x")
+    (operator,) = operator_graph(node).values()
+    assert min(working_set(operator, choice) for choice in choices(operator, (2,))) == 200 * 32
+
+
+def test_passes_hold_all_tiles_that_may_be(monkeypatch):
+    for module in (live, live_rules):
+        monkeypatch.setattr(module, "MAX_LISTED", 40)
+    relation = unknown_product(np.random.default_rng(0))
+    with tra.connect("local", threads=1, memory_limit="4GB", progress=False) as session:
+        planned = session._plans.plan((relation,), relation.sources, {}, whole=False)
+        passes = session.backend.limited(planned.program, relation.sources, End.FILE)
+    assert passes.schedule.held >= n_bytes_at_most(relation.expr.type)

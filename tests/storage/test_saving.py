@@ -213,3 +213,19 @@ def test_the_same_relation_makes_the_same_bytes(tmp_path, holed, whole, suffix):
     if a.is_dir():
         a, b = a / "manifest.json", b / "manifest.json"
     assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+@pytest.mark.parametrize("suffix", [".tra", ".npy", ".npz", ".zarr"], indirect=True)
+def test_zeros_keep_their_sign(tmp_path, suffix, by_parts):
+    array = np.array([[0.0, -0.0, -0.0], [0.0, -0.0, 1.0]])
+    type_ = tensor_type((2, 3), "f8", ("i", "j"), (2, 1))
+    tiles = [((0, j), array[:, j : j + 1]) for j in range(3)]
+    with tile_writer(tmp_path / f"a{suffix}", type_) as out:
+        if by_parts:
+            out.accept_part(out.part("0-0").write_all(tiles))
+        else:
+            out.write_all(tiles)
+    stored = open_source(tmp_path / f"a{suffix}", **({} if suffix == ".tra" else {"tile": (2, 1)}))[1]
+    for key, tile in tiles:
+        assert np.signbit(stored.read(key)).tolist() == np.signbit(tile).tolist()

@@ -5,26 +5,24 @@ tile, a *link* to the keys that cut it, and the extent of the whole tensor along
 ``c = Σ coef·key`` (counted in tiles) has length ``clip(extent − size·c, 0, size)``: the last tile along
 an axis may be shorter, nothing is padded. *Live* says which keys have a tile; the rest are holes.
 
-Questions about live keys are answered in `live`; what the operators make of types is said in `type_rules`,
-`join_type` and `concat_type`.
+The forms of live keys are in `live_sets`, questions about them are answered in `live`; what the operators
+make of types is said in `type_rules`, `join_type` and `concat_type`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tra.algebra.live_sets import AtMost, Box, KeyArray, KeySet, Live
 from tra.errors import SchemaError
 
 Link: TypeAlias = tuple[tuple[str, int], ...]
-KeyArray: TypeAlias = NDArray[np.int64]
 Tile: TypeAlias = NDArray[Any]
 TileKey: TypeAlias = tuple[int, ...]
 LARGEST = (1 << 62) - 1  # of domains, sizes and extents: sums of two are still of 64 bits
@@ -132,74 +130,6 @@ def as_link(coefs: Mapping[str, int]) -> Link:
     return tuple(sorted((name, coef) for name, coef in coefs.items() if coef))
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """All keys in the ranges ``[low, high)`` whose tile has a positive length along every axis."""
-
-    ranges: tuple[tuple[int, int], ...]
-
-    def __str__(self) -> str:
-        return "×".join(f"{low}..{high - 1}" for low, high in self.ranges)
-
-
-@dataclass(frozen=True, slots=True)
-class KeySet:
-    """The live keys listed, in lexicographic order; equal when their digests are.
-
-    Attributes:
-        ranges: bounds ``[low, high)`` of the keys, per component.
-    """
-
-    keys: KeyArray = field(compare=False, repr=False)
-    digest: str = field(init=False)
-    ranges: tuple[tuple[int, int], ...] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        keys = np.ascontiguousarray(self.keys, dtype=np.int64)
-        keys.setflags(write=False)
-        object.__setattr__(self, "keys", keys)
-        object.__setattr__(
-            self, "digest", sha256(repr(keys.shape).encode() + keys.tobytes()).hexdigest()[:16]
-        )
-        object.__setattr__(self, "ranges", tuple(map(_bounds, keys.T)))
-
-
-def _bounds(column: KeyArray) -> tuple[int, int]:
-    return (int(column.min()), int(column.max()) + 1) if len(column) else (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """Too many keys to list: some of those in the ranges; decided when the plan runs.
-
-    Attributes:
-        ranges: bounds ``[low, high)`` of the keys, per component.
-        expected: about how many there are (see `density`), or None: as many as the ranges hold.
-    """
-
-    ranges: tuple[tuple[int, int], ...]
-    expected: float | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.expected is not None and self.expected >= prod(high - low for low, high in self.ranges):
-            object.__setattr__(self, "expected", None)
-
-    @property
-    def count(self) -> float:
-        """How many keys are expected, not more than the ranges hold.
-
-        Example:
-            >>> AtMost(((0, 3), (0, 2))).count, AtMost(((0, 3), (0, 2)), 1.5).count
-            (6.0, 1.5)
-        """
-        if self.expected is not None:
-            return self.expected
-        return float(prod(high - low for low, high in self.ranges))
-
-
-Live: TypeAlias = Box | KeySet | AtMost
-
-
 @dataclass(frozen=True)
 class RelType:
     """The static type of a relation: keys, axes, dtype and live keys.
@@ -252,19 +182,6 @@ class RelType:
         linked = self.linked
         free = tuple(key.domain for key in self.keys if key.name not in linked)
         return free + tuple(axis.extent for axis in self.axes)
-
-    @property
-    def unestimated(self) -> RelType:
-        """The same type without what is only expected of it, which rules may change.
-
-        Example:
-            >>> live = AtMost(((0, 3),), 1.5)
-            >>> RelType((Key("i", 3),), (), np.dtype("f4"), live).unestimated.live.count
-            3.0
-        """
-        if not isinstance(self.live, AtMost) or self.live.expected is None:
-            return self
-        return replace(self, live=AtMost(self.live.ranges))
 
     def domain(self, name: str) -> int:
         """The domain of the key called `name`."""
@@ -327,3 +244,9 @@ def scalar_type(dtype: np.dtype[Any]) -> RelType:
         '[] of scalars float64'
     """
     return RelType((), (), dtype, Box(()))
+
+
+__all__ = [
+    "LARGEST", "AtMost", "Axis", "Box", "Key", "KeyArray", "KeySet", "Link", "Live", "RelType", "Tile",
+    "TileKey", "as_link", "check_size", "dtype_name", "scalar_type",
+]  # fmt: skip

@@ -1,17 +1,24 @@
-"""How many elements the live tiles of a key range hold: what sizes, exchanges and memory are counted in."""
+"""How many elements the live tiles of a key range hold: what sizes, exchanges and memory are counted in.
+
+Where the live keys are not known before the run there are two answers: costs count what is expected, limits
+what may be there. What is kept for later is the second, since equal types may differ in what is expected.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
 from math import ceil, prod
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tra.algebra.live import MAX_LISTED, Ranges, live_keys, ranges
 from tra.algebra.types import AtMost, Axis, Box, KeyArray, KeySet, RelType
+
+Size: TypeAlias = Callable[[RelType, Sequence[tuple[int, int]] | None], int]  # bytes of keys in some ranges
 
 _SPARSE = 8  # entries of a table of sums, by keys listed
 
@@ -27,13 +34,45 @@ def n_elements(type_: RelType, within: Sequence[tuple[int, int]] | None = None) 
         >>> n_elements(t), n_elements(t, [(2, 3)])
         (10, 2)
     """
+    return expected_of(type_, n_elements_at_most(type_, within))
+
+
+def n_elements_at_most(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
+    """The same where a limit is kept: of what is expected, all that may be there.
+
+    Example:
+        >>> from tra.algebra.types import Axis, Key
+        >>> t = RelType((Key("i", 3),), (Axis(4, (("i", 1),), 10),), np.dtype("f8"), AtMost(((0, 3),), 1.5))
+        >>> n_elements_at_most(t), n_elements(t)
+        (10, 5)
+    """
     bounds = ranges(type_)
     if within is not None:
         bounds = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(bounds, within, strict=True))
-    if isinstance(type_.live, AtMost) and type_.live.expected is not None:
-        whole = _count(type_.unestimated, bounds)
-        return ceil(whole * type_.live.count / max(prod(high - low for low, high in ranges(type_)), 1))
     return _count(type_, bounds)
+
+
+def expected_of(type_: RelType, most: int) -> int:
+    """What is expected of a number that grows with the number of tiles, from what there may be at most.
+
+    Example:
+        >>> expected_of(RelType((), (), np.dtype("f8"), AtMost((), 0.25)), 100)
+        25
+    """
+    live = type_.live
+    if not isinstance(live, AtMost) or live.expected is None:
+        return most
+    return ceil(most * live.expected / max(prod(high - low for low, high in live.ranges), 1))
+
+
+def is_estimated(type_: RelType) -> bool:
+    """Claims that fewer tiles are expected than there may be.
+
+    Example:
+        >>> is_estimated(RelType((), (), np.dtype("f8"), AtMost((), 0.25)))
+        True
+    """
+    return isinstance(type_.live, AtMost) and type_.live.expected is not None
 
 
 @lru_cache(maxsize=8192)
@@ -99,8 +138,8 @@ def _count_group(axes: Sequence[Axis], spans: dict[str, tuple[int, int]]) -> int
     return int(np.prod([axis.lengths(columns, prod(shape)) for axis in axes], axis=0, dtype=np.int64).sum())
 
 
-def n_elements_each(type_: RelType, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Elements of all live tiles in each of many boxes of keys: `n_elements`, box by box.
+def n_elements_at_most_each(type_: RelType, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Elements of all live tiles in each of many boxes of keys: `n_elements_at_most`, box by box.
 
     Args:
         type_: the relation.
@@ -109,13 +148,14 @@ def n_elements_each(type_: RelType, boxes: NDArray[np.int64]) -> NDArray[np.int6
     Example:
         >>> from tra.algebra.sources import tensor_type
         >>> boxes = np.array([[[0, 1]], [[2, 3]], [[2, 2]]])
-        >>> n_elements_each(tensor_type((10,), "f8", ("i",), 4), boxes).tolist()
+        >>> n_elements_at_most_each(tensor_type((10,), "f8", ("i",), 4), boxes).tolist()
         [4, 2, 0]
     """
     plain = isinstance(type_.live, Box) and all(_is_simple(axis) for axis in type_.axes)
     cut = [axis.link[0][0] for axis in type_.axes if axis.link] if plain else []
     if not plain or len(set(cut)) < len(cut):
-        return np.array([n_elements(type_, tuple(map(tuple, box))) for box in boxes.tolist()], dtype=np.int64)
+        every = (n_elements_at_most(type_, tuple(map(tuple, box))) for box in boxes.tolist())
+        return np.fromiter(every, np.int64, len(boxes))
     live = np.array(ranges(type_), dtype=np.int64).reshape(-1, 2)
     lows, highs = np.maximum(boxes[:, :, 0], live[:, 0]), np.minimum(boxes[:, :, 1], live[:, 1])
     total = np.full(len(boxes), prod(axis.size for axis in type_.axes if not axis.link), dtype=np.int64)
@@ -164,3 +204,13 @@ def n_bytes(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> 
         60
     """
     return n_elements(type_, within) * type_.dtype.itemsize
+
+
+def n_bytes_at_most(type_: RelType, within: Sequence[tuple[int, int]] | None = None) -> int:
+    """The same where a limit is kept: of what is expected, all that may be there.
+
+    Example:
+        >>> n_bytes_at_most(RelType((), (), np.dtype("f8"), AtMost((), 0.25)))
+        8
+    """
+    return n_elements_at_most(type_, within) * type_.dtype.itemsize

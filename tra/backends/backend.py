@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.plan import Plan
 from tra.optimizer.program import Program
 from tra.optimizer.roles import Replicated
+
+if TYPE_CHECKING:  # what reads sources asks which are stored
+    from tra.backends.passes.limit import Limited
+    from tra.backends.passes.schedule import End
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Backend(Protocol):
         threads: threads of one site.
         constants: the cost model of the sites, and where its figures come from.
         memory_limit: bytes one site may use, or None.
+        resident_limit: bytes of the whole process that may be resident during a run, or None where no such
+            limit is kept.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Backend(Protocol):
     threads: int
     constants: Constants
     memory_limit: int | None
+    resident_limit: int | None
 
     def run(
         self, program: Program, sources: Mapping[str, TileSource], measure: bool, together: int = 0
@@ -84,6 +91,21 @@ class Backend(Protocol):
             together: how many of the first results are used and released together. What a site makes of
                 them may then be held as one, which is fewer tasks; `rehome` brings each by itself, as it
                 must be before it is fetched.
+        """
+
+    def limited(
+        self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
+    ) -> Limited | None:
+        """How a program runs within the limit on the process; None where there is none.
+
+        Args:
+            program: what is to run.
+            sources: what it reads, by source id.
+            end: where its results go.
+            beside: bytes that whoever takes results needs for itself.
+
+        Raises:
+            MemoryLimitError: it cannot; names the smallest limit that would do.
         """
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:

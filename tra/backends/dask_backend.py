@@ -28,6 +28,7 @@ from tra.backends.constants import Constants
 from tra.backends.dask_graph import Graph, Part
 from tra.backends.departures import check_present, naming_departed, wait_for
 from tra.backends.packed import Packer
+from tra.backends.passes.schedule import End
 from tra.backends.progress import shown
 from tra.backends.tiles import Tiles
 from tra.backends.worker import forget_task, measured_here, rows_task, sizes_task
@@ -53,9 +54,11 @@ class DaskBackend:
         threads: threads of one task.
         memory_limit: bytes one site may use, or None.
         constants: the cost model of the cluster, measured when it is first planned for.
+        resident_limit: None; workers watch over their processes themselves.
     """
 
     name = "dask"
+    resident_limit: int | None = None
 
     def __init__(
         self,
@@ -115,6 +118,9 @@ class DaskBackend:
             self._wait([share.future if isinstance(share, Part) else share for share in held])
             measured = self._measured(graph, time.perf_counter() - start) if measure else None
             return Run(shares_of(program, futures), measured)
+
+    def limited(self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0) -> None:
+        """Nothing: there is no limit on the process of the client."""
 
     @contextmanager
     def _all_there(self) -> Iterator[None]:

@@ -11,7 +11,8 @@ from tra.algebra.live import required
 from tra.algebra.types import KeyArray, RelType
 from tra.backends.block import Block, Ranges, empty_block, spans_one
 from tra.backends.block import cuts_of as block_cuts
-from tra.backends.block_products import BlockProduct, block_sum, whole_product
+from tra.backends.block_products import block_sum
+from tra.backends.product_axes import BlockProduct, whole_product
 from tra.backends.product_rates import copy_seconds, product_seconds
 from tra.backends.tiles import Tiles, bounds
 from tra.optimizer.plan import LocalContract, Plan

@@ -18,6 +18,7 @@ def priced(seen: Sequence[Planned], n_windows: int) -> Planned:
         paper_bytes=n_windows * sum(one.paper_bytes for one in every),
         flops=n_windows * sum(one.flops for one in every),
         peak_bytes_per_site=max(one.peak_bytes_per_site for one in every),
+        most_bytes_per_site=max(one.most_bytes_per_site for one in every),
         tasks=n_windows * sum(one.tasks for one in every),
         seconds=n_windows * sum(one.seconds for one in every),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,17 +89,7 @@ class LocalBackend:
     def limited(
         self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
     ) -> Limited | None:
-        """How a program runs within the memory limit; None where there is none.
-
-        Args:
-            program: what is to run.
-            sources: what it reads, by source id.
-            end: where its results go.
-            beside: bytes that whoever takes results needs for itself.
-
-        Raises:
-            MemoryLimitError: it cannot; names the smallest limit that would do.
-        """
+        """How a program runs within the limit on the process, as it did before if that still fits."""
         if self.resident_limit is None:
             return None
         made = self._limited.get((id(program), end, beside))
@@ -115,26 +104,13 @@ class LocalBackend:
         """Runs a program in passes; all results stay in memory."""
         found = self.limited(program, sources, End.MEMORY)
         assert found is not None
-        with self.running(measure) as measured, Spill() as spill:
-            held = found.run(sources, spill)
-        shares = shares_of(program, [[held[digest]] for digest in found.roots])
-        return Run(
-            shares, Measured(0, measured[0], program.n_tasks, measured[1], {}, {}) if measure else None
-        )
-
-    @contextmanager
-    def running(self, measure: bool = False) -> Iterator[list[Any]]:
-        """The threads of a run within the limit; in the end the most bytes resident, and seconds."""
-        found: list[Any] = []
         if measure:
             memory.forget_peak()
-        start, token = time.perf_counter(), THREADS.set(self.threads)
-        try:
-            with BlasThreads(1):
-                yield found
-        finally:
-            THREADS.reset(token)
-            found += [memory.peak() if measure else 0, time.perf_counter() - start]
+        start = time.perf_counter()
+        with Spill() as spill:
+            held = found.run(sources, spill)
+        seconds, shares = time.perf_counter() - start, shares_of(program, [[held[d]] for d in found.roots])
+        return Run(shares, Measured(0, memory.peak(), program.n_tasks, seconds, {}, {}) if measure else None)
 
     def fetch(self, shares: Sequence[Share]) -> Iterator[Tiles]:
         """The shares as they are."""

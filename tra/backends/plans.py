@@ -114,7 +114,7 @@ class Plans:
 
     def _tile_bytes(self, whole: bool) -> int | None:
         """The most bytes of a tile, where the process has a limit and tiles are not shown."""
-        limit = getattr(self.backend, "resident_limit", None)
+        limit = self.backend.resident_limit
         return max(limit // _TILES_HELD, _LEAST_TILE) if limit and whole else None
 
     def context(

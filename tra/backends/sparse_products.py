@@ -21,9 +21,9 @@ from tra.algebra.key_arrays import codes
 from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, Tile
 from tra.backends.block import cuts_of, empty_block, spans_one
-from tra.backends.block_products import BlockProduct, Matrix, as_columns, as_matrix, as_rows, tile_product
 from tra.backends.filled_products import filled_product, filled_seconds
 from tra.backends.panel_products import Pair
+from tra.backends.product_axes import BlockProduct, Matrix, as_columns, as_matrix, as_rows, tile_product
 from tra.backends.product_rates import CALL, copy_seconds, product_seconds
 from tra.backends.threads import THREADS, parallel
 from tra.backends.tiles import Tiles, bounds, no_tiles

@@ -154,7 +154,7 @@ class StepPlans:
 
     def where_they_are(self, query: StepQuery) -> dict[str, TileSource]:
         """Data and files that each step reads anew, since the memory of the process is limited."""
-        if getattr(self.runner.backend, "resident_limit", None) is None:
+        if self.runner.backend.resident_limit is None:
             return {}
         found = ((node, self.relation(node, query)) for node in self.resident(query))
         return {

@@ -11,7 +11,6 @@ from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Measured, result_shares, result_sites, result_tiles
-from tra.backends.local import LocalBackend
 from tra.backends.passes.limit import Limited
 from tra.backends.passes.schedule import End
 from tra.backends.passes.spill import Spill
@@ -24,18 +23,6 @@ from tra.backends.window_boxes import moved
 from tra.backends.written import write_task
 from tra.errors import MemoryLimitError
 from tra.optimizer.planner import Planned
-from tra.optimizer.program import Program
-
-
-def limited(
-    backend: Backend, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0
-) -> Limited | None:
-    """The passes of a program on a backend that has a limit for the whole process; else None.
-
-    Raises:
-        MemoryLimitError: nothing fits; names the smallest limit that would do.
-    """
-    return backend.limited(program, sources, end, beside) if isinstance(backend, LocalBackend) else None
 
 
 @dataclass(frozen=True)
@@ -72,8 +59,20 @@ class InOne:
         Raises:
             MemoryLimitError: nothing fits.
         """
-        found = limited(self.backend, self.planned.program, self.sources, End.MEMORY)
+        found = self.limited(End.MEMORY)
         return [] if found is None else found.facts()
+
+    def limited(self, end: End, beside: int = 0) -> Limited | None:
+        """How it runs within a limit on the process; None where there is none.
+
+        Args:
+            end: where the result goes.
+            beside: bytes that whoever takes it needs for itself.
+
+        Raises:
+            MemoryLimitError: nothing fits.
+        """
+        return self.backend.limited(self.planned.program, self.sources, end, beside)
 
 
 def fitted(plans: Plans, backend: Backend, relation: Relation, whole: bool) -> InOne | Rounds:
@@ -107,19 +106,14 @@ def _shares(found: InOne | Rounds) -> Iterator[Tiles]:
 
 def tiles_of(found: InOne | Rounds) -> Iterator[tuple[TileKey, Tile]]:
     """The tiles of a result, one by one; it runs when the first is wanted."""
-    passes = None
-    if isinstance(found, InOne):
-        passes = limited(found.backend, found.planned.program, found.sources, End.FILE)
-    if passes is None or isinstance(found, Rounds):
-        for window in found.windows():
-            for key, tile in result_tiles(found.backend, window.root, window.shares):
-                yield tuple(k + low for k, low in zip(key, window.first, strict=True)), tile
-        return
-    assert isinstance(found.backend, LocalBackend)
-    with Spill() as spill:
-        with found.backend.running():
+    if isinstance(found, InOne) and (passes := found.limited(End.FILE)) is not None:
+        with Spill() as spill:
             passes.run(found.sources, spill)
-        yield from spill.each(passes.roots[0], passes.query.types[passes.roots[0]])
+            yield from spill.each(passes.roots[0], passes.query.types[passes.roots[0]])
+        return
+    for window in found.windows():
+        for key, tile in result_tiles(found.backend, window.root, window.shares):
+            yield tuple(k + low for k, low in zip(key, window.first, strict=True)), tile
 
 
 def save_result(found: InOne | Rounds, path: Any, append: bool = False) -> None:
@@ -135,26 +129,20 @@ def save_result(found: InOne | Rounds, path: Any, append: bool = False) -> None:
         MemoryLimitError: nothing fits; nothing has been written.
     """
     with tile_writer(path, found.type, append=append, placement=found.placement) as out:
-        passes = None
-        if isinstance(found, InOne):
-            program = found.planned.program
-            passes = limited(found.backend, program, found.sources, End.TAKEN, out.working_bytes)
-        if passes is not None:
-            _save_passes(passes, found, out)
+        if isinstance(found, InOne) and (passes := found.limited(End.TAKEN, out.working_bytes)) is not None:
+            _save_passes(passes, found.sources, out)
         elif (probe := out.part("probe")) is not None and found.backend.sees(probe.path):
             _save_parts(found, out)
         else:
             out.write_all(tiles_of(found))
 
 
-def _save_passes(passes: Limited, found: InOne | Rounds, out: TileWriter) -> None:
-    assert isinstance(found, InOne) and isinstance(found.backend, LocalBackend)
-
+def _save_passes(passes: Limited, sources: Mapping[str, TileSource], out: TileWriter) -> None:
     def take(_: str, tiles: Tiles) -> None:
         out.write_all(tiles)
 
-    with found.backend.running(), Spill() as spill:
-        passes.run(found.sources, spill, take)
+    with Spill() as spill:
+        passes.run(sources, spill, take)
 
 
 def _save_parts(found: InOne | Rounds, out: TileWriter) -> None:

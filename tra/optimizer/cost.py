@@ -10,7 +10,7 @@ from tra.algebra.live import frontier
 from tra.algebra.nodes import Retile
 from tra.algebra.types import RelType
 from tra.algebra.volume import n_bytes, n_elements
-from tra.optimizer.exchange import exchange_bytes, paper_elements, received
+from tra.optimizer.exchange import paper_elements, received, received_at_most
 from tra.optimizer.meshes import n_sites
 from tra.optimizer.operators import Operator
 from tra.optimizer.placement import Placement, splitting
@@ -131,7 +131,7 @@ def route(type_: RelType, have: Placement, need: Placement) -> tuple[tuple[Place
             roles = tuple(Split(name) if d in have.parts else r for d, r in enumerate(need.roles))
             middle = Placement(need.mesh, roles)
             found.append(((have, middle), (middle, need)))
-    return min(found, key=lambda steps: sum(exchange_bytes(type_, a, b) for a, b in steps))
+    return min(found, key=lambda steps: sum(sum(received_at_most(type_, a, b)) for a, b in steps))
 
 
 def is_legal(have: Placement, need: Placement) -> bool:

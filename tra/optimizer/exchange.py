@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from tra.algebra.live import ranges
 from tra.algebra.types import KeySet, RelType
-from tra.algebra.volume import n_bytes, n_elements, n_elements_each
+from tra.algebra.volume import (
+    Size,
+    expected_of,
+    n_bytes,
+    n_elements,
+    n_elements_at_most,
+    n_elements_at_most_each,
+)
 from tra.optimizer.boxes import Ranges, all_hold_parts, box_array, box_of, boxes_of, holds_part
 from tra.optimizer.meshes import n_sites, site_coordinates, site_number
 from tra.optimizer.part_type import asked_parts_box, held_parts_box, part_type
@@ -75,8 +82,14 @@ def pieces(type_: RelType, have: Placement, need: Placement) -> tuple[Piece, ...
     return tuple(result)
 
 
-def piece_bytes(type_: RelType, have: Placement, piece: Piece) -> int:
+def piece_bytes(type_: RelType, have: Placement, piece: Piece, size: Size = n_bytes) -> int:
     """Bytes of a piece; of scattered tiles, of all that may lie in its box.
+
+    Args:
+        type_: the relation.
+        have: where it lies.
+        piece: what is sent of it.
+        size: counts bytes, those expected or those that there may be.
 
     Example:
         >>> from tra.algebra.sources import tensor_type
@@ -87,8 +100,8 @@ def piece_bytes(type_: RelType, have: Placement, piece: Piece) -> int:
     """
     parts = part_type(type_, have)
     if parts is None:
-        return n_bytes(type_, piece.box)
-    return n_bytes(parts, (*held_parts_box(have, piece.source), *piece.box))
+        return size(type_, piece.box)
+    return size(parts, (*held_parts_box(have, piece.source), *piece.box))
 
 
 def senders(have: Placement, need: Placement, target: int) -> list[int]:
@@ -122,9 +135,22 @@ def _intersect(a: Ranges, b: Ranges) -> Ranges:
     return tuple((max(x[0], y[0]), min(x[1], y[1])) for x, y in zip(a, b, strict=True))
 
 
-@lru_cache(maxsize=1 << 16)
 def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...]:
     """Bytes each site receives from other sites; of scattered tiles, what a sender holds on average.
+
+    Example:
+        >>> from tra.algebra.sources import tensor_type
+        >>> from tra.optimizer.roles import ALL, Split
+        >>> rows, everywhere = Placement((2,), (Split("i"),)), Placement((2,), (ALL,))
+        >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
+        (16, 8)
+    """
+    return tuple(expected_of(type_, most) for most in received_at_most(type_, have, need))
+
+
+@lru_cache(maxsize=1 << 16)
+def received_at_most(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...]:
+    """The same if all tiles are there that may be.
 
     That is the sum over `pieces`, counted without listing them: all that a site needs, less what it has.
 
@@ -132,7 +158,7 @@ def received(type_: RelType, have: Placement, need: Placement) -> tuple[int, ...
         >>> from tra.algebra.sources import tensor_type
         >>> from tra.optimizer.roles import ALL, Split
         >>> rows, everywhere = Placement((2,), (Split("i"),)), Placement((2,), (ALL,))
-        >>> received(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
+        >>> received_at_most(tensor_type((3,), "f8", ("i",), 1), rows, everywhere)
         (16, 8)
     """
     parts = part_type(type_, have)
@@ -169,7 +195,7 @@ def _received_by_many(type_: RelType, have: Placement, need: Placement) -> tuple
     shared = np.stack(
         [np.maximum(wanted[..., 0], held[..., 0]), np.minimum(wanted[..., 1], held[..., 1])], axis=-1
     )
-    own, all_ = n_elements_each(type_, shared), _held_each(type_, need)
+    own, all_ = n_elements_at_most_each(type_, shared), _held_each(type_, need)
     if have.parts and all_hold_parts(have):
         all_ = all_ * prod(have.mesh[d] for d in have.parts if have.roles[d] != need.roles[d])
     elif have.parts:
@@ -181,7 +207,7 @@ def _received_by_many(type_: RelType, have: Placement, need: Placement) -> tuple
 
 @lru_cache(maxsize=1 << 10)
 def _held_each(type_: RelType, placement: Placement) -> NDArray[np.int64]:
-    return n_elements_each(type_, box_array(tuple((k.name, k.domain) for k in type_.keys), placement))
+    return n_elements_at_most_each(type_, box_array(tuple((k.name, k.domain) for k in type_.keys), placement))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -191,7 +217,7 @@ def _volumes(type_: RelType) -> Callable[[Ranges], int]:
 
     def volume(box: Ranges) -> int:
         if box not in known:
-            known[box] = n_elements(type_, box)
+            known[box] = n_elements_at_most(type_, box)
         return known[box]
 
     return volume

@@ -61,7 +61,7 @@ def expanded(network: Network, type_: RelType, model: CostModel) -> Expr | None:
         made = finished(total, network, type_) if total is not None else None
     except (SchemaError, KernelError):
         return None
-    return made if made is not None and made.type.unestimated == type_.unestimated else None
+    return made if made is not None and made.type == type_ else None
 
 
 def rounding(network: Network) -> float:

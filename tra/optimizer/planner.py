@@ -119,7 +119,7 @@ class _Query:
     def fitting(self, limit: int | None) -> Planned | None:
         """The first plan whose stages keep to a limit, of plans of smaller and smaller operators."""
         for planned in self.smaller(limit):
-            if limit is None or planned.prediction.peak_bytes_per_site <= limit:
+            if limit is None or planned.prediction.most_bytes_per_site <= limit:
                 return _claimed(planned, limit, self.plans[None])
         return None
 
@@ -171,7 +171,7 @@ def _holds_its_size(assignment: Assignment) -> bool:
 def _too_large(query: _Query) -> MemoryLimitError:
     """The error that names the smallest limit known to work."""
     limit = query.context.memory_limit or 0
-    tried = sorted({planned.prediction.peak_bytes_per_site for planned in query.smaller(None)})
+    tried = sorted({planned.prediction.most_bytes_per_site for planned in query.smaller(None)})
     works = next(size for size in tried if query.fitting(size) is not None)
     return MemoryLimitError(
         f"no plan fits: the smallest tried needs {readable('bytes', works)} on one site, the limit is "

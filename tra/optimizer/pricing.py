@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tra.algebra.nodes import Expr, Retile, Source
 from tra.algebra.types import RelType
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes_at_most
 from tra.optimizer.boxes import box_of
 from tra.optimizer.context import Context
 from tra.optimizer.cost import is_legal
@@ -42,7 +42,7 @@ def settled(type_: RelType, placement: Placement) -> Placement:
 
 
 def working_set(operator: Operator, choice: Choice) -> int:
-    """Bytes that the fullest site holds while the operator runs: its operands as needed, and its result.
+    """Bytes that the fullest site may hold while the operator runs: its operands as needed, and its result.
 
     An operand that is used twice in one placement is held once.
 
@@ -57,7 +57,7 @@ def working_set(operator: Operator, choice: Choice) -> int:
     operands = dict.fromkeys(zip(operator.children, choice.inputs, strict=False))
     held = [(operator.type, choice.output), *((o.type, need) for o, need in operands if need is not None)]
     sites = range(n_sites(choice.output.mesh))
-    return max(sum(n_bytes(t, box_of(t, p, site)) for t, p in held) for site in sites)
+    return max(sum(n_bytes_at_most(t, box_of(t, p, site)) for t, p in held) for site in sites)
 
 
 class Pricing:

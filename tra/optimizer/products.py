@@ -42,7 +42,7 @@ def write_network(network: Network, tree: Tree, type_: RelType) -> Expr | None:
         made = finished(write_terms(network, tree), network, type_)
     except (SchemaError, KernelError):
         return None
-    return made if made.type.unestimated == type_.unestimated else None
+    return made if made.type == type_ else None
 
 
 def write_terms(network: Network, tree: Tree) -> Term:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes_at_most
 from tra.optimizer.boxes import Ranges, box_of, boxes_of
 from tra.optimizer.cost import CostModel
 from tra.optimizer.exchange import Piece, pieces
@@ -109,7 +109,7 @@ class Program:
     @cached_property
     def result_bytes(self) -> Sequence[Sequence[int]]:
         """For each root, the bytes of the tiles that each site holds of it, or a little more."""
-        return [[n_bytes(r.type, box) for box in boxes_of(r.type, r.placement)] for r in self.roots]
+        return [[n_bytes_at_most(r.type, box) for box in boxes_of(r.type, r.placement)] for r in self.roots]
 
     @cached_property
     def expiring(self) -> Mapping[int, Sequence[Place]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from tra.algebra.density import within
 from tra.algebra.live import live_keys, ranges
 from tra.algebra.types import AtMost, Axis, Box, Key, KeySet, RelType
 
@@ -66,5 +67,5 @@ def _window_live(type_: RelType, box: Ranges) -> Box | KeySet | AtMost:
     met = zip(ranges(type_), box, strict=True)
     cut = tuple((max(a, low) - low, max(min(b, high), max(a, low)) - low) for (a, b), (low, high) in met)
     if isinstance(type_.live, AtMost):
-        return AtMost(cut)
+        return AtMost(cut, within(type_.live.count, ranges(type_), box))
     return Box(cut)

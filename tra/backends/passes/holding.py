@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes_at_most
 from tra.backends.block import cuts_of
-from tra.backends.block_products import block_product
 from tra.backends.panel_products import ADDED_BYTES
 from tra.backends.passes.group import Group, Load, Phase, window
 from tra.backends.passes.shape import Leaf, Shape, is_ahead
+from tra.backends.product_axes import block_product
 from tra.backends.steps import Step
 from tra.optimizer.plan import LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
 
@@ -98,7 +98,7 @@ class Holding:
 
     def _bytes(self, load: Load) -> int:
         type_ = self.group.types[load.digest]
-        return n_bytes(type_, window(type_, load.labels, self.at))
+        return n_bytes_at_most(type_, window(type_, load.labels, self.at))
 
     def _is_cut(self, n: int) -> bool:
         return any(label in self.at for label in self.group.labels(n))
@@ -107,7 +107,7 @@ class Holding:
         """Outputs that stay in memory and come in windows."""
         made = self.group.made
         cut_ = [digest for digest in self.kept if self._is_cut(made[digest])]
-        return sum(n_bytes(self.group.types[digest]) for digest in cut_)
+        return sum(n_bytes_at_most(self.group.types[digest]) for digest in cut_)
 
     def _loads(self) -> int:
         """Windows of what is taken from elsewhere."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes, n_bytes_at_most
 from tra.backends import memory
 from tra.backends.block import Ranges
 from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.results import Results
 from tra.backends.passes.runner import run_passes
 from tra.backends.passes.schedule import End, Query, Schedule
 from tra.backends.passes.shape import Leaf
@@ -21,6 +22,7 @@ from tra.backends.passes.windows import leaf_of, read_window, tile_bytes
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import generated
 from tra.backends.steps import Step, steps_of
+from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles
 from tra.errors import MemoryLimitError
 from tra.optimizer.figures import readable
@@ -97,7 +99,13 @@ class Limited:
                 return _held(source, node.type, box)
             return read_window(source, node.type, box, buffer)
 
-        return run_passes(self.schedule, self.query.types, read, take or _nobody, spill)
+        results = Results(self.schedule, self.query.types, read, take or _nobody, spill)
+        token = THREADS.set(self.query.threads)
+        try:
+            with BlasThreads(1):
+                return run_passes(self.schedule, results)
+        finally:
+            THREADS.reset(token)
 
 
 def _held(source: TileSource, type_: RelType, box: Ranges) -> Tiles:
@@ -150,7 +158,7 @@ def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:
     if End.MEMORY in query.ends.values():
         taken = replace(query, ends=dict.fromkeys(query.ends, End.TAKEN))
         saved = baseline + taken.least() + DRIFT
-        results = sum(n_bytes(query.types[digest]) for digest in query.ends)
+        results = sum(n_bytes_at_most(query.types[digest]) for digest in query.ends)
         if saved < needed:
             hint = (
                 f"\n  hint: {readable('bytes', results)} of that are the result; saved to a file, as by "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import product
@@ -15,10 +15,9 @@ from tra.backends.local_operators import aggregate_local
 from tra.backends.memory import trim
 from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.group import Load, Phase, window
-from tra.backends.passes.kept import Kept
-from tra.backends.passes.schedule import End, Pass, Schedule
+from tra.backends.passes.results import Read, Results
+from tra.backends.passes.schedule import Pass, Schedule
 from tra.backends.passes.shape import Loop, is_ahead
-from tra.backends.passes.spill import Spill
 from tra.backends.passes.wiring import wiring_of
 from tra.backends.repartition import assemble, fragments
 from tra.backends.run_stage import run_step
@@ -27,55 +26,16 @@ from tra.backends.tiles import Tiles, no_tiles, union
 from tra.optimizer.plan import LocalContract, Repartition, is_exchange
 
 At: TypeAlias = Mapping[int, tuple[int, int]]
-Read: TypeAlias = Callable[[str, Ranges, Buffer], Tiles]  # a source's tiles in a box of keys
-Take: TypeAlias = Callable[[str, Tiles], None]
 
 
-def run_passes(
-    schedule: Schedule, types: Mapping[str, RelType], read: Read, take: Take, spill: Spill
-) -> dict[str, Tiles]:
-    """Runs all passes.
-
-    Args:
-        schedule: the passes.
-        types: the type of every relation, by digest.
-        read: reads or generates a source's tiles in a box of keys.
-        take: is given the windows of results that are taken as they come.
-        spill: where results wait, those included that are read from there afterwards.
-
-    Returns:
-        The results that stay in memory, by digest.
-    """
-    last = schedule.last_use()
-    stores: dict[str, Kept] = {}
-
-    def read_any(digest: str, box: Ranges, buffer: Buffer) -> Tiles:
-        if digest in stores:
-            return stores[digest].tiles.within(box).shared()
-        if digest in made:
-            return spill.read(digest, types[digest], box, buffer)
-        return read(digest, box, buffer)
-
-    def put(digest: str, tiles: Tiles, is_whole: bool) -> None:
-        if digest in stores:
-            stores[digest].put(tiles, is_whole)
-        elif schedule.ends.get(digest) is End.TAKEN:
-            take(digest, tiles)
-        else:
-            spill.put(digest, tiles)
-
-    def stored() -> dict[str, Tiles]:
-        return {digest: store.tiles for digest, store in stores.items()}
-
-    made: set[str] = set()
+def run_passes(schedule: Schedule, results: Results) -> dict[str, Tiles]:
+    """Runs all passes; the results that stay in memory, by digest."""
     for number, one in enumerate(schedule.passes):
-        stores.update({digest: Kept(types[digest]) for digest in one.kept})
-        _PassRun(one, read_any, put, stored).run()
-        made |= one.group.outputs
-        for digest in [d for d in stores if d not in schedule.ends and last.get(d, -1) <= number]:
-            del stores[digest]
+        results.begin(one)
+        _PassRun(one, results).run()
+        results.end(number, one)
         trim()
-    return stored()
+    return results.in_memory()
 
 
 class _Windows:
@@ -114,15 +74,8 @@ class _Windows:
 class _PassRun:
     """One pass in the course of running."""
 
-    def __init__(
-        self,
-        one: Pass,
-        read: Read,
-        put: Callable[[str, Tiles, bool], None],
-        stored: Callable[[], dict[str, Tiles]],
-    ) -> None:
-        self.group, self.shape, self.put = one.group, one.shape, put
-        self.read, self.stored = read, stored
+    def __init__(self, one: Pass, results: Results) -> None:
+        self.group, self.shape, self.results = one.group, one.shape, results
         phases = one.group.phases(one.shape.inner.label if one.shape.inner else None)
         assert phases is not None
         self.phases = phases
@@ -144,7 +97,7 @@ class _PassRun:
                     if load is not None and load not in self.windows:
                         ahead = pool if is_ahead(load, self.shape) else None
                         type_ = self.group.types[load.digest]
-                        self.windows[load] = _Windows(load, type_, self.read, ahead)
+                        self.windows[load] = _Windows(load, type_, self.results.read, ahead)
             turns = _with_next(_turns(self.shape.outer, self.shape.inner))
             for at, is_first, is_last, following in turns:
                 self.following = following
@@ -182,7 +135,8 @@ class _PassRun:
     def _held(self, step: Step, inputs: list[Tiles]) -> dict[str, Tiles]:
         """All that a step must not write to, whose memory results may be views of."""
         folds = {self.group.steps[number].node.digest: tiles for number, tiles in self.folds.items()}
-        return {**self.stored(), **folds, **self.live, **dict(zip(step.inputs, inputs, strict=True))}
+        taken = dict(zip(step.inputs, inputs, strict=True))
+        return {**self.results.in_memory(), **folds, **self.live, **taken}
 
     def _made(self, number: int, tiles: Tiles, at: At) -> None:
         """A result: for the steps that take it, and for whoever wants it afterwards."""
@@ -192,7 +146,7 @@ class _PassRun:
             is_whole = not any(label in at for label in self.group.labels(number))
             if last >= 0 or (is_whole and not _is_own(tiles)):
                 tiles = _apart(tiles) if is_whole else tiles.shared()
-            self.put(digest, tiles, is_whole)
+            self.results.put(digest, tiles, is_whole)
         if last >= 0:
             lasting = self.phases[last] is not self.phases[number]
             self.live[digest] = tiles.shared() if lasting else tiles

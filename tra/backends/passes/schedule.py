@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tra.algebra.types import RelType
-from tra.algebra.volume import n_bytes
+from tra.algebra.volume import n_bytes, n_bytes_at_most
 from tra.backends.passes.group import Group, Phase
 from tra.backends.passes.shape import Leaf, Shape
 from tra.backends.passes.sized import Sized
@@ -224,7 +224,7 @@ class _Waiting:
 
     def bytes_before(self, number: int) -> int:
         """Bytes that earlier passes left in memory when one begins."""
-        return sum(n_bytes(self.types[digest]) for digest in self._alive(number))
+        return sum(n_bytes_at_most(self.types[digest]) for digest in self._alive(number))
 
     def _alive(self, number: int) -> Iterator[str]:
         for digest in sorted(self.kept, key=lambda d: (self.made[d], d)):
@@ -242,7 +242,7 @@ class _Waiting:
 
         if not movable:
             return False
-        furthest = max(movable, key=lambda d: (next_use(d), n_bytes(self.types[d]), d))
+        furthest = max(movable, key=lambda d: (next_use(d), n_bytes_at_most(self.types[d]), d))
         self._put_on_disk(furthest)
         return True
 

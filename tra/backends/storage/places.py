@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 from uuid import uuid4
 
+from tra.backends.storage.durable import sync, sync_folder
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import MANIFEST, Manifest, from_text, to_text
 from tra.backends.storage.put_in_place import put_in_place
 from tra.backends.storage.regular_files import open_regular
-from tra.backends.storage.relation_folder import Joined, publish, sync
+from tra.backends.storage.relation_folder import Joined, publish
 from tra.backends.storage.relation_reader import LocalFolder
 from tra.backends.storage.remote import RemoteFile, RemoteFolder
 from tra.backends.storage.type_text import FORMAT
@@ -84,10 +86,14 @@ class LocalPlace(_Place):
 
     def __init__(self, path: str) -> None:
         self._path = Path(os.path.realpath(path))
-        self.temporary = self._path.with_name(f".{self._path.name}.{writer_tag()}.tmp")
+        self.temporary = self._beside()
 
     def __str__(self) -> str:
         return str(self._path)
+
+    def _beside(self) -> Path:
+        """A new name beside the path, by which the next writer knows what a killed one left."""
+        return self._path.with_name(f".{self._path.name}.{writer_tag()}.tmp")
 
     def exists(self, name: str = "") -> bool:
         """Claims that there is something, or a file of this name in it."""
@@ -115,7 +121,9 @@ class LocalPlace(_Place):
 
     def put(self) -> None:
         """Gives the finished file or folder its name; what had it is gone."""
-        if self.temporary.is_file():
+        if self.temporary.is_dir():
+            sync_folder(self.temporary)
+        else:
             sync(self.temporary)
         put_in_place(self.temporary, self._path)
         sync(self._path.parent)
@@ -125,7 +133,11 @@ class LocalPlace(_Place):
         publish(self.temporary, self._path, manifest, joined)
 
     def end(self) -> None:
-        """Removes what was not finished."""
+        """Removes what was not finished, or was replaced."""
+        gone = self._beside()
+        with suppress(OSError):
+            self.temporary.rename(gone)  # whoever is late finds nothing to write into
+        remove(gone)
         remove(self.temporary)
         disclaim(self.temporary)
 

@@ -15,10 +15,11 @@ _SWAP = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def put_in_place(temporary: Path, target: Path) -> None:
-    """Renames a finished file or folder; what had the name is gone, and there is no moment without either.
+    """Renames a finished file or folder; there is no moment without it and what had the name before.
 
-    A folder changes places with the one that has the name. Where the file system cannot do that, the old one
-    is renamed first: a process that is killed just then leaves it under a name that ends with ``.old``.
+    A folder changes places with the one that has the name, which the caller removes. Where the file system
+    cannot do that, the old one is renamed first: a process that is killed just then leaves it under a name
+    that ends with ``.old``.
 
     Example:
         >>> import tempfile
@@ -27,15 +28,13 @@ def put_in_place(temporary: Path, target: Path) -> None:
         >>> old.mkdir(), new.mkdir(), (new / "x").touch()
         (None, None, None)
         >>> put_in_place(new, old)
-        >>> [path.name for path in Path(folder.name).rglob("*")]
-        ['old', 'x']
+        >>> (old / "x").exists(), (new / "x").exists()
+        (True, False)
         >>> folder.cleanup()
     """
     if not (temporary.is_dir() and target.exists()):
         temporary.replace(target)
-    elif _swapped(temporary, target):
-        remove(temporary)
-    else:
+    elif not _swapped(temporary, target):
         _by_turns(temporary, target)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tra.backends.storage.durable import sync
 from tra.backends.storage.manifest import MANIFEST, PART_NAME, Manifest, to_text
 from tra.backends.storage.relation_reader import Folder, LocalFolder
 from tra.backends.storage.unfinished import remove
@@ -53,6 +54,8 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
         CatalogError: others do not let go of the relation that is there.
     """
     if not target.exists():
+        _sweep(staging, {part.file for part in new.parts})  # those of writers that were given up
+        new = new.named(_move(staging, staging, new, 0))
         _write(staging / MANIFEST, to_text(new))
         sync(staging)
         try:
@@ -65,7 +68,7 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
             return
     with locked(target):
         whole, n_kept = joined(LocalFolder(str(target)), LocalFolder(str(staging)), new)
-        names = [part.file for part in whole.parts[:n_kept]] + _move(staging, target, new)
+        names = [part.file for part in whole.parts[:n_kept]] + _move(staging, target, new, _free(target))
         listed = whole.named(names)
         _write(target / _NEW_MANIFEST, to_text(listed))
         sync(target)
@@ -74,10 +77,14 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
         _sweep(target, {part.file for part in listed.parts})
 
 
-def _move(staging: Path, target: Path, new: Manifest) -> list[str]:
-    """Moves the new parts in, under numbers that no part there has."""
-    taken = [0, *(int(number) + 1 for name in _parts(target) if (number := name[5:-6]).isdecimal())]
-    names = [f"part-{n}.arrow" for n in range(max(taken), max(taken) + len(new.parts))]
+def _free(target: Path) -> int:
+    """The first number that no part has, nor any after it."""
+    return max([0, *(int(number) + 1 for name in _parts(target) if (number := name[5:-6]).isdecimal())])
+
+
+def _move(staging: Path, target: Path, new: Manifest, first: int) -> list[str]:
+    """Moves the new parts in, under numbers."""
+    names = [f"part-{n}.arrow" for n in range(first, first + len(new.parts))]
     for part, name in zip(new.parts, names, strict=True):
         (staging / part.file).rename(target / name)
     return names
@@ -134,12 +141,3 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

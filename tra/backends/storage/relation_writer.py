@@ -9,18 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
 from tra.algebra.types import AtMost, RelType, Tile, TileKey
 from tra.algebra.whole_tensor import fresh_name
+from tra.backends.storage.durable import sync
 from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location
 from tra.backends.storage.manifest import Batch, Part, manifest_of
 from tra.backends.storage.part_writers import PartWriter, Written
 from tra.backends.storage.relation_append import appended
-from tra.backends.storage.relation_folder import replaced, sync
+from tra.backends.storage.relation_folder import replaced
 from tra.backends.storage.tile_check import TileCheck, with_keys
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
@@ -119,8 +121,9 @@ class RelationPart:
     name: str
 
     def write_all(self, tiles: Iterable[tuple[TileKey, Tile]]) -> Written:
-        """Writes tiles into files of their own."""
-        check, files = TileCheck(self.type), _Files(self.path, self.type, self.column, f"{self.name}-")
+        """Writes tiles into files of their own, which whoever does the same work again does not touch."""
+        name = f"{self.name}-{uuid4().hex[:12]}-"
+        check, files = TileCheck(self.type), _Files(self.path, self.type, self.column, name)
         try:
             with writing(self.location):
                 for key, tile in tiles:

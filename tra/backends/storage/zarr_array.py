@@ -154,7 +154,7 @@ class ZarrWriter(TensorWriter):
         if self.type.dtype.names is not None:
             raise SchemaError(f"zarr has no stable type for {self.type}; save as .tra or .npy")
         n_free = len(self.type.shape) - len(self.type.axes)
-        self._array = zarr.create_array(
+        zarr.create_array(
             store=str(self.place.temporary),
             shape=self.type.shape,
             chunks=(1,) * n_free + tuple(max(axis.size, 1) for axis in self.type.axes),
@@ -163,8 +163,10 @@ class ZarrWriter(TensorWriter):
             fill_value=0,
             dimension_names=coordinate_names(self.type) if self.type.shape else None,
             attributes=self._attributes(),
-            config={"write_empty_chunks": True},  # zeros that are left out would lose the sign of −0.0
         )
+        from tra.backends.storage.chunk_store import ChunkStore, array_of  # zarr may be missing
+
+        self._array = array_of(ChunkStore(self.place.temporary))
 
     def _attributes(self) -> dict[str, str]:
         """What says which tiles are holes."""

@@ -51,7 +51,7 @@ def check_rule(
 
 
 def _compare(name: str, old: Expr, new: Expr, sources: Mapping[str, reference.TileReader]) -> None:
-    if old.type.unestimated != new.type.unestimated:
+    if old.type != new.type:
         raise AssertionError(f"rule {name} changed a type: {old.type} became {new.type}")
     expected = _evaluated(old, sources)
     if expected is None:

@@ -24,7 +24,7 @@ def same_type(node: Expr, make: Callable[[], Expr]) -> Expr | None:
         made = make()
     except TraError:
         return None
-    return made if made.type.unestimated == node.type.unestimated else None
+    return made if made.type == node.type else None
 
 
 def is_known(*nodes: Node) -> bool:
