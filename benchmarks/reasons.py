@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _MACHINE = (
-    "two processes of numpy that send nothing take 0.84 (general), 0.87 (common) and 0.99 "
+    "two processes of numpy that send nothing take 0.88 (general), 0.80 (common) and 1.16 "
     "(two) of dask.array's best time in the same rounds, so that dask.array at its best chunk "
     "size leaves hardly more than the bar on two cores that share one memory. tra is idle for "
-    "2 to 5 % of a run and hides nearly all it receives (columns of computing, receiving, "
+    "2 to 9 % of a run and hides nearly all it receives (columns of computing, receiving, "
     "idle). Workers on machines of their own would leave more room"
 )
-_FILES = (
-    "that part of the page was made while the machine did other work, and a rerun on an idle "
-    "one is due: tra sends nothing there, is idle for 1 to 4 % and spends the rest on products "
-    "and on reading"
-)
 REASONS: dict[str, str] = {
+    "threads: time, tra / dask.array": (
+        "dask.array is as fast as numpy there (its one chunk is numpy's product), and tra's "
+        "panels of 750×750 read both operands twice; a long sum that threads share was 1.00 of "
+        "numpy's time where panels were 1.03, and is what tra does since"
+    ),
     "threads: time": (
         "within the noise of this machine, where one call of numpy beside another differs by "
         "as much from round to round; the product is BLAS's own, on panels that two threads "
@@ -27,17 +27,23 @@ REASONS: dict[str, str] = {
     ),
     "cluster: time, tra / dask.array at its best": _MACHINE,
     "cluster: time, tra / dask.array at chunks of 1000": (
-        "dask.array with chunks of 1000 reaches 0.69 (general), 0.64 (common) and 0.77 (two) "
+        "dask.array with chunks of 1000 reaches 0.68 (general), 0.61 (common) and 0.89 (two) "
         "of the machine here, so that the bar lies beyond what BLAS does on these cores"
     ),
     "cluster: GFLOP/s": (
         "while a worker receives half of an operand, its neighbour copies it out of the same "
-        "memory: 2.41 s of computing beside 2.20 s of numpy apart; hosts with memory of their "
-        "own do not share it"
+        "memory, and waits for the first piece: 2.38 s of computing and 9 % idle beside 2.36 s "
+        "of numpy apart; hosts with memory of their own do not share it"
     ),
-    "cluster, .npy": _FILES,
-    "cluster, .zarr": _FILES
-    + "; chunks are read by zarr one after the other on a worker's one thread, before its product",
+    "cluster, .npy": (
+        "tra sends nothing there, is idle for 2 % and spends the rest on products and on reading: "
+        "both workers read all of one operand, from pages that they share"
+    ),
+    "cluster, .zarr": (
+        "the plan that ran had both workers decode all of one operand (960 chunks of common, "
+        "where 576 would do), since the price of decoding was unknown to it; it is part of the "
+        "price since"
+    ),
     "4 hosts": (
         "four hosts share two cores, so that a product is bound by computing (column of "
         "seconds computing) and links are idle most of the time; of common, whose result is "

@@ -235,6 +235,19 @@ def test_many_tiles_are_few_tasks(n):
     assert len(planned.program.stages) <= 3
 
 
+def test_what_has_to_be_decoded_is_not_read_by_all():
+    expr = product(1500, 96_000, 1500, tile=750)
+    model = CostModel(memory_bandwidth=1e12)
+    rules = []
+    for ids in (frozenset(), frozenset("AB")):
+        found = search((expr,), Context(2, model, encoded=ids))
+        rules.append([choice.rule for choice in found.chosen.values()])
+    assert rules == [
+        ["copy everywhere", "split", "broadcast left"],
+        ["split", "split", "co-partition, aggregate before shuffle"],
+    ]
+
+
 # -- the paper's model ------------------------------------------------------------------------------
 
 

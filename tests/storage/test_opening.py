@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tra
 from tra.algebra.sources import TileSource, tensor_type
 from tra.backends.storage import open_files, open_source, save
 from tra.errors import CatalogError, SchemaError
@@ -213,3 +214,12 @@ def test_only_files_that_could_be_opened_are_suggested(tmp_path):
     np.save(tmp_path / "note.npy", np.zeros(3))
     with pytest.raises(CatalogError, match=r"there is no such file; did you mean 'note\.npy'\?$"):
         open_source(tmp_path / "nope.npy")
+
+
+def test_files_that_are_decoded_say_so(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    a = np.arange(12.0).reshape(3, 4)
+    zarr.create_array(str(tmp_path / "a.zarr"), data=a, chunks=(2, 2))
+    np.save(tmp_path / "a.npy", a)
+    found = [tra.open(tmp_path / name).sources.values() for name in ("a.npy", "a.zarr")]
+    assert [source.is_encoded for (source,) in found] == [False, True]

@@ -24,7 +24,7 @@ WIDE = 1 << 9  # the fewest of them: BLAS multiplies thin panels otherwise, with
 LEAST = 1 << 21  # multiplications that are worth a thread
 TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
 PARTS = 8  # of a long sum
-LONG = 1 << 13  # terms of a sum that is cut, where a result is too small for the threads
+LONG = 1 << 13  # terms of a sum that is cut, where a result is small
 LEAST_SHARED = 1 << 20  # bytes of a result that is worth sharing
 ADDED_BYTES = 1 << 24  # of a panel that is added to what is there
 
@@ -40,7 +40,7 @@ def sum_of_products(terms: Sequence[Pair], out: Tile) -> None:
         >>> out.tolist()
         [[2.0, 2.0], [2.0, 2.0]]
     """
-    if max(out.shape) < TALL and terms[0][0].shape[1] >= 2 * LONG:
+    if _is_long(*terms[0]):
         short = [part for term in terms for part in _shortened(*term)]
         partials = parallel(lambda term: np.matmul(*term), short)
         out[...] = reduce(np.add, partials)
@@ -84,6 +84,17 @@ def add_products(terms: Sequence[Pair], out: Tile) -> None:
 def _steps(length: int, step: int) -> list[slice]:
     """A length in parts of one size, but for the last."""
     return [slice(low, min(low + step, length)) for low in range(0, length, step)]
+
+
+def _is_long(x: Tile, y: Tile) -> bool:
+    """Claims that threads had better share the sum than its result: panels of it would read all of x or y.
+
+    Sizes decide alone, so that the bits are the same whatever the threads; parts of the sum take memory.
+    """
+    rows, columns = x.shape[0], y.shape[1]
+    if x.shape[1] < 2 * LONG or max(rows, columns) >= 2 * TALL:
+        return False
+    return max(rows, columns) < TALL or bool(2 * PARTS * rows * columns <= x.size + y.size)
 
 
 def _shortened(x: Tile, y: Tile) -> list[Pair]:

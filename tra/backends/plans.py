@@ -97,15 +97,16 @@ class Plans:
             raise PlanError("nothing to run: give at least one relation")
         roots = tuple(relation.expr for relation in relations)
         placed, uploads = self._bindings(roots, sources)
+        encoded = frozenset(id_ for id_, source in sources.items() if getattr(source, "is_encoded", False))
         hints = hints_for(roots, self.hints.values(), self.backend.n_sites)
         where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
         wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
         open_ = open_sources(sources)
         make = plan_query if whole or not open_ else plan_shown
         cluster = (self.backend.constants.model, self.backend.memory_limit)
-        key = (tuple(root.digest for root in roots), where, uploads, wishes, open_, make, cluster)
+        key = (tuple(root.digest for root in roots), where, uploads, encoded, wishes, open_, make, cluster)
         if key not in self._plans:
-            context = self.context(placed, uploads, targets, hints)
+            context = replace(self.context(placed, uploads, targets, hints), encoded=encoded)
             self._plans[key] = make(roots, replace(context, open=open_, tile_bytes=self._tile_bytes(whole)))
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:

@@ -38,6 +38,11 @@ class SourceWindow(FixedTiles):
         """Where the file of the source lies; empty where there is none."""
         return str(getattr(self.base, "path", ""))
 
+    @property
+    def is_encoded(self) -> bool:
+        """Claims that whoever reads a tile has to decode it."""
+        return bool(getattr(self.base, "is_encoded", False))
+
     def read(self, key: TileKey) -> Tile:
         """The tile at a key of the window."""
         return self.base.read(tuple(k + low for k, low in zip(key, self.first, strict=True)))

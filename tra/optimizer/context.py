@@ -19,6 +19,7 @@ class Context:
         model: the cost model.
         placed: placements of stored relations, by source id.
         uploads: source ids whose tiles the client has to send.
+        encoded: source ids whose tiles are decoded by whoever reads them: chunks of zarr, Parquet.
         targets: placements that results must end in, by digest.
         memory_limit: bytes that one operator may use at one site, or None.
         without: names of rules that are switched off.
@@ -35,6 +36,7 @@ class Context:
     model: CostModel = field(default_factory=CostModel)
     placed: Mapping[str, Placement] = field(default_factory=dict)
     uploads: frozenset[str] = frozenset()
+    encoded: frozenset[str] = frozenset()
     targets: Mapping[str, Placement] = field(default_factory=dict)
     memory_limit: int | None = None
     without: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ class CostModel:
         memory_bandwidth: bytes per second that one site reads and writes in memory.
         latency: seconds for one exchange, whatever its size.
         upload: bytes per second from the client to the sites; 0 when data is in the same process.
+        decoding: bytes per second that one site makes of chunks that are encoded, such as those of zarr.
         paper: counts elements sent as the paper does, and nothing else.
         tie_break: what a second counts in elements then, so that of equal counts the fastest is chosen.
     """
@@ -44,6 +45,7 @@ class CostModel:
     memory_bandwidth: float = 5.0e9
     latency: float = 4.0e-3
     upload: float = 0.0
+    decoding: float = 5.0e8
     paper: bool = False
     tie_break: float = 1e-3
 
@@ -88,12 +90,22 @@ class CostModel:
         speedup = self.single_speedup if work.is_single else 1.0
         return self.flop_rate * speedup * work.product_edge / (work.product_edge + self.half_edge)
 
-    def load(self, type_: RelType, placement: Placement, uploads: bool) -> float:
-        """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy."""
+    def load(
+        self, type_: RelType, placement: Placement, uploads: bool = False, is_encoded: bool = False
+    ) -> float:
+        """Seconds to bring a source to its sites; copies cost, so that a split is preferred to a copy.
+
+        Args:
+            type_: the source.
+            placement: where it is needed.
+            uploads: the client sends it.
+            is_encoded: whoever reads it decodes it.
+        """
         copies = n_copies(placement)
         sent = n_bytes(type_) * copies
-        slowest = sent / n_sites(placement.mesh) / self.memory_bandwidth
-        seconds = slowest + (sent / self.upload if uploads and self.upload else 0.0)
+        each = sent / n_sites(placement.mesh)
+        seconds = each / self.memory_bandwidth + (each / self.decoding if is_encoded else 0.0)
+        seconds += sent / self.upload if uploads and self.upload else 0.0
         if not self.paper:
             return seconds
         return self._counted(n_elements(type_) * copies if copies > 1 else 0, seconds)

@@ -103,7 +103,8 @@ class Pricing:
         """Seconds of the work of one operator, or of loading a source."""
         operator, model = self.graph[digest], self.context.model
         if isinstance(operator.expr, Source):
-            return model.load(operator.type, choice.output, operator.expr.id in self.context.uploads)
+            id_, known = operator.expr.id, self.context
+            return model.load(operator.type, choice.output, id_ in known.uploads, id_ in known.encoded)
         if digest not in self._work:
             self._work[digest] = model.work(operator)
         return choice.share * self._work[digest]

@@ -70,6 +70,11 @@ class TableFile(FixedTiles):
         """Where the file lies."""
         return self.location.path
 
+    @property
+    def is_encoded(self) -> bool:
+        """Claims that whoever reads a tile has to decode it."""
+        return self.location.suffix == ".parquet"
+
     def read(self, key: TileKey) -> Tile:
         """The tile at a key, read-only; a view of the mapped file where it can be.
 
@@ -108,6 +113,11 @@ class ArrayFile:
     def path(self) -> str:
         """Where the file lies."""
         return self.location.path
+
+    @property
+    def is_encoded(self) -> bool:
+        """Claims that whoever reads a tile has to decode it."""
+        return self.location.suffix == ".zarr"
 
     def cut(self, type_: RelType) -> ArrayFile:
         """The same array in other tiles."""
