@@ -37,7 +37,8 @@ REASONS: dict[str, str] = {
     ),
     "cluster, .npy": (
         "tra sends nothing there, is idle for 2 % and spends the rest on products and on reading: "
-        "both workers read all of one operand, from pages that they share"
+        "both workers read all of one operand, from pages that they share. Cutting both along the "
+        "inner dimension would halve that, and send the result instead"
     ),
     "cluster, .zarr": (
         "the plan that ran had both workers decode all of one operand (960 chunks of common, "
@@ -47,7 +48,13 @@ REASONS: dict[str, str] = {
     "4 hosts": (
         "four hosts share two cores, so that a product is bound by computing (column of "
         "seconds computing) and links are idle most of the time; of common, whose result is "
-        "one tile, all four hosts get a copy (48 MB, 12 would do)"
+        "one tile, all four hosts get a copy (48 MB, 12 would do). Hosts with cores of their own "
+        "would show the links, and a result that is scattered by rows would send a quarter"
+    ),
+    "product with holes": (
+        "of 67 ms without other work between, 35 are the products and 26 are spent on copies: "
+        "each tile of the result is handed out as a copy, in case it is a part of what is stored. "
+        "Giving away tiles that nobody else holds would close it"
     ),
     "time of a step, tra / torch": (
         "the same products by hand in torch take 1.02 of tra's time in the same rounds: "
