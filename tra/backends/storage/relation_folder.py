@@ -53,19 +53,10 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
     Raises:
         CatalogError: others do not let go of the relation that is there.
     """
-    if not target.exists():
-        _sweep(staging, {part.file for part in new.parts})  # those of writers that were given up
-        new = new.named(_move(staging, staging, new, 0))
-        _write(staging / MANIFEST, to_text(new))
-        sync(staging)
-        try:
-            staging.rename(target)
-        except OSError as error:  # another writer was first
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            sync(target.parent)
-            return
+    _sweep(staging, {part.file for part in new.parts})  # parts of writers that were given up
+    new = new.named(_move(staging, staging, new, 0))
+    if not target.exists() and _is_first(staging, target, new):
+        return
     with locked(target):
         whole, n_kept = joined(LocalFolder(str(target)), LocalFolder(str(staging)), new)
         names = [part.file for part in whole.parts[:n_kept]] + _move(staging, target, new, _free(target))
@@ -75,6 +66,20 @@ def publish(staging: Path, target: Path, new: Manifest, joined: Joined = replace
         (target / _NEW_MANIFEST).replace(target / MANIFEST)
         sync(target)
         _sweep(target, {part.file for part in listed.parts})
+
+
+def _is_first(staging: Path, target: Path, new: Manifest) -> bool:
+    """Gives a folder its name; False where another writer was first."""
+    _write(staging / MANIFEST, to_text(new))
+    sync(staging)
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    sync(target.parent)
+    return True
 
 
 def _free(target: Path) -> int:
