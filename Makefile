@@ -10,7 +10,8 @@
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python3.12 python3.13,\
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
-WORKERS ?= 2
+# One more than the least machine has cores: tests wait for processes, disks and clocks about a third of the time.
+WORKERS ?= 3
 BENCH ?=
 # Tests of what comes from torch and onnx are skipped where these are missing: EXTRAS=dev,peers,tables,bench,demo,torch,onnx
 EXTRAS ?= dev,peers,tables,bench,demo

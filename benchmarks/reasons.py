@@ -51,11 +51,6 @@ REASONS: dict[str, str] = {
         "one tile, all four hosts get a copy (48 MB, 12 would do). Hosts with cores of their own "
         "would show the links, and a result that is scattered by rows would send a quarter"
     ),
-    "product with holes": (
-        "of 67 ms without other work between, 35 are the products and 26 are spent on copies: "
-        "each tile of the result is handed out as a copy, in case it is a part of what is stored. "
-        "Giving away tiles that nobody else holds would close it"
-    ),
     "time of a step, tra / torch": (
         "the same products by hand in torch take 1.02 of tra's time in the same rounds: "
         "torch's fused addition of a product to the weights spares one pass over 240 MB, which "

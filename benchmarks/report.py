@@ -32,6 +32,7 @@ SECTIONS = {
     "file_products": "Products of files on a cluster",
     "link_products": "Products on hosts with links of 1 Gbit/s",
     "holes": "Products of relations with holes",
+    "reproducibility": "What reproducibility costs",
     "queries": "Queries beside dask.array, and what small ones cost",
     "steps": "Training steps beside torch",
     "disk": "Products from disk to disk",

@@ -1,7 +1,11 @@
 """What tests of plans and backends share: running plans, and holding results to the reference evaluator."""
 
+import os
 import warnings
 from dataclasses import dataclass
+
+# Workers look at their own stacks a hundred times a second otherwise, also those that have nothing to do.
+os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
 
 import dask
 import numpy as np

@@ -5,10 +5,12 @@ Tests name how much they do in the long tier; one factor makes it less in the or
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 LONG = os.environ.get("TRA_LONG_TESTS") == "1"
-FACTOR = 1 if LONG else 0.2
+FACTOR = 1 if LONG else 0.13
+only_long = pytest.mark.skipif(not LONG, reason="it takes long: make test-long")
 
 
 def sample(n, least=1):

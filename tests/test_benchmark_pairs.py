@@ -9,6 +9,7 @@ from benchmarks.page import Settings, read_sections
 from benchmarks.reasons import REASONS
 from benchmarks.shapes import QUICK, SHAPES, Shape
 from benchmarks.twins import twins
+from tests.long import only_long
 
 MEGABYTE = 1 << 20
 
@@ -125,6 +126,7 @@ def names_of_workers(client, prefix):
     return sorted(prefix + str(worker["name"]) for worker in found)
 
 
+@only_long
 @pytest.mark.skipif(not netlab.is_there(), reason=netlab.NOT_RUN)
 def test_hosts_are_made_and_taken_down():
     found = netlab.on_hosts("tests.test_benchmark_pairs", "names_of_workers", {"prefix": "a "}, 2, "1gbit")

@@ -18,6 +18,7 @@ from benchmarks import (
     planning,
     report,
 )
+from tests.long import only_long
 
 MODULES = sorted(path.stem for path in Path(page.__file__).parent.glob("[!_]*.py"))
 
@@ -74,6 +75,7 @@ def test_products_on_cubes_of_sites_reach_the_lower_bound(settings):
     assert (settings.plots / "lower_bound.svg").exists()
 
 
+@only_long
 def test_strategies_change_where_the_papers_count_says():
     sweep, model = crossovers.SWEEPS[1], crossovers.MODELS["paper"]
     row = crossovers.priced(8192, sweep.shape(8192), model)
@@ -115,6 +117,7 @@ def test_rank_correlation():
 # -- on clusters ----------------------------------------------------------------------------------
 
 
+@only_long
 @pytest.mark.xdist_group("benchmarks")
 @pytest.mark.parametrize("query", orders.QUERIES, ids=lambda query: query.name)
 def test_orders_beside_dask(session, default_client, query):

@@ -56,6 +56,12 @@ def test_hints_are_in_force_where_the_result_is_explained(query, capsys, argumen
     assert "aggregate in place, as hinted" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("level", ["off", "run", "tiling", "exact"])
+def test_levels_of_reproducibility_are_options(query, capsys, level):
+    assert main(["explain", query(LOAD + "LET s[i] = SUM(A[i, j]);"), "--reproducible", level]) == 0
+    assert f"reproducible={level!r}" in capsys.readouterr().out
+
+
 def test_cost_models_and_rules_are_options(query, capsys):
     path = query(LOAD + "LET s[i] = SUM(A[i, j]);")
     assert main(["explain", path, "--sites", "2", "--cost-model", "paper"]) == 0
@@ -127,7 +133,7 @@ def test_a_benchmark_runs_at_least_once(capsys, repeats):
 
 
 def test_the_memory_error_names_the_option(query, capsys):
-    assert main(["run", query(LOAD + "LET s[i] = SUM(A[i, j]);\nSHOW s;"), "--memory-limit", "8"]) == 1
+    assert main(["run", query(LOAD + "LET s[i] = SUM(A[i, j]);\nSHOW s;"), "--memory-limit", "20MB"]) == 1
     err = capsys.readouterr().err
     assert "MemoryLimitError" in err and "; --memory-limit " in err and "memory_limit" not in err
 

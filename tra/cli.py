@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import tra
 from tra.algebra.counted import counted
+from tra.backends.connect import LEVELS
 from tra.backends.session import Session
 from tra.errors import CatalogError, MemoryLimitError, TraError
 
@@ -132,6 +133,11 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.0, metavar="X",
         help="rounding that rules may add, as a part of the largest product",
     )  # fmt: skip
+    command.add_argument(
+        "--reproducible", choices=LEVELS, default="run",
+        help="what bits of results do not depend on: nothing promised; how a plan is run (default); tiles, "
+        "sites and plans too; or machine and order too",
+    )  # fmt: skip
     command.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -141,7 +147,7 @@ def _connect(options: argparse.Namespace) -> Session:
     return tra.connect(
         backend, scheduler=options.scheduler, sites=options.sites, threads=options.threads,
         memory_limit=options.memory_limit, progress=progress, cost_model=options.cost_model,
-        without=options.without, tolerance=options.tolerance,
+        without=options.without, tolerance=options.tolerance, reproducible=options.reproducible,
     )  # fmt: skip
 
 

@@ -162,6 +162,9 @@ SCHEMA = [
 
 KERNEL = [
     (lambda: A.transform("rellu"), "unknown kernel 'rellu'; did you mean 'relu'"),
+    (lambda: A.aggregate("i", "avg"), r"unknown kernel 'avg'.*\n  hint: it is no fold .* A\.mean\(axis\)"),
+    (lambda: A.aggregate("i", "sum"), "unknown kernel 'sum'; did you mean 'add'"),
+    (lambda: A.aggregate("i", "zork"), "unknown kernel 'zork'\n  hint: kernels are abs, add, "),
     (
         lambda: A.transform("add"),
         "cannot transform with add: it takes 2 operands; join two relations with it",
@@ -231,3 +234,36 @@ def test_a_kernel_without_a_signature():
 def test_casts_to_no_number():
     with pytest.raises(SchemaError, match="tensors are of booleans or numbers"):
         tra.from_array(np.ones(2)).astype(str)
+
+
+OTHER_WAYS = [
+    (lambda: tra.from_array("a.npy"), r"got the text 'a\.npy'\n  hint: tra\.open\(path\)"),
+    (lambda: np.asarray(HOLED), r"(?s)needs a dense relation.*hint: .*tra\.from_array\(M\) @ S"),
+    (lambda: HOLED + tra.from_tiles({(0,): np.ones((2, 2))}, keys="i"), r"hint: .* what neither has stays"),
+    (lambda: tra.connect("local", memory_limit="300"), r"less than an interpreter .* did you mean '300MB'"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(OTHER_WAYS)))
+def test_errors_that_name_another_way(number):
+    call, words = OTHER_WAYS[number]
+    with pytest.raises(TraError, match=words):
+        call()
+
+
+def test_holes_stay_where_relations_are_cut_alike():
+    other = tra.from_tiles(
+        {(0, 0): np.ones((2, 2)), (0, 1): np.ones((2, 2)), (1, 0): np.ones((2, 2))}, ["i", "j"]
+    )
+    assert sorted((HOLED + other).tiles()) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    other = tra.from_tiles({(0, 0): np.ones((2, 2)), (1, 1): np.ones((2, 2))}, ["k", "l"])
+    assert sorted((HOLED + other).tiles()) == [(0, 0), (1, 1)]
+
+
+def test_a_product_with_a_matrix_on_the_left_is_a_query_as_the_error_says():
+    sparse = pytest.importorskip("scipy.sparse")
+    M = sparse.csr_matrix(np.arange(16.0).reshape(4, 4))
+    with pytest.raises(SchemaError, match=r"tra\.from_array\(M\) @ S"):
+        M @ HOLED
+    product = tra.from_array(M, tile=2) @ HOLED
+    np.testing.assert_array_equal(product.compute(), M @ HOLED.fill(0).compute())

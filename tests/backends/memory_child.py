@@ -13,18 +13,18 @@ import tra
 from tra.algebra.optimizers import SGD
 from tra.backends import memory
 from tra.backends.passes.schedule import End
-from tra.backends.storage import leaves_tiles
-from tra.backends.storage.writer import BATCHING_BYTES
+from tra.backends.storage import leaves_tiles, tile_writer
 
 ROOM = 60 * 10**6  # bytes beside the interpreter
-ROOMS = {"chain": 40 * 10**6, "product tra": 150 * 10**6}  # PyArrow takes its part
+ROOMS = {"chain": 40 * 10**6, "product tra": 150 * 10**6,  # PyArrow takes its part
+         "doubled parquet npy": 140 * 10**6, "doubled npy parquet": 140 * 10**6}  # fmt: skip
 N, TILE = 2000, 250  # 32 MB each
-SUFFIXES = {"npy": ".npy", "tra": ".tra", "zarr": ".zarr"}
+SUFFIXES = {"npy": ".npy", "tra": ".tra", "zarr": ".zarr", "parquet": ".parquet"}
 
 
 def predicted(session, relation, path):
     planned = session._plans.plan((relation,), relation.sources, {}, whole=not leaves_tiles(path))
-    beside = BATCHING_BYTES if path.suffix == ".tra" else 0
+    beside = tile_writer(path, planned.program.roots[0].type).working_bytes
     return session.backend.limited(planned.program, relation.sources, End.TAKEN, beside)
 
 
@@ -68,6 +68,9 @@ def main(case, folder):
     kind, _, which = case.partition(" ")
     if kind == "product":
         query = product(folder, which)
+    elif kind == "doubled":
+        which, _, suffix = which.partition(" ")
+        query, which = relation(folder, "A", which, TILE) * 2, suffix
     elif kind == "chain":
         query = chain(folder)
     with tra.connect("local", threads=1, progress=False):  # loads what planning needs

@@ -13,6 +13,8 @@ import pytest
 from distributed import LocalCluster
 
 import tra
+from tests.long import LONG, only_long
+from tra.backends import site_workers
 from tra.backends.workers import workers_there
 from tra.errors import MemoryLimitError, PlanError
 
@@ -44,26 +46,28 @@ def shrinking():
         yield started
 
 
-@pytest.mark.parametrize("progress", [False, True])
-def test_a_worker_that_dies_while_a_query_runs_is_named(shrinking, progress):
+@only_long
+@pytest.mark.parametrize("progress", [False, True] if LONG else [True])
+def test_a_query_goes_on_when_a_worker_dies(shrinking, progress):
     @tra.kernel("()->()", name=f"sleeps {progress}", output_dtype="f8")
     def sleeps(tile):
-        time.sleep(0.5)
+        time.sleep(0.2)
         return tile
 
     with tra.connect("dask", scheduler=shrinking, sites=2, progress=progress) as session:
         session.compute(A + 1)
         address = session.backend.workers[0]
         (pid,) = session.backend.client.run(os.getpid, workers=[address]).values()
-        threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
-        start = time.monotonic()
-        with pytest.raises(PlanError, match=f"^{address} left the cluster"):
-            session.compute((A + 2).transform(sleeps))
-        assert time.monotonic() - start < 10
+        threading.Timer(0.7, os.kill, (pid, signal.SIGKILL)).start()
+        found = session.compute((A + 2).transform(sleeps))
+        np.testing.assert_array_equal(found[0], np.full((400, 400), 3.0))
+        assert address not in session.backend.workers
+        assert len(session.backend.workers) == 2
 
 
 @pytest.mark.parametrize("cost_model", ["fixed", "measured"])
-def test_workers_that_left_before_a_query_are_named(shrinking, cost_model):
+def test_workers_that_left_before_a_query_and_none_that_came(shrinking, cost_model, monkeypatch):
+    monkeypatch.setattr(site_workers, "PATIENCE_SECONDS", 1.0)
     shrinking.scale(2)
     with tra.connect("dask", scheduler=shrinking, sites=2, cost_model=cost_model, progress=False) as session:
         if cost_model == "fixed":
@@ -71,13 +75,18 @@ def test_workers_that_left_before_a_query_are_named(shrinking, cost_model):
         shrinking.scale(0)
         while workers_there(session.backend.client):
             time.sleep(0.1)
-        addresses = ", ".join(session.backend.workers)
-        with pytest.raises(PlanError, match=f"^{addresses} left the cluster.*connect again"):
+        with pytest.raises(PlanError, match=r"^all workers left the cluster, and none joined it in 1 s"):
             session.compute(A)
         if cost_model == "fixed":
-            with pytest.raises(PlanError, match="left the cluster"):
+            with pytest.raises(PlanError, match="all workers left"):
                 session.compute(stored)
+            shrinking.scale(1)  # one comes, and what was lost is made again there
+            monkeypatch.setattr(site_workers, "PATIENCE_SECONDS", 60.0)
+            np.testing.assert_array_equal(session.compute(stored + 1)[0], np.full((400, 400), 2.0))
+            shrinking.scale(0)
             stored = None
+    while workers_there(shrinking.get_client()):
+        time.sleep(0.1)
     with pytest.raises(PlanError, match="has no workers"):
         tra.connect("dask", scheduler=shrinking)
 

@@ -107,7 +107,7 @@ def test_small_shares_come_together_and_large_ones_in_runs(client, monkeypatch):
         stored, = session.persist(A)  # fmt: skip
         trips = []
         gather = client.gather
-        monkeypatch.setattr(client, "gather", lambda futures: trips.append(len(futures)) or gather(futures))
+        monkeypatch.setattr(client, "gather", lambda f, **k: trips.append(len(f)) or gather(f, **k))
         whole = stored.compute()
         assert trips == [3]
         submitted = []
@@ -116,7 +116,7 @@ def test_small_shares_come_together_and_large_ones_in_runs(client, monkeypatch):
         monkeypatch.setattr(dask_backend, "FETCH_BYTES", 2 * TILE * TILE * 8)
         monkeypatch.setattr(client, "submit", lambda f, *a, **k: submitted.append(f) or submit(f, *a, **k))
         np.testing.assert_array_equal(stored.compute(), whole)
-        assert trips == [3]
+        assert set(trips[1:]) == {1}
         assert [f.__name__ for f in submitted].count("rows_task") == 8
     np.testing.assert_array_equal(whole, A.compute())
 

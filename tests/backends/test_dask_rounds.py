@@ -8,16 +8,17 @@ import pytest
 from distributed import Client, LocalCluster
 
 import tra
+from tests.long import LONG, only_long
 from tra.algebra.makers import Iota
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
 from tra.algebra.tensor_type import tensor_type
+from tra.backends.usable_memory import USABLE, held_task
 from tra.errors import TraError
 
 pytestmark = pytest.mark.xdist_group("dask")
 LIMIT = 10**9
 CELLS, LOW, HIGH = 12 * 4**15, 1_207_784_829, 1_357_784_829  # 103 GB of numbers, and 1.2 GB out of them
-LONG = bool(os.environ.get("TRA_LONG_TESTS"))
 
 
 def most_resident():
@@ -45,10 +46,18 @@ def cells():
     return Relation(generated(type_, Iota(0)), {})[LOW:HIGH]
 
 
+def test_what_processes_hold_is_no_room_for_tiles(small):
+    client, names = small.backend.client, small.backend.workers
+    held = client.run(held_task, workers=names)
+    assert min(held.values()) > 30_000_000
+    assert LIMIT * USABLE / 2 < small.backend.memory_limit < LIMIT * USABLE - 30_000_000
+
+
 def workers(session):
     return sorted(session.backend.client.run(os.getpid).values())
 
 
+@only_long
 def test_a_result_larger_than_a_worker_comes_tile_by_tile(small, cells):
     before = workers(small)
     assert small.explain(cells).to_dict()["rounds"]
@@ -60,7 +69,7 @@ def test_a_result_larger_than_a_worker_comes_tile_by_tile(small, cells):
     assert workers(small) == before  # none was ended and started again
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".tra"])
+@pytest.mark.parametrize("suffix", [".npy", ".tra"] if LONG else [".npy"])
 def test_a_result_larger_than_a_worker_is_written_by_the_workers(small, cells, tmp_path, suffix):
     before, fetched = workers(small), small.backend.fetch
     small.backend.fetch = None  # nothing comes to the client
@@ -82,7 +91,7 @@ def test_a_result_larger_than_a_worker_is_written_by_the_workers(small, cells, t
         assert tile[0] == LOW + (key << 21) and (np.diff(tile.astype(np.int64)) == 1).all()
 
 
-@pytest.mark.skipif(not LONG, reason="a minute of products: make test-long")
+@only_long
 def test_a_product_whose_matrices_are_larger_than_a_worker(small, tmp_path):
     n, rng = 12_000, np.random.default_rng(0)
     for name in "AB":

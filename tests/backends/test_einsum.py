@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tra
+from tests.long import LONG
 
 EXTENTS = {"a": 2, "b": 3, "c": 5, "d": 1, "e": 4, "f": 7}
 N_EQUATIONS = 240
@@ -77,11 +78,11 @@ def test_the_equations_are_of_every_kind():
 @pytest.mark.parametrize(("sites", "every"), [(1, 5), (2, 5), (3, 1), (4, 5), (5, 5)])
 def test_on_threads(agreement, sites, every):
     with tra.connect("local", sites=sites, threads=1) as session:
-        compared(agreement, range(0, N_EQUATIONS, every), session.compute)
+        compared(agreement, range(0, N_EQUATIONS, every if LONG else 3 * every), session.compute)
 
 
 @pytest.mark.xdist_group("dask")
 def test_on_a_cluster(agreement, client):
     with tra.connect("dask", scheduler=client, progress=False) as session:
-        for start in range(0, N_EQUATIONS, 60):
+        for start in range(0, N_EQUATIONS, 60 if LONG else 180):
             compared(agreement, range(start, start + 60), session.compute)

@@ -12,7 +12,9 @@ import pytest
 
 import tra
 from tests.backends.memory_child import TILE, N, two_layers
+from tests.long import LONG
 from tra.algebra.optimizers import SGD
+from tra.backends import memory
 from tra.backends.passes import limit
 from tra.errors import MemoryLimitError
 
@@ -57,6 +59,7 @@ def folder(tmp_path_factory):
     with tra.connect("local", threads=1, progress=False) as session:
         for name in "AB":
             session.save(tra.open(made / f"{name}.npy", tile=TILE), made / f"{name}.tra")
+        session.save(tra.open(made / "A.npy", tile=TILE), made / "A.parquet")
     return made
 
 
@@ -64,7 +67,7 @@ def loaded(folder, *names):
     return [np.load(folder / f"{name}.npy") for name in names]
 
 
-@pytest.mark.parametrize("which", ["npy", "lent", "tra", "zarr"])
+@pytest.mark.parametrize("which", ["npy", "lent", "tra", "zarr"] if LONG else ["npy", "zarr"])
 def test_a_product_from_disk_to_disk(folder, which):
     if which == "zarr":
         zarr = pytest.importorskip("zarr")
@@ -83,6 +86,16 @@ def test_a_product_from_disk_to_disk(folder, which):
     np.testing.assert_allclose(found, A @ B, atol=1e-9)
 
 
+@pytest.mark.parametrize("to", ["npy", "parquet"])
+def test_parquet_within_a_limit(folder, to):
+    source = {"npy": "parquet", "parquet": "npy"}[to]
+    said, seen = run(f"doubled {source} {to}", folder)
+    assert seen <= said["limit"] and seen <= said["predicted"] <= 1.25 * seen
+    (A,) = loaded(folder, "A")
+    with tra.connect("local", threads=1):
+        np.testing.assert_array_equal(tra.open(folder / f"out.{to}").compute(), 2 * A)
+
+
 def test_a_chain_of_products_waits_on_disk(folder):
     said, seen = run("chain", folder)
     assert seen <= said["limit"] and said["passes"] > 1 and said["spilled"] >= 8 * N * N
@@ -91,7 +104,7 @@ def test_a_chain_of_products_waits_on_disk(folder):
 
 
 @pytest.mark.parametrize("batch", ["", "2000"])
-@pytest.mark.parametrize("which", ["", "lent"])
+@pytest.mark.parametrize("which", ["", "lent"] if LONG else [""])
 def test_an_epoch_over_data_larger_than_the_limit(folder, batch, which):
     said, seen = run(f"train {batch} {which}", folder)
     assert seen <= said["limit"]
@@ -118,10 +131,26 @@ def test_a_result_that_is_too_large_must_be_saved(folder, tmp_path):
         session.save(A @ B, tmp_path / "C.npy")
 
 
+def test_what_can_be_let_go_of_is_no_part_of_the_process(folder):
+    A = tra.open(folder / "A.parquet")
+    with tra.connect("local", threads=1, progress=False):
+        A.compute()
+    reader = A.sources[A.expr.id]._reader()
+    assert reader._kept >= 8 * N * N
+    before = memory.resident()
+    with (
+        patch("tra.backends.connect.INTERPRETER", 0),
+        tra.connect("local", threads=1, memory_limit="1MB", progress=False) as session,
+        pytest.raises(MemoryLimitError, match=r"are the process as it is and .* are for writing the result"),
+    ):
+        session.save(A, folder / "none.parquet")
+    assert not reader._kept and memory.resident() < before - 4 * N * N
+
+
 def test_nothing_is_written_where_nothing_fits(folder, tmp_path):
     A = tra.open(folder / "A.npy", tile=TILE)
     with (
-        tra.connect("local", threads=1, memory_limit="1MB") as session,
+        tra.connect("local", threads=1, memory_limit="20MB") as session,
         pytest.raises(MemoryLimitError, match="would do"),
     ):
         session.save(A @ A, tmp_path / "C.npy")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import tra
 from tests.long import examples
 from tra.backends.block import Block, cuts_of, window_of
-from tra.backends.passes import limit, maps
+from tra.backends.passes import limit, maps, runner
+from tra.backends.passes.buffer import Buffer
 from tra.backends.passes.kept import Kept
 from tra.backends.passes.schedule import End
 from tra.backends.passes.shape import Leaf
@@ -29,6 +30,7 @@ from tra.testing import queries, relations
 def only_tiles_count():
     """Sources are as if in files, and the process itself takes nothing."""
     with (
+        patch("tra.backends.connect.INTERPRETER", 0),
         patch.object(limit, "_baseline", lambda query: 0),
         patch.object(limit, "DRIFT", 0),
         patch.object(limit, "leaf_of", lambda source, type_: Leaf()),
@@ -37,7 +39,8 @@ def only_tiles_count():
 
 
 def session(bytes_):
-    return tra.connect("local", threads=2, memory_limit=bytes_, progress=False)
+    with patch("tra.backends.connect.INTERPRETER", 0):
+        return tra.connect("local", threads=2, memory_limit=bytes_, progress=False)
 
 
 def named(run):
@@ -70,7 +73,7 @@ def check(agreement, relation, times):
                 assert named(lambda: tight.tiles(relation)) == least
 
 
-@examples(60)
+@examples(30)
 @given(queries(max_steps=6), st.sampled_from([1, 1.3, 2, 5]))
 def test_compositions_of_operators_in_windows(agreement, grown, times):
     check(agreement, grown[-1].relation, times)
@@ -89,9 +92,9 @@ def test_folds_in_windows(agreement, relation, data):
     check(agreement, folded, 1)
 
 
-def sparse(path, n):
+def sparse(path, n, columns=None):
     """A matrix in a file that takes no space on disk."""
-    made = np.lib.format.open_memmap(path, "w+", np.float64, (n, n))
+    made = np.lib.format.open_memmap(path, "w+", np.float64, (n, columns or n))
     del made
     return tra.open(path)
 
@@ -106,6 +109,16 @@ def test_a_product_of_matrices_larger_than_memory_reads_about_the_bound(tmp_path
     (only,) = found.facts()
     assert only["folds"] and only["reads_ahead"] and len(only["loops"]) == 3
     assert only["bytes_read"] <= 1.3 * 8 * (2 * n**3 / (limit_ / 8) ** 0.5 + 2 * n * n)
+
+
+def test_data_that_two_products_take_is_read_once(tmp_path):
+    n, columns, hidden, limit_ = 40_000, 100, 8, 4 * 10**6
+    X = sparse(tmp_path / "X.npy", n, columns)
+    W = tra.from_array(np.ones((columns, hidden)), ("j", "k"))
+    (gradient,) = tra.grad((tra.relu(X @ W) ** 2).mean(), [W])
+    with only_tiles_count(), session(limit_) as opened:
+        (only,) = opened.explain(gradient).to_dict()["passes"]
+    assert only["bytes_read"] <= 1.01 * 8 * n * columns > 4 * limit_
 
 
 def test_what_waits_goes_to_disk_and_explain_says_so(tmp_path):
@@ -231,3 +244,24 @@ def test_slabs_of_a_map_are_small_and_make_the_window(data):
     expected = np.zeros(array.shape, int)
     expected[window] = 1
     np.testing.assert_array_equal(seen, expected)
+
+
+def test_windows_of_uneven_lengths_go_to_the_same_memory(tmp_path):
+    made = []
+
+    class Watched(Buffer):
+        def array(self, shape, dtype):
+            found = super().array(shape, dtype)
+            made.append((self, self._memory, found.size))
+            return found
+
+    A, B = (tra.from_array(np.ones((80, 80)), tile=8) for _ in range(2))
+    with only_tiles_count(), patch.object(runner, "Buffer", Watched):
+        for bytes_ in range(60_000, 120_000, 10_000):
+            with session(bytes_) as opened:
+                opened.save(A @ B, tmp_path / "C.npy")
+    grown = {}
+    for buffer, memory, size in made:
+        assert all(other is memory for other, _ in grown.setdefault(buffer, [(memory, size)]))
+        grown[buffer].append((memory, size))
+    assert any(len({size for _, size in sizes}) > 1 for sizes in grown.values())  # there are uneven windows

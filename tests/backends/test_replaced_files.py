@@ -1,6 +1,7 @@
 """Files that are replaced between opening and computing: the numbers that were opened, or an error."""
 
 import os
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -123,6 +124,7 @@ def test_a_file_that_is_replaced_in_the_middle_of_a_run(tmp_path):
     with (
         patch.object(PlainArray, "read", read_then_replace),
         patch.object(limit, "_baseline", lambda query: 0),
+        patch("tra.backends.connect.INTERPRETER", 0),
         tra.connect("local", threads=1, memory_limit=4000, progress=False) as opened,
         pytest.raises(CatalogError, match="changed since it was opened"),
     ):
@@ -169,3 +171,21 @@ def test_a_zarr_array_that_is_replaced_while_a_tile_is_read(tmp_path):
         pytest.raises(CatalogError, match="changed since"),
     ):
         source.read((0, 0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="shows what is open")
+@pytest.mark.parametrize("suffix", [".npy", ".tra"])
+def test_files_that_were_replaced_are_closed(tmp_path, suffix):
+    def n_open():
+        return len([*Path("/proc/self/fd").iterdir()]), Path("/proc/self/maps").read_text().count(
+            str(tmp_path)
+        )
+
+    found = []
+    with tra.connect("local", threads=1, progress=False) as opened:
+        for n in range(6):
+            opened.save(tra.from_array(OLD + n, tile=10), tmp_path / f"x{suffix}")
+            (total,) = opened.compute(tra.open(tmp_path / f"x{suffix}").sum())
+            assert total == (OLD + n).sum()
+            found.append(n_open())
+    assert found[-1] == found[1]

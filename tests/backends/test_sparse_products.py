@@ -160,6 +160,7 @@ def test_results_are_the_same_bits_whatever_the_threads():
             assert all(np.array_equal(found[0][key], other[key]) for key in found[0])
 
 
+@pytest.mark.xdist_group("dask")
 def test_only_tiles_that_are_there_move(dask_session):
     rng = np.random.default_rng(0)
     there = [(i, j) for i in range(6) for j in range(6) if rng.random() < 0.3]
@@ -224,6 +225,7 @@ def test_only_what_a_mask_has_is_computed():
         check(session, query)
 
 
+@pytest.mark.xdist_group("dask")
 def test_masks_on_dask(dask_session):
     rng = np.random.default_rng(0)
     A, B = (tra.from_array(rng.normal(size=(60, 60)), tile=10) for _ in "AB")
@@ -231,3 +233,16 @@ def test_masks_on_dask(dask_session):
         {(n, (3 * n) % 6): rng.normal(size=(10, 10)) for n in range(6)}, ("i", "j"), domain=(6, 6)
     )
     check(dask_session, (A @ B) * M)
+
+
+def test_tiles_that_a_product_made_are_given_away_and_those_it_was_given_are_not():
+    array = np.ones((4, 4))
+    A = tra.from_tiles({(n, n): array for n in range(3)}, ("i", "j"))
+    with tra.connect("local", threads=1) as session:
+        first, again = (session.tiles(A @ A) for _ in range(2))
+        for tile in [*first.values(), *session.tiles(A).values()]:
+            assert tile.base is None
+            tile[...] = -1
+        assert all((tile == 4).all() for tile in again.values())
+        check(session, A @ A)
+    assert (array == 1).all()

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 import tra
+from tests.long import only_long
 from tra.algebra.losses import softmax_cross_entropy, squared_error
 from tra.algebra.optimizers import SGD, Adam
 from tra.backends import homes, state
@@ -290,6 +291,7 @@ def test_narrow_networks_share_the_data_and_have_weights_everywhere(sites):
     assert found.to_dict()["bytes_moved"]["predicted"] < 13 * (d * h + h * c) * 4  # gradients, and no data
 
 
+@only_long
 def test_memory_stays_flat_over_two_thousand_steps(local):
     process, sizes = psutil.Process(), []
 
@@ -303,6 +305,7 @@ def test_memory_stays_flat_over_two_thousand_steps(local):
     assert last < 1.05 * second
 
 
+@only_long
 @pytest.mark.xdist_group("dask")
 def test_a_scheduler_remembers_no_more_from_step_to_step(client):
     counts = []
@@ -371,6 +374,7 @@ def two_layers(p, x, y):
     return squared_error(tra.tanh(x @ p["W1"]) @ p["W2"], y)
 
 
+@only_long
 def test_homes_hold_when_a_step_is_planned_on_a_grid_of_sites():
     draw = np.random.default_rng(3)
     data = [draw.normal(size=(400, 200)), draw.normal(size=(400, 50))]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tra
+from tests.long import LONG
 from tra.backends.batches import batch_rows
 
 torch = pytest.importorskip("torch")
@@ -45,7 +46,7 @@ def torch_losses(make):
     [
         (tra.SGD(rate=0.1, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
         (tra.AdamW(rate=0.01), lambda p: torch.optim.AdamW(p, lr=0.01)),
-    ],
+    ][0 if LONG else 1 :],
 )
 def test_a_hundred_steps_of_minibatches(using, make):
     expected = torch_losses(make)

@@ -293,3 +293,18 @@ def test_ten_megabytes_of_garbage(text, message):
 def test_too_many_words(monkeypatch):
     monkeypatch.setattr(limits, "MAX_TOKENS", 1000)
     assert "more than 1,000 words and signs" in message_of("SHOW a;" * 500)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SHOW A + 1;", "SHOW SUM(A[i, j]);", "SHOW A[i, j];", "SHOW 3 * A;", "EXPLAIN A + 1;",
+        "EXPLAIN ANALYZE A + 1;", "SAVE SUM(A[i, j]) TO 's.npy';", "SAVE A + 1 TO 's.npy';",
+        "SAVE (SELECT A.i, A.tile FROM A) TO 's.npy';", "SAVE SELECT A.i, A.tile FROM A TO 's.npy';",
+    ],
+)  # fmt: skip
+def test_what_is_shown_or_saved_is_named_first(text):
+    word = text.split()[0]
+    assert f"hint: name it first, by LET x[i, j] = ... or CREATE VIEW x AS SELECT ...; then {word} x" in (
+        message_of(text)
+    )

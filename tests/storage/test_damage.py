@@ -1,6 +1,7 @@
 """Files that are damaged, cut, gone or not ours: an error that names the file, and never a wrong number."""
 
 import json
+import os
 import pickle
 import re
 import tempfile
@@ -109,6 +110,31 @@ def test_a_part_that_is_gone(tmp_path, whole):
         stored.read((0, 0))
 
 
+@pytest.mark.parametrize("how", ["gone", "cut", "replaced", "changed", "emptied"])
+def test_a_part_that_changes_after_it_was_read(tmp_path, whole, how):
+    path = tmp_path / "a.tra"
+    save(path, whole[0], whole[1].items())
+    _, stored = open_source(path)
+    np.testing.assert_array_equal(stored.read((0, 0)), whole[1][0, 0])
+    for part in path.glob("*.arrow"):
+        content = part.read_bytes()
+        match how:
+            case "gone":
+                part.unlink()
+            case "cut":
+                os.truncate(part, len(content) - 5)
+            case "replaced":
+                (tmp_path / "other").write_bytes(content[:-5])
+                (tmp_path / "other").replace(part)
+            case "changed":
+                part.write_bytes(bytes(255 - byte for byte in content))
+            case "emptied":
+                part.write_bytes(b"")
+    for source in (stored, open_source(path)[1]):
+        with refuses(path, "", (0, 0)):
+            source.read((0, 0))
+
+
 def test_a_newer_format(tmp_path, whole):
     path = tmp_path / "a.tra"
     save(path, whole[0], whole[1].items())
@@ -177,11 +203,15 @@ def test_a_zarr_group_is_no_array(tmp_path):
         open_source(tmp_path / "a.zarr")
 
 
-def test_a_zarr_chunk_that_is_cut(tmp_path, whole):
+@pytest.mark.parametrize("content", [b"", b"abc"])
+def test_a_zarr_chunk_that_is_cut(tmp_path, whole, content):
     pytest.importorskip("zarr")
     path = tmp_path / "a.zarr"
     save(path, whole[0], whole[1].items())
-    (path / "c" / "0" / "0").write_bytes(b"abc")
+    (path / "c" / "0" / "0").write_bytes(content)
     _, stored = open_source(path, tile=2)
-    with refuses(path, ".", (0, 0)):
+    with refuses(path, "its chunk c/0/0 is cut or damaged", (0, 0)):
         stored.read((0, 0))
+    with refuses(path, "its chunk c/0/0 is cut or damaged"):
+        stored.read_window((slice(0, 4), slice(0, 4)))  # over several chunks
+    np.testing.assert_array_equal(stored.read((1, 1)), whole[1][1, 1])

@@ -38,6 +38,9 @@ def test_what_numpy_does_not_have():
     torch = pytest.importorskip("torch")
     with pytest.raises(SchemaError, match=r"NumPy cannot take a Tensor of torch.bfloat16.*\n.*float\(\)"):
         tra.from_array(torch.ones(3, dtype=torch.bfloat16))
+    for sparse in (torch.eye(3).to_sparse(), torch.eye(3).to_sparse_csr()):
+        with pytest.raises(SchemaError, match=r"layout torch.sparse.*\n.*tensor\.to_dense\(\)"):
+            tra.from_array(sparse)
     with pytest.raises(SchemaError, match="on meta"):
         tra.from_array(torch.ones(3, device="meta"))
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 import tra
@@ -223,3 +224,24 @@ def test_files_that_are_decoded_say_so(tmp_path):
     np.save(tmp_path / "a.npy", a)
     found = [tra.open(tmp_path / name).sources.values() for name in ("a.npy", "a.zarr")]
     assert [source.is_encoded for (source,) in found] == [False, True]
+
+
+def test_a_table_of_triples_names_what_reads_it(tmp_path):
+    path = tmp_path / "edges.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"i": [0, 1], "j": [1, 2], "value": [1.0, 2.0]}), path)
+    with pytest.raises(CatalogError, match=r"by this engine\n  hint: .*tra\.from_coo") as caught:
+        tra.open(path)
+    call = str(caught.value).split("is read by ")[1]
+    made = eval(call, {"tra": tra, "pyarrow": pyarrow})  # as it says
+    assert made.shape == (2, 3) and made.sum().compute() == 3.0
+    pyarrow.parquet.write_table(pyarrow.table({"name": ["a"], "value": [1.0]}), path)
+    with pytest.raises(CatalogError) as caught:
+        tra.open(path)
+    assert "hint" not in str(caught.value)
+
+
+def test_a_sparse_matrix_of_scipy_names_what_reads_it(tmp_path):
+    sparse = pytest.importorskip("scipy.sparse")
+    sparse.save_npz(tmp_path / "m.npz", sparse.eye(3, format="csr"))
+    with pytest.raises(CatalogError, match=r"sparse matrix of SciPy(?s:.*)scipy\.sparse\.load_npz\("):
+        tra.open(tmp_path / "m.npz")

@@ -38,6 +38,17 @@ def test_polars_sums_parquet(tmp_path, uniform):
         assert total(polars, polars.read_parquet(path)) == array.sum()
 
 
+def test_polars_sums_tiles_as_the_page_says(tmp_path):
+    polars = pytest.importorskip("polars")
+    tile = polars.col("tile")
+    if not hasattr(tile, "ext"):
+        pytest.skip("polars before extension types")
+    for shape, sums in ((6, 4), tile.ext.storage().arr.sum()), ((5, 3), tile.list.sum()):
+        array = np.arange(float(np.prod(shape))).reshape(shape)
+        tra.from_array(array, keys=("i", "j"), tile=2).save(tmp_path / "A.parquet")
+        assert polars.read_parquet(tmp_path / "A.parquet").select(sums).sum().item() == array.sum()
+
+
 def total(polars, frame):
     """The sum over all tiles of a frame, whose column may be of an extension type."""
     column = frame["tile"]

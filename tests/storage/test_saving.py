@@ -1,5 +1,8 @@
 """Saving: a relation appears whole or not at all, and nothing else is ever lost."""
 
+import errno
+import os
+import threading
 import tracemalloc
 from dataclasses import replace
 
@@ -10,7 +13,10 @@ import pytest
 
 from tra.algebra.sources import tensor_type
 from tra.algebra.types import AtMost, Axis, Box, Key, RelType
+from tra.backends.block import Block
 from tra.backends.storage import RelationWriter, open_source, save, tile_writer
+from tra.backends.threads import THREADS
+from tra.backends.tiles import Tiles
 from tra.errors import CatalogError, SchemaError
 
 ALL = [".tra", ".parquet", ".npy", ".npz", ".zarr"]
@@ -229,3 +235,32 @@ def test_zeros_keep_their_sign(tmp_path, suffix, by_parts):
     stored = open_source(tmp_path / f"a{suffix}", **({} if suffix == ".tra" else {"tile": (2, 1)}))[1]
     for key, tile in tiles:
         assert np.signbit(stored.read(key)).tolist() == np.signbit(tile).tolist()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"], indirect=True)
+def test_a_disk_that_fails_behind_the_writer_is_an_error(tmp_path, whole, suffix, monkeypatch):
+    path = tmp_path / f"a{suffix}"
+    save(path, whole[0], whole[1].items())
+    before, sync = path.read_bytes(), os.fsync
+
+    def fails(number):
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(errno.EIO, "the disk fails")
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(CatalogError, match="the disk fails"):
+        save(path, whole[0], whole[1].items())
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_tiles_in_memory_are_written_by_all_threads(tmp_path):
+    array = np.arange(120.0).reshape(12, 10)
+    block = Block(((0, 3), (0, 4)), array, ((0, 4), (1, 3)))
+    token = THREADS.set(3)
+    try:
+        with tile_writer(tmp_path / "a.npy", tensor_type((12, 10), "f8", tile=(4, 3))) as out:
+            out.write_all(Tiles.of([block]))
+    finally:
+        THREADS.reset(token)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), array)

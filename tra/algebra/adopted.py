@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,14 @@ def adopted(array: Any) -> Any:
         array([[1., 2.]])
 
     Raises:
-        SchemaError: it is masked, lies on another device, has a dtype that NumPy has not, or rows of
-            several lengths, or extents that are not known.
+        SchemaError: it is a path, masked or sparse, lies on another device, has a dtype that NumPy has
+            not, or rows of several lengths, or extents that are not known.
     """
+    if isinstance(array, str | PathLike):
+        raise SchemaError(
+            f"a tensor is made of numbers; got the text {array!r}\n"
+            "  hint: tra.open(path) reads a file, tile by tile"
+        )
     if np.ma.is_masked(array):
         raise SchemaError(
             "a tensor has no mask; got a masked array, and some elements are masked\n"
@@ -60,6 +66,12 @@ def _check_extents(array: Any) -> None:
 def _by_dlpack(array: Any) -> Any:
     """A tensor of another library in the same memory, such as one of PyTorch; gradients stay behind."""
     kind = type(array).__name__
+    if str(getattr(array, "layout", "torch.strided")) != "torch.strided":
+        raise SchemaError(
+            f"a tensor of another library is dense; got a {kind} of layout {array.layout}\n"
+            "  hint: tensor.to_dense() fills it in; tra.from_coo keeps it sparse, from the columns of its "
+            "indices and values"
+        )
     if not _is_here(array):
         where = getattr(array, "device", "another device")
         raise SchemaError(f"a tensor lies in the memory of the host; got a {kind} on {where}: copy it there")

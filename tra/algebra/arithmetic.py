@@ -55,6 +55,12 @@ def binary(by: str | Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
     return _binary(kernel(by), left, right)
 
 
+_ALIKE = (
+    "\n  hint: two relations of one shape in the same tiles are added as they are, and what neither has "
+    "stays a hole: make both with the same shape= and tile="
+)
+
+
 @remembered
 def _binary(combine: Kernel, left: Expr | Scalar, right: Expr | Scalar) -> Expr:
     if isinstance(left, SCALARS):
@@ -117,9 +123,10 @@ def _pairwise(combine: Kernel, left: Expr, right: Expr) -> Expr:
             return join(left, right, list(zip(lt.names, rt.names, strict=True)), combine)
         if (is_dense(lt) and is_dense(rt)) or (is_whole_form(lt) and is_whole_form(rt)):
             return _positional(combine, left, right)
-    if aligned and (combine == kernel("sub") or (combine.laws.associative and combine.laws.identity == 0)):
+    is_sum = combine == kernel("sub") or (combine.laws.associative and combine.laws.identity == 0)
+    if aligned and is_sum:
         return _merged(combine, left, right)
-    _refuse_holes(combine, rt if is_dense(lt) else lt)
+    _refuse_holes(combine, rt if is_dense(lt) else lt, ("", _ALIKE)[is_sum])
 
 
 def _are_aligned(left: RelType, right: RelType) -> bool:
@@ -152,10 +159,10 @@ def _merged(combine: Kernel, left: Expr, right: Expr) -> Expr:
     return aggregate(stack([left, right], fresh_name("side", names)), names, combine)
 
 
-def _refuse_holes(by: Kernel, type_: RelType) -> NoReturn:
+def _refuse_holes(by: Kernel, type_: RelType, hint: str = "") -> NoReturn:
     raise SchemaError(
         f"{by} needs a dense relation: {hole_text(type_)}, and absent is not the same as zero here; "
-        "fill the holes with .fill(0)"
+        f"fill the holes with .fill(0){hint}"
     )
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from tra.algebra import current
 from tra.algebra.entry_point import entry_point
 from tra.algebra.handle import Handle
+from tra.algebra.retiling import check_whole
 from tra.algebra.types import Tile
+from tra.errors import SchemaError
 
 
 @entry_point
@@ -111,6 +113,13 @@ class ExportMethods(Handle):
         return _session().to_dask(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tile:
+        try:
+            check_whole(self.expr.type, "an array of NumPy")
+        except SchemaError as error:  # others ask for an array where they do not know relations
+            raise SchemaError(
+                f"{error}\n  hint: a matrix M of SciPy on the left asks for it too: tra.from_array(M) @ S is "
+                "a query, with holes, where tile= cuts M as S is cut"
+            ) from None
         return np.array(_session().compute(self)[0], dtype=dtype, copy=copy)
 
     def __dlpack__(self, **settings: Any) -> Any:

@@ -12,13 +12,13 @@ from tra.algebra import arithmetic, reductions, whole_tensor
 from tra.algebra.einsum import einsum_expr
 from tra.algebra.entry_point import entry_point
 from tra.algebra.habits import near_argument
-from tra.algebra.kernel import Kernel, is_registered, kernel, kernel_names
+from tra.algebra.kernel import Kernel, is_registered, kernel
 from tra.algebra.kernel_doc import kernel_doc
 from tra.algebra.nodes import Expr
 from tra.algebra.registry import _REGISTRY, Definition
 from tra.algebra.relation import Relation, as_relation, combine, einsum
 from tra.algebra.tilewise import are_tiles, on_tiles
-from tra.errors import KernelError, SchemaError, near_name
+from tra.errors import KernelError, SchemaError
 
 
 def _reduce(how: str, expr: Expr, axis: reductions.Axes = -1) -> Expr:
@@ -120,7 +120,7 @@ def kernel_function(name: str) -> Callable[..., Relation]:
             take, and SchemaError where the kernel takes whole axes and they are cut.
     """
     if not is_registered(name):
-        raise KernelError(f"unknown kernel {name!r}{near_name(name, kernel_names())}")
+        kernel(name)  # it says which there are
     return _made(name, _REGISTRY[name.lower()])
 
 

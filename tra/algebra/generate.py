@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tra.algebra.exact.elementary import cos_turns, log1p
 from tra.algebra.nodes import Constant, Iota, Maker, Random
 from tra.algebra.types import RelType, Tile, TileKey
 
@@ -57,8 +58,8 @@ def _random(
         result: Tile = low + (high - low) * first
         return result
     mean, deviation = parameters
-    radius = np.sqrt(-2.0 * np.log1p(-first))
-    normal: Tile = mean + deviation * radius * np.cos(2.0 * np.pi * second)
+    radius = np.sqrt(-2.0 * log1p(-first))  # by fixed polynomials: the same bits on every machine
+    normal: Tile = mean + deviation * radius * cos_turns(second)
     return normal
 
 

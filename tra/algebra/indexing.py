@@ -6,6 +6,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tra.algebra.arguments import given_integer
 from tra.algebra.nodes import Cut, Expr, Window, shown
 from tra.algebra.retiling import full_windows, retile
@@ -77,10 +79,27 @@ def _window(item: Any, place: int, type_: RelType) -> Window:
         shown = item if isinstance(item, slice) else type(item).__name__
         raise SchemaError(
             f"cannot index with {shown}: an index is made of integers, slices of integers, None and ..."
+            f"{_other_way(item)}"
         ) from None
     if not -extent <= at < extent:
         raise SchemaError(f"index {at} is out of range for axis {place} of {type_}, extent {extent}")
     return Window(at % extent, 1, 1)
+
+
+def _other_way(item: Any) -> str:
+    """What to write for an index of another kind, as a hint."""
+    if isinstance(item, slice | float | bool | np.bool_):
+        return ""
+    if isinstance(item, str):
+        return "\n  hint: keys are picked by A.filter(lambda i, j: i == j)"
+    if getattr(getattr(item, "dtype", None), "kind", "") == "b" or (
+        isinstance(item, list) and bool in map(type, item)
+    ):
+        return (
+            "\n  hint: how many elements meet a condition is known only when it has run: "
+            "tra.where(condition, A, 0) keeps the places, A.compute()[mask] picks elements in NumPy"
+        )
+    return "\n  hint: a few places are tra.concatenate([A[p : p + 1] for p in places])"
 
 
 def _windowed(expr: Expr, windows: Sequence[Window]) -> Expr:

@@ -31,6 +31,8 @@ class Laws:
         coefficients: the kernel is that combination of its arguments: (1, -1) for a difference.
         reshapes: the result has the elements of the one argument in their order, in the shape that the
             signature spells.
+        as_cut: bits depend on how the tensors are cut, and are to be those of the tiles they are cut into.
+        ordered: a fold that rounds, in the order of keys and at one place, by a balanced tree.
     """
 
     associative: bool = False
@@ -45,10 +47,13 @@ class Laws:
     contraction: bool = False
     coefficients: tuple[float, ...] = ()
     reshapes: bool = False
+    as_cut: bool = False
+    ordered: bool = False
 
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
-LAW_NAMES = tuple(f.name for f in fields(Laws))
+_OF_PLANS = ("as_cut", "ordered")  # which plans alone claim
+LAW_NAMES = tuple(f.name for f in fields(Laws) if f.name not in _OF_PLANS)
 _FLAGS = tuple(f.name for f in fields(Laws) if f.type == "bool")
 
 

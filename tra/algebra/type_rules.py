@@ -124,7 +124,8 @@ def aggregate_type(
         KernelError: the kernel is not associative and commutative, or changes the dtype.
     """
     distinct(names, "aggregate")
-    if fold.arity != 2 or not (fold.laws.associative and fold.laws.commutative):
+    may_fold = fold.laws.ordered or (fold.laws.associative and fold.laws.commutative)
+    if fold.arity != 2 or not may_fold:
         raise KernelError(
             f"cannot aggregate with {fold}: an aggregation is associative and commutative, like add or max"
         )

@@ -166,7 +166,9 @@ def result_sites(placement: Placement) -> list[int]:
 
 
 def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[tuple[TileKey, Tile]]:
-    """The tiles of a result, one by one, each once, however many copies there are; only to be read.
+    """The tiles of a result, one by one, each once, however many copies there are.
+
+    A tile that can be written to is nobody else's; any other may be a part of what is stored.
 
     Example:
         >>> import numpy as np
@@ -180,9 +182,13 @@ def result_tiles(backend: Backend, root: Plan, shares: Sequence[Share]) -> Itera
     """
     for tiles in result_shares(backend, root, shares):
         for key, tile in tiles:
-            seen = np.asarray(tile).view()
-            seen.flags.writeable = False  # it may be a part of what is stored
-            yield key, seen
+            yield key, tile if tiles.is_own else _only_to_be_read(tile)
+
+
+def _only_to_be_read(tile: Tile) -> Tile:
+    seen = np.asarray(tile).view()
+    seen.flags.writeable = False
+    return seen
 
 
 def result_shares(backend: Backend, root: Plan, shares: Sequence[Share]) -> Iterator[Tiles]:

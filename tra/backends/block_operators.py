@@ -100,7 +100,7 @@ def _by_threads(kernel: Kernel, array: Tile) -> Tile:
 
 def _are_whole(node: LocalMap) -> bool:
     """Claims that the kernels do to a block what they do to its tiles."""
-    if any(kernel.user and not kernel.batched for kernel in node.kernels):
+    if any(kernel.laws.as_cut or (kernel.user and not kernel.batched) for kernel in node.kernels):
         return False
     first, rest = node.kernels[:1], node.kernels[1:]
     moves = all(kernel.laws.elementwise or _moves(kernel) for kernel in rest)
@@ -130,7 +130,8 @@ def _added(node: LocalAggregate, blocks: Sequence[Block]) -> Tiles | None:
     kept = [names.index(name) for name in node.by]
     gone = [place for place in range(len(names)) if place not in kept]
     spread = any(block.box[place][1] - block.box[place][0] != 1 for block in blocks for place in gone)
-    if cuts is None or spread or not (node.kernel.laws.elementwise and not node.kernel.user):
+    laws = node.kernel.laws
+    if cuts is None or spread or node.kernel.user or not (laws.elementwise and laws.associative):
         return None
     groups: dict[Ranges, list[Block]] = {}
     for block in sorted(blocks, key=lambda block: tuple(block.box[place] for place in gone)):

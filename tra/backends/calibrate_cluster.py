@@ -17,6 +17,7 @@ import numpy as np
 from distributed import Client, Future
 
 from tra.backends.calibrate import Speed, measure_speed, rounded
+from tra.backends.departures import gathered, on_workers, scattered
 from tra.backends.tiles import Tiles
 from tra.optimizer.cost import CostModel
 
@@ -44,6 +45,7 @@ def cluster_model(client: Client, workers: Sequence[str], threads: int, fixed: C
         0.001
 
     Raises:
+        DepartedError: a worker left.
         TimeoutError: the cluster is too busy to be measured.
     """
     key = (client.scheduler_info(n_workers=0)["id"], tuple(workers), threads)
@@ -95,7 +97,7 @@ class _Cluster:
             ]
             self.results([self.put(n, count_tiles, future) for n, future in enumerate(sent)])
             self.results([self.put(n + 1, count_tiles, future) for n, future in enumerate(sent)])
-        logged = self.client.run(received_bandwidths, token, workers=list(self.workers))
+        logged = on_workers(self.client, self.workers, received_bandwidths, token)
         return median(max(rates, default=0.0) for rates in logged.values())
 
     def latency(self) -> float:
@@ -116,7 +118,7 @@ class _Cluster:
         for number in range(_ROUNDS):
             tiles, worker = some_tiles(_SENT), self.workers[number % len(self.workers)]
             start = time.perf_counter()
-            self.client.scatter([tiles], workers=[worker], hash=False)
+            scattered(self.client, {f"tra-sent-{uuid.uuid4().hex}": tiles}, worker)
             times.append(time.perf_counter() - start)
         return _SENT / min(times)
 
@@ -129,7 +131,7 @@ class _Cluster:
         )
 
     def results(self, futures: Sequence[Future[Any]]) -> list[Any]:
-        return [future.result(timeout=max(self.until - time.monotonic(), 0.001)) for future in futures]
+        return gathered(self.client, self.workers, futures, until=self.until)
 
 
 def some_tiles(n_bytes: int) -> Tiles:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
 import dask
 from distributed import Client, LocalCluster, rpc
 from distributed.comm.addressing import parse_address
@@ -19,15 +20,15 @@ from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
 from tra.algebra.counted import counted
-from tra.backends import probe
 from tra.backends.script_guard import check_guard
+from tra.backends.site_workers import alive
+from tra.backends.usable_memory import USABLE
 from tra.backends.workers import workers_there
-from tra.errors import CatalogError, PlanError
+from tra.errors import PlanError
 
 CONNECT_SECONDS = 5.0  # for a connection to a scheduler
 ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for
 TRANSFERS = 100_000  # that a worker remembers
-USABLE = 0.6  # part of a worker's memory that plans may fill; Dask spills above it
 BESIDE_TILES = 1 << 30  # bytes of a worker process for Python and its libraries
 
 
@@ -156,6 +157,23 @@ def _guarded() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _interrupts_kept_away() -> Iterator[None]:
+    """Ctrl-C is for this process: a terminal sends it to all, and workers would die of it, with their tiles.
+
+    The threads that are started meanwhile begin processes, now and later, and these inherit what is blocked.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # the thread that starts it would let them through from then on
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
     """Workers as processes; stealing is off, since a plan says where its tasks run.
 
@@ -169,7 +187,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
         "distributed.worker.profile.enabled": False,  # it keeps stacks of each second, and memory grows
         "logging.distributed": "critical",
     }
-    with dask.config.set(settings), warnings.catch_warnings(), _guarded():
+    with dask.config.set(settings), warnings.catch_warnings(), _guarded(), _interrupts_kept_away():
         warnings.simplefilter("ignore")
         return LocalCluster(
             n_workers=n_workers,
@@ -196,15 +214,16 @@ def remember_transfers(dask_worker: Any = None) -> None:
     dask_worker.transfer_incoming_log = deque(dask_worker.transfer_incoming_log, maxlen=TRANSFERS)
 
 
-def worker_addresses(client: Client, sites: int | None) -> list[str]:
-    """The workers that are the sites, in a fixed order.
+def worker_addresses(client: Client, sites: int | None) -> dict[str, Mapping[str, Any]]:
+    """The workers that are the sites, in a fixed order, and what the scheduler says of each.
 
     Example:
         >>> from types import SimpleNamespace
         >>> workers = {"tcp://10.0.0.1:4001": {"name": 1}, "tcp://10.0.0.2:4001": {"name": 0}}
         >>> scheduler = SimpleNamespace(identity=None)
-        >>> client = SimpleNamespace(scheduler=scheduler, sync=lambda *_, n_workers: {"workers": workers})
-        >>> worker_addresses(client, sites=None)
+        >>> client = SimpleNamespace(status="running", scheduler=scheduler,
+        ...                          sync=lambda *_, **__: {"workers": workers})
+        >>> list(worker_addresses(client, sites=None))
         ['tcp://10.0.0.2:4001', 'tcp://10.0.0.1:4001']
 
     Raises:
@@ -217,72 +236,8 @@ def worker_addresses(client: Client, sites: int | None) -> list[str]:
             there = counted(len(workers_there(client)), "worker")
             asked = counted(sites, "site")
             raise PlanError(f"{asked} asked for, but the cluster has {there}") from None
-    workers = workers_there(client)
+    workers = alive(client)
     if not workers:
         raise PlanError(f"the cluster at {client.scheduler_info()['address']} has no workers")
     ordered = sorted(workers, key=lambda address: (str(workers[address].get("name")), address))
-    return ordered[:sites] if sites else ordered
-
-
-def check_versions(client: Client, workers: Iterable[str], version: str) -> None:
-    """Makes sure that every worker and the scheduler have this version of tra.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> old, new = ("0.9", "3.11.9"), ("1.0", "3.11.9")
-        >>> client = SimpleNamespace(run=lambda *_, workers: {w: old for w in workers},
-        ...                          run_on_scheduler=lambda *_: new)
-        >>> check_versions(client, ["tcp://10.0.0.1:4001"], "1.0")
-        Traceback (most recent call last):
-        tra.errors.PlanError: all parts of a cluster need one version of tra: here it is 1.0, but
-        tcp://10.0.0.1:4001 has 0.9
-
-    Raises:
-        PlanError: names the workers that lack tra or have another version.
-    """
-    cloudpickle.register_pickle_by_value(probe)
-    try:
-        found = client.run(probe.installed, workers=list(workers))
-        found["the scheduler"] = client.run_on_scheduler(probe.installed)
-    finally:
-        cloudpickle.unregister_pickle_by_value(probe)
-    lacking = [where for where, (there, _) in found.items() if there is None]
-    if lacking:
-        raise PlanError(
-            f"tra is not installed on {', '.join(lacking)}; install tra-engine {version} in the environment "
-            "of every worker and the scheduler"
-        )
-    other = [f"{where} has {there}" for where, (there, _) in found.items() if there != version]
-    if other:
-        raise PlanError(
-            f"all parts of a cluster need one version of tra: here it is {version}, but {', '.join(other)}"
-        )
-
-
-def check_paths(client: Client, workers: Iterable[str], paths: list[str]) -> None:
-    """Makes sure that every worker sees the files of a query.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> client = SimpleNamespace(run=lambda unseen, paths, workers: {w: unseen(paths) for w in workers})
-        >>> check_paths(client, ["tcp://10.0.0.1:4001"], ["/", "/no/such/file.npy"])
-        Traceback (most recent call last):
-        tra.errors.CatalogError: worker tcp://10.0.0.1:4001 cannot see /no/such/file.npy; put the file on
-        storage that all workers share, or load it here and pass it as an array
-
-    Raises:
-        CatalogError: names the worker and the path.
-    """
-    if not paths:
-        return
-    cloudpickle.register_pickle_by_value(probe)
-    try:
-        found = client.run(probe.unseen, paths, workers=list(workers))
-    finally:
-        cloudpickle.unregister_pickle_by_value(probe)
-    for worker, missing in found.items():
-        if missing:
-            raise CatalogError(
-                f"worker {worker} cannot see {missing[0]}; put the file on storage that all workers share, "
-                "or load it here and pass it as an array"
-            )
+    return {address: workers[address] for address in (ordered[:sites] if sites else ordered)}

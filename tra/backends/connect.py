@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from tra.algebra import current
 from tra.algebra.entry_point import entry_point
 from tra.backends.backend import Backend
 from tra.backends.constants import Kind
 from tra.backends.local import LocalBackend
+from tra.backends.plans import Plans
 from tra.backends.session import Session
-from tra.errors import PlanError, near_name
+from tra.errors import MemoryLimitError, PlanError, near_name
+from tra.optimizer.figures import readable
+from tra.optimizer.reproducible.level import LEVELS as LEVELS
+from tra.optimizer.reproducible.level import Level
 from tra.optimizer.rules.registry import RULES, STRATEGIES
 
-Level = Literal["off", "run", "tiling", "exact"]
+INTERPRETER = 20_000_000  # bytes below which no process of Python with NumPy is
 _SIMILAR = 8  # names that a message lists
 _LISTED = "All rules are listed in docs/rules.md, and `explain` names those that a plan is made with"
 _ALONE = ("one site", "stored")  # strategies of operators that have no other
@@ -47,8 +51,12 @@ def connect(
         memory_limit: bytes, as a number or as text like ``"2GB"``. In this process, on one site, a limit on
             all that is resident during a run: the interpreter, pages of files, and what `compute` returns;
             plans run in passes over windows of tiles, and what has to wait does so on disk. On a cluster, and
-            on several sites, the bytes of tiles that one site may hold.
-        reproducible: "run" (same plan, same bits) or "off"; "tiling" and "exact" are not there yet.
+            on several sites, the bytes of tiles that one site may hold; left out, on a cluster 60 % of the
+            limit of a worker, less what its process holds already and 64 MB.
+        reproducible: what bits of results do not depend on: "off", nothing is promised; "run", where and in
+            which order the tasks of a plan run; "tiling", also on tile sizes, sites and the choice of a plan;
+            "exact", also on the machine, BLAS, threads and the order of numbers that are added. `explain`
+            says the price; see docs/reproducibility.md.
         progress: shows a bar for long work; by default only in a terminal.
         cost_model: what plans are chosen by: seconds by constants of the cluster that are "measured" before
             the first plan, in about half a second, or "fixed"; or "paper", the elements sent as the paper
@@ -65,9 +73,11 @@ def connect(
         Session(local, 1 site)
 
     Raises:
-        PlanError: an unknown backend or setting, or a cluster that cannot run queries.
+        PlanError: an unknown backend or setting, or a cluster that cannot run queries, such as one whose
+            workers have no room for tiles.
+        MemoryLimitError: a limit on this process that is less than an interpreter takes.
     """
-    _check_level(reproducible)
+    _check_one_of("reproducible", reproducible, LEVELS)
     _check_one_of("backend", backend, ("local", "dask"))
     _check_one_of("cost_model", cost_model, get_args(Kind))
     for name, number in (("threads", threads), ("sites", sites)):
@@ -85,18 +95,34 @@ def connect(
 
         opened = DaskBackend(scheduler, threads, sites, limit, progress)
     elif scheduler is None:
+        _check_process(limit, sites)
         opened = LocalBackend(threads, sites, limit, progress)
     else:
         raise PlanError("scheduler= goes with backend='dask'")
     measured = cost_model == "seconds" and backend == "dask"
     opened.constants.choose("measured" if measured else cost_model, again=cost_model == "measured")
-    return Session(opened, rules, float(tolerance))
+    return Session(opened, Plans(opened, rules, float(tolerance), reproducible))
 
 
-def _check_level(level: str) -> None:
-    _check_one_of("reproducible", level, ("off", "run", "tiling", "exact"))
-    if level not in ("off", "run"):
-        raise PlanError(f"reproducible={level!r} is not there yet; use 'run' or 'off'")
+def _check_process(limit: int | None, sites: int | None) -> None:
+    """Makes sure that a limit on this process is one that a process can keep.
+
+    Example:
+        >>> _check_process(300, sites=1)
+        Traceback (most recent call last):
+        tra.errors.MemoryLimitError: a limit of 300 B on all that is resident in this process is less than
+        an interpreter takes; did you mean '300MB'?
+
+    Raises:
+        MemoryLimitError: no interpreter takes so little.
+    """
+    if limit is None or limit >= INTERPRETER or (sites or 1) > 1:
+        return
+    meant = f"; did you mean '{limit}MB'?" if limit < 10_000 else ""
+    raise MemoryLimitError(
+        f"a limit of {readable('bytes', limit)} on all that is resident in this process is less than an "
+        f"interpreter takes{meant}"
+    )
 
 
 def _checked_rules(names: Any) -> tuple[str, ...]:

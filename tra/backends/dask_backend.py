@@ -10,30 +10,40 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from distributed import Future
-from distributed.diagnostics.progressbar import TextProgressBar
-from tqdm import tqdm
 
 from tra.algebra.sources import TileSource
 from tra.backends import calibrate_cluster, probe
 from tra.backends.backend import Measured, Run, Share, shares_of
 from tra.backends.calibrate_cluster import cluster_model
-from tra.backends.cluster import USABLE, check_paths, check_versions, open_client, worker_addresses
+from tra.backends.cluster import open_client, remember_transfers, worker_addresses
 from tra.backends.constants import Constants
-from tra.backends.dask_graph import Graph, Part
-from tra.backends.departures import check_present, naming_departed, wait_for
+from tra.backends.dask_graph import Graph
+from tra.backends.departures import (
+    DepartedError,
+    forget_frames,
+    gathered,
+    naming_departed,
+    on_workers,
+    wait_for,
+)
+from tra.backends.lineage import Held, Made, stored_of
 from tra.backends.packed import Packer
 from tra.backends.passes.schedule import End
 from tra.backends.progress import shown
+from tra.backends.progress_bar import Bar
+from tra.backends.recovery import Recovery
+from tra.backends.site_tasks import call_at_sites
+from tra.backends.site_workers import SiteWorkers
 from tra.backends.tiles import Tiles
+from tra.backends.usable_memory import held_task, usable_memory
 from tra.backends.worker import forget_task, measured_here, rows_task, sizes_task
-from tra.backends.workers import workers_there
-from tra.errors import CatalogError, PlanError
+from tra.backends.worker_checks import check_paths, check_versions
+from tra.errors import CatalogError
 from tra.optimizer.cost import CostModel
 from tra.optimizer.densities import Met, add_met
 from tra.optimizer.program import Program
@@ -49,10 +59,10 @@ class DaskBackend:
     Attributes:
         name: "dask".
         client: the Dask client in use.
-        workers: the worker address of each site.
+        recovery: what keeps it going when workers die.
         n_sites: the number of workers.
         threads: threads of one task.
-        memory_limit: bytes one site may use, or None.
+        memory_limit: bytes of tiles one site may hold, or None where workers have no limit either.
         constants: the cost model of the cluster, measured when it is first planned for.
         resident_limit: None; workers watch over their processes themselves.
     """
@@ -69,23 +79,27 @@ class DaskBackend:
         progress: bool | None = None,
     ) -> None:
         self.client, self._owned = open_client(scheduler, threads, sites, memory_limit)
+        self._version = probe.installed()[0] or ""
         try:
-            self.workers = worker_addresses(self.client, sites)
-            check_versions(self.client, self.workers, probe.installed()[0] or "")
+            workers, self.memory_limit = self._first_workers(sites, memory_limit)
         except BaseException:
             self.close()
             raise
-        self.n_sites = len(self.workers)
+        self._sites = SiteWorkers(self.client, workers, self._admit, self._refill)
+        self.recovery = Recovery(self.client, self._sites, self._send)
+        self.n_sites = len(workers)
         self.progress = progress
-        info = workers_there(self.client)
-        self.threads = threads or max(int(info[self.workers[0]]["nthreads"]), 1)
-        limits = [int(info[w]["memory_limit"] * USABLE) for w in self.workers if info[w].get("memory_limit")]
-        self.memory_limit = memory_limit or (min(limits) if limits else None)
+        self.threads = threads or max(int(next(iter(workers.values()))["nthreads"]), 1)
         fixed = CostModel(flop_rate=4.0e10 * self.threads, upload=5.0e8)
         self.constants = Constants(fixed, lambda: self._model(fixed), calibrate_cluster.forget)
         self._seen_paths: set[str] = set()
         self._announced = False
         self._packer = Packer()
+
+    @property
+    def workers(self) -> list[str]:
+        """The worker address of each site, as it is now."""
+        return self._sites.addresses
 
     def run(
         self,
@@ -98,40 +112,69 @@ class DaskBackend:
 
         Raises:
             CatalogError: a worker cannot see a file.
-            PlanError: a worker left the cluster.
+            PlanError: no worker is left, or too many died.
             TraError: whatever a task raised.
         """
-        with self._all_there():
-            self._check_files(program, sources)
-            start = time.perf_counter()
-            graph = Graph(
-                self.client,
-                self.workers,
-                self.threads,
-                program,
-                sources,
-                self._packer.packed(program),
-                together,
-            )
-            futures = graph.submit()
-            held = [share for shares in futures for share in shares]
-            self._wait([share.future if isinstance(share, Part) else share for share in held])
-            measured = self._measured(graph, time.perf_counter() - start) if measure else None
-            return Run(shares_of(program, futures), measured)
+        return self.recovery.run(program, sources, measure, together)
 
     def limited(self, program: Program, sources: Mapping[str, TileSource], end: End, beside: int = 0) -> None:
         """Nothing: there is no limit on the process of the client."""
 
-    @contextmanager
-    def _all_there(self) -> Iterator[None]:
-        """Looks whether the workers are there before anything is sent, and when it fails."""
-        with naming_departed(self.client, self.workers):
-            check_present(self.client, self.workers)
-            yield
+    def _send(self, made: Made, sources: Mapping[str, TileSource], measure: bool) -> Run:
+        """Runs a program once, on the workers that there are."""
+        program = made.program
+        self._check_files(program, sources)
+        start = time.perf_counter()
+        packed = self._packer.packed(program)
+        graph = Graph(self.client, self.workers, self.threads, program, sources, packed, made.together)
+        try:
+            held = graph.submit()
+            needed = [share.held for stored in stored_of(program, sources) for share in stored.shares or ()]
+            self._wait([share.future for shares in held for share in shares], needed)
+            measured = self._measured(graph, time.perf_counter() - start) if measure else None
+        except BaseException:
+            graph.release()
+            raise
+        return Run(shares_of(program, held), measured)
+
+    def _first_workers(
+        self, sites: int | None, memory_limit: int | None
+    ) -> tuple[Mapping[str, Mapping[str, Any]], int | None]:
+        """The workers that are the sites at the beginning, and bytes for tiles; others, where one leaves."""
+        while True:
+            workers = worker_addresses(self.client, sites)
+            try:
+                with naming_departed(self.client, list(workers)):
+                    check_versions(self.client, list(workers), self._version)
+                    return workers, memory_limit or self._usable(workers)
+            except DepartedError as error:
+                forget_frames(error)
+
+    def _usable(self, workers: Mapping[str, Mapping[str, Any]]) -> int | None:
+        """Bytes that tiles may take at each worker."""
+        given = {who: int(said.get("memory_limit") or 0) for who, said in workers.items()}
+        limits = {who: limit for who, limit in given.items() if limit}
+        return usable_memory(limits, on_workers(self.client, list(limits), held_task))
+
+    def _admit(self, workers: Sequence[str]) -> None:
+        """Makes sure that workers that joined can run tasks."""
+        try:
+            check_versions(self.client, workers, self._version)
+            if self._owned:
+                on_workers(self.client, workers, remember_transfers)
+        except DepartedError as error:
+            raise OSError(str(error)) from error
+        self._seen_paths.clear()
+
+    def _refill(self) -> None:
+        """Starts workers of our own anew that Dask has given up: those that died while they were starting."""
+        for cluster in self._owned[1:]:
+            cluster.scale(self.n_sites)
 
     def _model(self, fixed: CostModel) -> CostModel:
-        with self._all_there():
-            return cluster_model(self.client, self.workers, self.threads, fixed)
+        return self.recovery.lasting(
+            lambda: cluster_model(self.client, self.workers, self.threads, fixed), look=True
+        )
 
     def _check_files(self, program: Program, sources: Mapping[str, TileSource]) -> None:
         used = {scan.id for task in program.tasks for scan in task.scans}
@@ -143,19 +186,18 @@ class DaskBackend:
         check_paths(self.client, self.workers, sorted(paths))
         self._seen_paths |= paths
 
-    def _wait(self, futures: Sequence[Future[Any]]) -> None:
-        with self.client.as_current():
-            if shown(self.progress):
-                if not self._announced:
-                    print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
-                    self._announced = True
-                address = str(self.client.scheduler_info(n_workers=0)["address"])
-                bar = Thread(target=_Bar, args=(futures, address), daemon=True)
-                bar.start()
-                wait_for(self.client, self.workers, futures)
-                bar.join(_BAR_SECONDS)
-            else:
-                wait_for(self.client, self.workers, futures)
+    def _wait(self, futures: Sequence[Future[Any]], needed: Sequence[Held]) -> None:
+        if shown(self.progress):
+            if not self._announced:
+                print(f"dashboard: {self.client.dashboard_link}", file=sys.stderr)
+                self._announced = True
+            address = str(self.client.scheduler_info(n_workers=0)["address"])
+            bar = Thread(target=Bar, args=(futures, address), daemon=True)
+            bar.start()
+            wait_for(self.client, self.workers, futures, needed)
+            bar.join(_BAR_SECONDS)
+        else:
+            wait_for(self.client, self.workers, futures, needed)
         failed = next((future for future in futures if future.status == "error"), None)
         if failed is not None:
             error = failed.exception()
@@ -163,10 +205,10 @@ class DaskBackend:
             raise error.with_traceback(failed.traceback())  # with the lines that ran on the worker
         lost = next((future for future in futures if future.status != "finished"), None)
         if lost is not None:
-            raise PlanError(f"the cluster gave up on task {lost.key}: {lost.status}")
+            raise DepartedError(f"the cluster gave up on task {lost.key}: {lost.status}")
 
     def _measured(self, graph: Graph, seconds: float) -> Measured:
-        found = self.client.run(measured_here, graph.token, workers=self.workers)
+        found = on_workers(self.client, self.workers, measured_here, graph.token)
         by_exchange: dict[str, int] = {}
         met: dict[str, Met] = {}
         for _, _, incoming, there in found.values():
@@ -197,63 +239,64 @@ class DaskBackend:
         yield from self._gather(waiting)
 
     def _gather(self, shares: Sequence[Share]) -> list[Tiles]:
-        if not shares:
-            return []
-        with naming_departed(self.client, self.workers):
-            found: list[Tiles] = self.client.gather([share.held for share in shares])
-        return found
+        """Shares, all at once."""
+        held: list[Held] = [share.held for share in shares]
 
-    def _runs(self, future: Future[Any]) -> Iterator[Tiles]:
+        def bring() -> list[Tiles]:
+            return gathered(self.client, self.workers, [share.future for share in held], held)
+
+        return self.recovery.with_shares(held, bring) if held else []
+
+    def _runs(self, held: Held) -> Iterator[Tiles]:
         """A share, in runs of tiles of at most `FETCH_BYTES`."""
-        sizes = self._result(sizes_task, future)
+        sizes = self._result(sizes_task, held)
         start = 0
         while start < len(sizes):
             stop, total = start + 1, sizes[start]
             while stop < len(sizes) and total + sizes[stop] <= FETCH_BYTES:
                 total += sizes[stop]
                 stop += 1
-            yield self._result(rows_task, future, start, stop)
+            yield self._result(rows_task, held, start, stop)
             start = stop
 
-    def _result(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        with naming_departed(self.client, self.workers):
-            return self.client.submit(function, *arguments, pure=False).result()
+    def _result(self, function: Callable[..., Any], held: Held, *arguments: Any) -> Any:
+        """What a function gives of a share, run where the share lies."""
+
+        def bring() -> list[Any]:
+            future = self.client.submit(function, held.future, *arguments, pure=False)
+            try:
+                return gathered(self.client, self.workers, [future], [held])
+            finally:
+                future.release()
+
+        return self.recovery.with_shares([held], bring)[0]
 
     def at_sites(
         self, shares: Mapping[int, Share], function: Callable[..., Any], arguments: Sequence[Sequence[Any]]
     ) -> list[Any]:
-        """Calls a function where shares lie, with each share and with arguments of its own."""
-        with self._all_there():
-            futures = [
-                self.client.submit(
-                    function,
-                    share.held,
-                    *more,
-                    workers=[self.workers[site]],
-                    allow_other_workers=False,
-                    pure=False,
-                )
-                for (site, share), more in zip(shares.items(), arguments, strict=True)
-            ]
-            wait_for(self.client, self.workers, futures)
-            found: list[Any] = self.client.gather(futures)
-        return found
+        """Calls a function where shares lie, with the tiles of each and with arguments of its own."""
+        held: list[Held] = [share.held for share in shares.values()]
+
+        def call() -> list[Any]:
+            return call_at_sites(self.client, self.workers, held, function, arguments)
+
+        return self.recovery.with_shares(held, call)
 
     def sees(self, path: Path) -> bool:
         """Claims that all workers see a path here."""
         try:
-            check_paths(self.client, self.workers, [str(path)])
+            self.recovery.lasting(lambda: check_paths(self.client, self.workers, [str(path)]), look=True)
         except CatalogError:
             return False
         return True
 
     def let_go(self, paths: Collection[str]) -> None:
         """Lets go of pages of files that were read, and of memory that was freed."""
-        with self._all_there():
-            self.client.run(forget_task, sorted(paths), workers=self.workers)
+        self.recovery.lasting(lambda: on_workers(self.client, self.workers, forget_task, sorted(paths)))
 
     def hold(self, share: Share) -> Share:
-        """The share as it is: it lies with the workers."""
+        """The share as it is: it lies with the workers. What it was made from is remembered as it is now."""
+        share.held.seal()
         return share
 
     def release(self, shares: Sequence[Share]) -> None:
@@ -266,19 +309,3 @@ class DaskBackend:
         for opened in self._owned:
             opened.close()
         self._owned = []
-
-
-class _Bar(TextProgressBar):
-    """Dask's progress bar, drawn on standard error as the local backend does; blocks until all is done."""
-
-    def __init__(self, futures: Sequence[Future[Any]], scheduler: str) -> None:
-        self._bar = tqdm(total=1, delay=1, leave=False, unit="task", desc="tra")
-        super().__init__(futures, scheduler)  # type: ignore[no-untyped-call]
-
-    def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:
-        self._bar.total = max(all, 1)
-        self._bar.n = all - remaining
-        self._bar.refresh()
-
-    def _draw_stop(self, **_: Any) -> None:
-        self._bar.close()

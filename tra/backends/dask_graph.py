@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dask
@@ -16,6 +15,8 @@ from distributed import Client, Future
 from tra.algebra.sources import TileSource
 from tra.backends.backend import StoredSource
 from tra.backends.dask_arrays import dask_array_of, window_task
+from tra.backends.departures import scattered
+from tra.backends.lineage import Held
 from tra.backends.packed import Packed
 from tra.backends.read_tiles import lying_in, read_tiles
 from tra.backends.tiles import Tiles
@@ -31,28 +32,6 @@ TaskKey: TypeAlias = Any  # what Dask takes for a key: a text, or a tuple that b
 _SPAN = {"name": ("tra",), "ids": (str(uuid.uuid4()),)}
 RANKS = 4 * MOST  # between one stage and the next
 UPLOAD_BYTES = 64 << 20  # bytes that the client sends to a worker at a time
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the outputs of a task, which is held together with the others.
-
-    Attributes:
-        future: all of them.
-        index: which one this is.
-    """
-
-    future: Future[Any]
-    index: int
-
-    @property
-    def key(self) -> TaskKey:
-        """The key of the task."""
-        return self.future.key
-
-    def release(self) -> None:
-        """Lets go of the outputs, which are freed with the last of them."""
-        self.future.release()
 
 
 class Graph:
@@ -83,15 +62,17 @@ class Graph:
         self._tasks: dict[TaskKey, DaskTask] = {}
         self._pinned: dict[TaskKey, str] = {}
         self._priorities: dict[TaskKey, int] = {}
-        self._given: dict[Output, Any] = {}  # futures, or parts of them
+        self._given: dict[Output, Any] = {}  # futures, or shares that are held already
+        self._futures: dict[Output, Future[Any]] = {}
+        self._results: list[Held] = []
         self._persisted: dict[str, Any] = {}
         self._cuts = {output: ("tra-send", self.token, n) for n, output in enumerate(program.cut_outputs)}
         alone = {output for shares in program.results[together:] for output in shares}
         picked = [output for output in program.picked_outputs if output in alone]
         self._picks = {output: ("tra-result", self.token, n) for n, output in enumerate(picked)}
 
-    def submit(self) -> list[list[Future[Any] | Part]]:
-        """Sends the graph; one future, or part of one, per root and site."""
+    def submit(self) -> list[list[Held]]:
+        """Sends the graph; what will be held of each root at each site."""
         self._build()
         return self._send()
 
@@ -111,7 +92,14 @@ class Graph:
         for number, site in self.program.joined:
             self._join(number, site)
 
-    def _send(self) -> list[list[Future[Any] | Part]]:
+    def release(self) -> None:
+        """Lets go of all that was sent and of all results: tasks that have not begun never will."""
+        sent = (given for given in self._given.values() if not isinstance(given, Held))
+        for held in (*sent, *self._futures.values(), *self._results):
+            held.release()
+        self._persisted.clear()
+
+    def _send(self) -> list[list[Held]]:
         results = [output for shares in self.program.results for output in shares]
         keys = {
             output: self._picks.get(output, self._key(output))
@@ -125,19 +113,21 @@ class Graph:
             workers=pins, allow_other_workers=False, span=span, priority=priority
         ):
             futures = self.client.get(self._tasks, list(keys.values()), sync=False) if keys else []
-        found = {**self._given, **dict(zip(keys, futures, strict=True))}
+        self._futures = dict(zip(keys, futures, strict=True))
         return [
-            [
-                found[output] if place >= self.together else self._part(found[output], output)
-                for output in shares
-            ]
+            [self._result(output, place < self.together) for output in shares]
             for place, shares in enumerate(self.program.results)
         ]
 
-    def _part(self, found: Future[Any] | Part, output: Output) -> Future[Any] | Part:
-        """A result that is one of several of its task, as a part of them."""
-        index = None if output in self._given else self._index(output)
-        return found if index is None else Part(Future(self._key(output), self.client), index)
+    def _result(self, output: Output, is_part: bool) -> Held:
+        """A result: a share that was given, the value of a task, or one of several that stay together."""
+        given = self._given.get(output)
+        if isinstance(given, Held):
+            return given
+        future = given or self._futures[output]
+        index = self._index(output) if is_part and given is None else None
+        self._results.append(Held(Future(future.key, self.client), index, self.workers[output.site]))
+        return self._results[-1]
 
     def _hold_given(self) -> None:
         """Futures of the given sources: stored ones are there, the others are sent to their sites now."""
@@ -176,9 +166,10 @@ class Graph:
         return read_tiles(scan.type, box_of(scan.type, scan.placement, site), source)
 
     def _upload(self, batch: Mapping[Output, Tiles], worker: str) -> None:
-        if batch:
-            futures = self.client.scatter(list(batch.values()), workers=[worker], hash=False)
-            self._given.update(zip(batch, futures, strict=True))
+        names = {output: f"tra-given-{uuid.uuid4().hex}" for output in batch}
+        values = {names[output]: tiles for output, tiles in batch.items()}
+        futures = scattered(self.client, values, worker) if values else {}
+        self._given.update({output: futures[name] for output, name in names.items()})
 
     def _key(self, output: Output) -> TaskKey:
         """The key of the task that returns an output, alone or among others."""

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from tra.algebra.entry_point import entry_point
 from tra.algebra.retiling import check_whole
-from tra.backends.backend import Backend
+from tra.backends.backend import Backend, StoredSource
+from tra.backends.plans import Plans
+from tra.backends.rehome import bring
 from tra.backends.rounds import Rounds
 from tra.backends.storage import leaves_tiles, target
+from tra.backends.ways_out import keeping
 from tra.backends.within import InOne, save_result
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class Exports:
     """What a session hands out, a tile at a time."""
 
     backend: Backend
+    _plans: Plans
 
     def save(self, relation: Relation, path: Any, append: bool = False) -> None:
         """Runs a query and writes its tiles to a file as they come; the suffix decides the format.
@@ -58,11 +62,17 @@ class Exports:
         Raises:
             SchemaError: the relation has holes, or is no whole tensor.
             PlanError: dask.array is not there.
+            MemoryLimitError: no plan fits into the memory limit: a graph does not go window by window.
         """
         from tra.backends.lazy_graph import dask_array  # Dask takes a while to load
 
         check_whole(relation.expr.type, "to_dask")
-        planned = self._planned((relation,), relation.sources, {}, False)
+        with keeping("to_dask", self._plans, self.backend, (relation,)):
+            planned = self._planned((relation,), relation.sources, {}, False)
+        stored = (
+            s for s in relation.sources.values() if isinstance(s, StoredSource) and s.backend is self.backend
+        )
+        bring(self.backend, [share for source in stored for share in source.shares or ()])
         return dask_array(planned.program, relation.sources, self.backend.n_sites, self.backend.threads)
 
     def _planned(self, *query: Any) -> Planned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy as np
 from tra.algebra import key_function
 from tra.algebra.image import check_image
 from tra.algebra.kernel import Kernel
+from tra.algebra.kernels.canonical import row_by_row
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
 from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, RelType, Tile
+from tra.backends.balanced_fold import fold_balanced
 from tra.backends.kernel_calls import call, map_tiles
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, no_tiles
@@ -99,9 +102,15 @@ def aggregate_local(tiles: Tiles, old: RelType, by: Sequence[str], kernel: Kerne
 
 
 def _fold(kernel: Kernel, arrays: Sequence[Tile]) -> Tile:
-    """Left to right; the running total is our own, so a ufunc may write into it."""
+    """Left to right; the running total is our own, so a ufunc may write into it.
+
+    What is not associative to the last bit is folded by a balanced tree, which has whole subtrees that other
+    sites may fold.
+    """
     if len(arrays) == 1:
         return arrays[0]
+    if not kernel.laws.associative:
+        return fold_balanced(partial(call, kernel), arrays)
     total = _own(call(kernel, arrays[0], arrays[1]), arrays[:2])
     for array in arrays[2:]:
         total = _accumulate(kernel, total, array)
@@ -205,12 +214,15 @@ def contract_local(
         products = _joined(left, right, pairs, kernel)
         folded = [_fold(fold, [products[row] for row in rows.tolist()]) for rows in groups]
         return Tiles(keys, folded, is_sorted=True)
+    lefts, rights = (_laid_out(kernel, tiles) for tiles in (left, right))
 
     def one(rows: KeyArray) -> Tile:
         operands = [
-            (left.arrays[a], right.arrays[b])
+            (lefts[a], rights[b])
             for a, b in zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
         ]
+        if not fold.laws.associative:
+            return fold_balanced(partial(_accumulate, fold), (_own(call(kernel, *p), p) for p in operands))
         total = call(kernel, *operands[0])
         if len(operands) > 1:
             total = _own(total, operands[0])
@@ -219,6 +231,11 @@ def contract_local(
         return total
 
     return Tiles(keys, parallel(one, groups), is_sorted=True)
+
+
+def _laid_out(kernel: Kernel, tiles: Tiles) -> Sequence[Tile]:
+    """Tiles as a kernel wants them to lie, which it would else see to for each pair."""
+    return parallel(row_by_row, tiles.arrays) if kernel.laws.as_cut else tiles.arrays
 
 
 def _is_small(left: Tiles, right: Tiles) -> bool:

@@ -89,10 +89,13 @@ def give_back_at_once() -> None:
 
 
 def trim() -> None:
-    """Gives back what was freed."""
+    """Gives back what was freed, by the allocator of the system and by that of Arrow where it is in use."""
     library = _libc()
     if library is not None and hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
+    pool = getattr(sys.modules.get("pyarrow"), "default_memory_pool", None)
+    if pool is not None:
+        pool().release_unused()
 
 
 def drop_memory(low: int, high: int) -> None:
@@ -107,18 +110,19 @@ def drop_memory(low: int, high: int) -> None:
         library.madvise(low, high - low, _MADV_DONTNEED)
 
 
-def drop_pages(path: str) -> None:
-    """Lets go of the pages of a file, or of the files in a folder, that are mapped; they stay in its cache.
+def drop_pages(*paths: str) -> None:
+    """Lets go of the pages of files, or of files in folders, that are mapped; they stay in its cache.
 
     Views of the map stay what they are: a page comes back when it is read. Maps that keep changes to
     themselves are left alone.
     """
     library = _libc()
-    if library is None:
+    if library is None or not paths:
         return
+    inside = tuple(f"{path}/" for path in paths)
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_text().splitlines():
             place, rights, _, _, _, *name = line.split(maxsplit=5)
-            if name and (name[0] == path or name[0].startswith(f"{path}/")) and rights != "rw-p":
+            if name and (name[0] in paths or name[0].startswith(inside)) and rights != "rw-p":
                 low, high = (int(end, 16) for end in place.split("-"))
                 library.madvise(low, high - low, _MADV_DONTNEED)

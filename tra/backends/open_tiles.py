@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from tra.algebra.nodes import Cut, Expr
 from tra.algebra.retiling import retile
-from tra.algebra.sources import TileSource
+from tra.algebra.sources import FixedTiles, TileSource
 from tra.algebra.types import RelType
 from tra.errors import MemoryLimitError, PlanError, TraError
 from tra.optimizer.context import Context
@@ -31,6 +31,18 @@ def open_sources(sources: Mapping[str, TileSource]) -> frozenset[str]:
         True
     """
     return frozenset(id_ for id_, source in sources.items() if source.is_open)
+
+
+def cuttable_sources(sources: Mapping[str, TileSource]) -> frozenset[str]:
+    """The ids of sources that lie as whole tensors, and are read in whatever tiles.
+
+    Example:
+        >>> import tra
+        >>> A, B = tra.from_array([1.0], tile=1), tra.from_tiles({0: [1.0]}, keys="i")
+        >>> cuttable_sources((A + B).sources) == {A.expr.id}
+        True
+    """
+    return frozenset(id_ for id_, source in sources.items() if not isinstance(source, FixedTiles))
 
 
 def plan_shown(roots: tuple[Expr, ...], context: Context) -> Planned:

@@ -1,7 +1,8 @@
 """Sums of products of arrays, cut into panels that threads share.
 
 Each panel of the result is computed by one thread with a BLAS of one thread, which writes where the result
-belongs.
+belongs. BLAS may take another way, with other bits, for panels of other shapes: where a result is cut follows
+from sizes alone, so that it has the same bits whatever the threads, unless nothing is promised of bits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
+from math import sqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -17,13 +19,15 @@ import numpy as np
 from tra.algebra.kernel import Kernel
 from tra.algebra.types import Tile
 from tra.backends.kernel_calls import call, call_into
-from tra.backends.threads import THREADS, parallel
+from tra.backends.threads import FREE, THREADS, parallel
 
-GRAIN = 192  # rows or columns of a panel are a multiple: where BLAS begins a round, so that no bit changes
-WIDE = 1 << 9  # the fewest of them: BLAS multiplies thin panels otherwise, with other bits
+GRAIN = 192  # rows or columns of a panel are a multiple: where BLAS begins a round
+WIDE = 1 << 9  # the fewest of them, where panels are cut for the threads
 LEAST = 1 << 21  # multiplications that are worth a thread
+THIN = 192  # rows or columns of a result that is no work for its size, but for reading the operands
+READ = 1 << 20  # elements of the operands of such a product that are worth a panel
 TALL = 1 << 10  # rows of a panel: BLAS packs the other operand anew for each
-PARTS = 8  # of a long sum
+PARTS = 8  # of a long sum, or of the longest axis
 LONG = 1 << 13  # terms of a sum that is cut, where a result is small
 LEAST_SHARED = 1 << 20  # bytes of a result that is worth sharing
 ADDED_BYTES = 1 << 24  # of a panel that is added to what is there
@@ -100,37 +104,64 @@ def _is_long(x: Tile, y: Tile) -> bool:
 def _shortened(x: Tile, y: Tile) -> list[Pair]:
     """A product as a sum of shorter ones, for a result that is too small to be shared by threads.
 
-    Where it is cut depends on sizes alone, so that the sum has the same bits whatever the threads.
+    Where it is cut depends on sizes alone, so that the sum has the same bits whatever the threads; where
+    nothing is promised of bits there is one for each thread, and fewer partial sums to add.
     """
-    n_parts = max(min(x.shape[1] // LONG, PARTS), 1)
+    n_parts = max(min(x.shape[1] // LONG, THREADS.get() if FREE.get() else PARTS), 1)
     edges = [n * x.shape[1] // n_parts for n in range(n_parts + 1)]
     return [(x[:, low:high], y[low:high]) for low, high in pairwise(edges)]
 
 
 def _panels(shape: tuple[int, int], n_inner: int) -> list[tuple[slice, slice]]:
-    """Panels of a result for the threads, two for each: rows first, since they lie together in memory.
+    """Panels of a result for the threads: rows first, since they lie together in memory.
 
     Panels that run at the same time are of different rows: pages of new memory are cleared when they are
     first written to, and two threads in one page would both clear it.
     """
-    threads, work = THREADS.get(), shape[0] * shape[1] * n_inner
-    if threads < 2 or work < LEAST:
-        return [(slice(None), slice(None))]
-    wanted = min(2 * threads, work // LEAST + 1)
-    n_rows = max(min(wanted, shape[0] // TALL), min(threads, shape[0] // WIDE), 1)
-    n_columns = max(min(wanted // n_rows, shape[1] // WIDE), 1)
-    rows, columns = (_ranges(n, parts) for n, parts in zip(shape, (n_rows, n_columns), strict=True))
+    counts = _for_threads(shape, n_inner) if FREE.get() else _by_size(shape, n_inner)
+    rows, columns = (_ranges(n, parts) for n, parts in zip(shape, counts, strict=True))
     return [(row, column) for column in columns for row in rows]
 
 
+def _for_threads(shape: tuple[int, int], n_inner: int) -> tuple[int, int]:
+    """Two panels for each thread; few rows of panels, since BLAS packs the other operand anew for each."""
+    threads, work = THREADS.get(), shape[0] * shape[1] * n_inner
+    if threads < 2 or work < LEAST:
+        return 1, 1
+    wanted = min(2 * threads, work // LEAST + 1)
+    n_rows = max(min(wanted, shape[0] // TALL), min(threads, shape[0] // WIDE), 1)
+    return n_rows, max(min(wanted // n_rows, shape[1] // WIDE), 1)
+
+
+def _by_size(shape: tuple[int, int], n_inner: int) -> tuple[int, int]:
+    """A panel for every 512 rows of a square result, in powers of two, each as square as it comes.
+
+    Example:
+        >>> [_by_size(shape, 1000) for shape in ((500, 500), (2500, 2500), (10_000, 10_000), (10**6, 1))]
+        [(1, 1), (2, 2), (4, 4), (8, 1)]
+    """
+    n_rows = n_columns = 1
+    wanted = sqrt(shape[0] * shape[1]) / WIDE
+    if min(shape) < THIN:
+        wanted = max(wanted, min(PARTS, sum(shape) * n_inner / READ))
+    wanted = min(wanted, shape[0] * shape[1] * n_inner / LEAST)
+    while 2 * n_rows * n_columns <= wanted:
+        if shape[0] * n_columns >= shape[1] * n_rows:
+            n_rows *= 2
+        else:
+            n_columns *= 2
+    return n_rows, n_columns
+
+
 def _ranges(length: int, parts: int) -> list[slice]:
-    """A length in even parts whose edges are multiples of the grain."""
-    edges = sorted({*(round(n * length / parts / GRAIN) * GRAIN for n in range(parts)), length})
+    """A length in even parts, whose edges are multiples of the grain where sizes alone say how many."""
+    grain = 1 if FREE.get() else GRAIN
+    edges = sorted({*(round(n * length / parts / grain) * grain for n in range(parts)), length})
     return [slice(low, high) for low, high in pairwise(edges)] if length else [slice(0, 0)]
 
 
 def sum_of_calls(kernel: Kernel, terms: Sequence[Pair], out: Tile) -> None:
-    """Writes the sum of a kernel's results, cut for the threads along its longest axis.
+    """Writes the sum of a kernel's results, cut along its longest axis.
 
     Example:
         >>> from tra.algebra.kernel import kernel
@@ -143,7 +174,8 @@ def sum_of_calls(kernel: Kernel, terms: Sequence[Pair], out: Tile) -> None:
     axis = int(np.argmax(out.shape)) if out.ndim else 0
     label = dims[-1][axis] if out.ndim else None
     places = [d.index(label) if label in d else None for d in dims[:-1]]
-    parts = 2 * THREADS.get() if out.nbytes > LEAST_SHARED and label in (*dims[0], *dims[1]) else 1
+    most = 2 * THREADS.get() if FREE.get() else PARTS
+    parts = most if out.nbytes > LEAST_SHARED and label in (*dims[0], *dims[1]) else 1
 
     def piece(taken: slice) -> None:
         target = out[(slice(None),) * axis + (taken,)] if out.ndim else out

@@ -13,13 +13,15 @@ from tra.algebra.relation import Relation
 from tra.algebra.sources import TileSource
 from tra.backends.backend import Backend, StoredSource
 from tra.backends.hints import checked_hint, hints_for
-from tra.backends.open_tiles import open_sources, plan_shown
+from tra.backends.open_tiles import cuttable_sources, open_sources, plan_shown
 from tra.backends.window_sources import with_windows
 from tra.errors import PlanError, SchemaError
 from tra.optimizer.context import Context
 from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
+from tra.optimizer.reproducible.level import Level
+from tra.optimizer.reproducible.written import written_for
 
 _CACHED_PLANS = 256
 _TILES_HELD = 100  # of the largest tiles, within a limit on the process
@@ -32,12 +34,17 @@ class Plans:
     Attributes:
         without: names of rules that are switched off.
         tolerance: rounding that rules may add.
+        level: how little the bits of results may depend on how they are computed.
+        is_written: queries come as the level has them written.
         hints: what the user asks of operators, by the digest of the operator.
     """
 
-    def __init__(self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0) -> None:
+    def __init__(
+        self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0, level: Level = "run"
+    ) -> None:
         self.backend = backend
-        self.without, self.tolerance = tuple(without), tolerance
+        self.without, self.tolerance, self.level = tuple(without), tolerance, level
+        self.is_written = False
         self.hints: dict[str, Hint] = {}
         self._plans: OrderedDict[Any, Planned] = OrderedDict()
 
@@ -73,6 +80,19 @@ class Plans:
         """The query as it is planned: what it takes slices of is read in windows, unless there are hints."""
         return relation if self.hints else with_windows(relation)
 
+    def written(self, relation: Relation) -> tuple[Plans, Relation]:
+        """A query as the level has it written, of which parts may be taken, and plans for such queries.
+
+        Raises:
+            PlanError: the level knows no way to compute some operator.
+        """
+        cuttable = cuttable_sources(relation.sources)
+        context = Context(level=self.level, tolerance=self.tolerance, cuttable=cuttable)
+        (expr,) = written_for((relation.expr,), context)
+        plans = Plans(self.backend, self.without, self.tolerance, self.level)
+        plans.is_written = self.is_written or expr != relation.expr
+        return plans, Relation(expr, relation.sources)
+
     def plan(
         self,
         relations: Sequence[Relation],
@@ -101,13 +121,18 @@ class Plans:
         hints = hints_for(roots, self.hints.values(), self.backend.n_sites)
         where = tuple(tuple(sorted(known.items(), key=str)) for known in (targets, placed))
         wishes = tuple((hint.operator.digest, hint.strategy, hint.split) for hint in hints)
-        open_ = open_sources(sources)
+        open_ = frozenset[str]() if self.is_written else open_sources(sources)
+        cuttable = cuttable_sources(sources)
         make = plan_query if whole or not open_ else plan_shown
         cluster = (self.backend.constants.model, self.backend.memory_limit)
-        key = (tuple(root.digest for root in roots), where, uploads, encoded, wishes, open_, make, cluster)
+        key = (
+            *(tuple(root.digest for root in roots), where, uploads, encoded, wishes),
+            *(open_, cuttable, make, cluster),
+        )
         if key not in self._plans:
             context = replace(self.context(placed, uploads, targets, hints), encoded=encoded)
-            self._plans[key] = make(roots, replace(context, open=open_, tile_bytes=self._tile_bytes(whole)))
+            context = replace(context, open=open_, cuttable=cuttable, tile_bytes=self._tile_bytes(whole))
+            self._plans[key] = make(roots, context)
         self._plans.move_to_end(key)
         while len(self._plans) > _CACHED_PLANS:
             self._plans.popitem(last=False)
@@ -136,6 +161,8 @@ class Plans:
             without=self.without,
             tolerance=self.tolerance,
             hints=hints,
+            level=self.level,
+            is_written=self.is_written,
         )
 
     def _bindings(

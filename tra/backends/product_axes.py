@@ -101,7 +101,8 @@ def tile_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
         >>> tile_product(node).matrix
         Matrix(left=(0, 1), right=(0, 1), n_inner=1, is_swapped=False)
     """
-    if not node.kernel.laws.contraction or (isinstance(node, LocalContract) and node.fold != ADD):
+    laws = node.kernel.laws
+    if not laws.contraction or laws.as_cut or (isinstance(node, LocalContract) and node.fold != ADD):
         return None
     left, right = node.left.type, node.right.type
     names, joined = joined_names(left, right, node.on), keys_joined(left, right, node.on)

@@ -50,8 +50,9 @@ class Rounds:
 
     Attributes:
         plans: the plans of the session.
+        relation: the query, as its level of reproducibility has it written: where sums are cut is decided
+            before windows are.
         backend: what runs them.
-        relation: the query.
         error: why it does not run as one.
         counts: into how many windows each key of the result is cut.
         placement: how the result lies, for manifests.
@@ -60,8 +61,8 @@ class Rounds:
     """
 
     plans: Plans
-    backend: Backend
     relation: Relation
+    backend: Backend
     error: MemoryLimitError
     counts: tuple[int, ...] = field(init=False)
     placement: str = "several"

@@ -19,7 +19,7 @@ from tra.backends.read_tiles import keys_within
 from tra.backends.repartition import Fragments, assemble, fragments
 from tra.backends.sparse_products import sparse_product
 from tra.backends.steps import Step, steps_of
-from tra.backends.threads import THREADS, parallel
+from tra.backends.threads import FREE, THREADS, parallel
 from tra.backends.tiles import Tiles, bounds, union
 from tra.optimizer.boxes import Ranges
 from tra.optimizer.densities import Met
@@ -95,7 +95,7 @@ def run_stage(
     """
     held, peak = {digest: tiles.shared() for digest, tiles in taken.items()}, 0
     met: dict[str, Met] = {}
-    token = THREADS.set(threads)
+    token, free = THREADS.set(threads), FREE.set(stage.is_free)
     try:
         for step in steps_of(stage):
             if is_exchange(step.node):
@@ -111,6 +111,7 @@ def run_stage(
                 del held[digest]
     finally:
         THREADS.reset(token)
+        FREE.reset(free)
     return StageRun(_apart([held[digest] for digest in stage.outputs]), peak, met)
 
 

@@ -24,6 +24,7 @@ from tra.backends.rounds import Rounds
 from tra.backends.state import Runner
 from tra.backends.texts import Texts
 from tra.backends.trainer import Trainer
+from tra.backends.ways_out import keeping
 from tra.backends.within import InOne, array_of, fitted, tiles_of
 from tra.errors import MemoryLimitError, PlanError
 from tra.optimizer.explain import Explanation, explain_plan
@@ -46,9 +47,8 @@ class Session(Trainer, Texts, Exports):
         2.0
     """
 
-    def __init__(self, backend: Backend, without: Sequence[str] = (), tolerance: float = 0.0) -> None:
-        self.backend = backend
-        self._plans = Plans(backend, without, tolerance)
+    def __init__(self, backend: Backend, plans: Plans) -> None:
+        self.backend, self._plans = backend, plans
         self._stored: WeakSet[StoredSource] = WeakSet()  # a relation that nobody holds is freed at once
         super().__init__(Runner(backend, self._plans, self._stored))
         self._closed = False
@@ -120,8 +120,8 @@ class Session(Trainer, Texts, Exports):
             ...     sorted(session.tiles(tra.from_array([1.0, 2.0, 3.0], tile=2)))
             [(0,), (1,)]
         """
-        found = ((key, np.array(tile)) for key, tile in self.iterate(relation))
-        return dict(sorted(found, key=lambda item: item[0]))
+        found = sorted(self.iterate(relation), key=lambda item: item[0])
+        return {key: tile if tile.flags.writeable else np.array(tile) for key, tile in found}
 
     def iterate(self, relation: Relation) -> Iterator[tuple[TileKey, Tile]]:
         """Runs a query and yields its tiles one by one; they are only to be read.
@@ -138,6 +138,12 @@ class Session(Trainer, Texts, Exports):
     def persist(self, *relations: Relation) -> tuple[Relation, ...]:
         """Runs queries and keeps the tiles they show on the backend, placed alike on key names they share.
 
+        Each is made as a whole: on sites with a limit `save`, `iterate`, `tiles` and `compute` of one
+        relation go window by window where nothing else fits, and this does not.
+
+        Raises:
+            MemoryLimitError: no plan fits into the memory limit; names one that would do.
+
         Example:
             >>> import tra
             >>> with tra.connect("local", sites=2, threads=1) as session:
@@ -146,7 +152,8 @@ class Session(Trainer, Texts, Exports):
             0
         """
         relations, sources = self._reading(checked(relations))
-        planned = self._planned(relations, sources, self._targets(relations), whole=False)
+        with keeping("persist", self._plans, self.backend, relations):
+            planned = self._planned(relations, sources, self._targets(relations), whole=False)
         run = self._execute(planned, sources)
         stored = []
         for relation, root, shares in zip(relations, planned.program.roots, run.shares, strict=True):
@@ -185,7 +192,8 @@ class Session(Trainer, Texts, Exports):
         text, origin = self._text(relation), self.backend.constants.origin
         measured = found.measured() if analyze else None
         passes, rounds = (found.facts(), ()) if isinstance(found, InOne) else ((), found.facts())
-        return explain_plan(found.planned, self.backend.name, origin, measured, text, passes, rounds)
+        name, asked = self.backend.name, self._plans.reading(relation).expr
+        return explain_plan(found.planned, name, origin, measured, text, passes, rounds, asked)
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(

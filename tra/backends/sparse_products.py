@@ -224,7 +224,7 @@ def _places(node: LocalContract, keys: KeyArray) -> tuple[Tiles, list[Tile]]:
         return Tiles.of([block]), block.tiles()
     shapes = node.type.tile_lengths(keys).tolist()
     arrays = [np.empty(shape, node.type.dtype) for shape in shapes]
-    return Tiles(keys, arrays, is_sorted=True), arrays
+    return Tiles(keys, arrays, is_sorted=True, is_own=True), arrays
 
 
 def _chunks(starts: KeyArray) -> list[range]:

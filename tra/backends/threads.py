@@ -19,6 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS: ContextVar[int] = ContextVar("threads", default=1)
+FREE: ContextVar[bool] = ContextVar("free", default=False)  # sums may be cut as suits the threads
 MOST = 32  # calls handed to the pool for each thread; more go in runs, since handing one over takes a while
 _blas_lock = threading.Lock()
 

@@ -23,6 +23,8 @@ class Tiles:
 
     Attributes:
         blocks: the blocks that together are all tiles, or None where tiles are arrays of their own.
+        is_own: the arrays, where there are no blocks, were made here and are nobody else's, so that whoever
+            is given them may write to them.
 
     Example:
         >>> t = Tiles(np.array([[1], [0]]), [np.ones(2), np.zeros(3)])
@@ -30,10 +32,13 @@ class Tiles:
         ([[0], [1]], [(3,), (2,)], 40)
     """
 
-    __slots__ = ("_arrays", "_keys", "blocks")
+    __slots__ = ("_arrays", "_keys", "blocks", "is_own")
 
-    def __init__(self, keys: KeyArray, arrays: Sequence[Tile], *, is_sorted: bool = False) -> None:
+    def __init__(
+        self, keys: KeyArray, arrays: Sequence[Tile], *, is_sorted: bool = False, is_own: bool = False
+    ) -> None:
         self.blocks: tuple[Block, ...] | None = None
+        self.is_own = is_own
         self._set(keys, arrays, is_sorted)
 
     def _set(self, keys: KeyArray, arrays: Sequence[Tile], is_sorted: bool) -> None:
@@ -53,7 +58,7 @@ class Tiles:
             [((0,), [0, 0]), ((1,), [1, 1])]
         """
         made = cls.__new__(cls)
-        made.blocks, made._keys, made._arrays = tuple(blocks), None, None
+        made.blocks, made._keys, made._arrays, made.is_own = tuple(blocks), None, None, False
         return made
 
     def _cut(self) -> None:

@@ -15,6 +15,7 @@ from tra.backends.backend import Run, result_sites, result_tiles
 from tra.backends.batches import Examples, batch_rows, examples_of
 from tra.backends.checkpoint import Checkpoint, found_checkpoint, only_training, write_checkpoint
 from tra.backends.homes import placement
+from tra.backends.lost import again_when_lost
 from tra.backends.not_finite import first_not_finite
 from tra.backends.progress_line import ProgressLine
 from tra.backends.recipe import Recipe
@@ -80,6 +81,7 @@ class _Loop:
         self.examples: list[Examples] = []
         self.bound: dict[int, dict[str, TileSource]] = {}  # by plan: the values change within their sources
         self.epoch, self.step = 0, 0
+        self.last_step = -1  # the step that is the last one by the user's wish, once it is known
         self.checked = -1  # the step after which all that is carried was last seen to be finite
         self.last: Any = None  # while tasks of a group are held the next ones join it, and make no new record
 
@@ -87,11 +89,26 @@ class _Loop:
         try:
             self._begin()
             with ProgressLine(self.runner.backend, self._steps_left, self.wishes.progress) as line:
-                self._epochs(line)
-            return Training(self._results(), tuple(self.history), self.plans.n_plans)
+                return again_when_lost(lambda: self._train(line), self._go_back)
         finally:
-            for stored in (*self.carried.values(), *self.resident.values()):
-                stored.release()
+            self._release()
+
+    def _train(self, line: ProgressLine) -> Training:
+        self._epochs(line)
+        return Training(self._results(), tuple(self.history), self.plans.n_plans)
+
+    def _go_back(self) -> None:
+        """Begins at the last checkpoint, or anew; records stay of the steps that are done a second time."""
+        self._release()
+        self.bound.clear()
+        self.epoch, self.step, self.checked = 0, 0, -1
+        self._begin()
+
+    def _release(self) -> None:
+        for stored in (*self.carried.values(), *self.resident.values()):
+            stored.release()
+        self.carried.clear()
+        self.resident.clear()
 
     @property
     def _steps_left(self) -> int:
@@ -144,16 +161,24 @@ class _Loop:
     # -- steps ------------------------------------------------------------------------------------
 
     def _epochs(self, line: ProgressLine) -> None:
-        while self.epoch < self.recipe.epochs:
+        while self.epoch < self.recipe.epochs and self.step != self.last_step:
             self.epoch += 1
             for place, (n_rows, batch) in enumerate(self._epoch_batches(), start=1):
                 record = self._step(n_rows, batch)
-                line.show(record.epoch, record.loss, record.metrics, n_rows)
-                stopped = self.wishes.stop is not None and bool(self.wishes.stop(record))
+                if not self.history or record.step > self.history[-1].step:  # else it was done before
+                    self._tell(record, line, n_rows)
+                stopped = record.step == self.last_step
                 if place == self.recipe.steps_per_epoch and self._is_due(stopped):
                     self._save()
                 if stopped:
                     return
+
+    def _tell(self, record: Record, line: ProgressLine, n_rows: int) -> None:
+        """Keeps and shows the record of a step, and asks whether it is to be the last one."""
+        self.history.append(record)
+        line.show(record.epoch, record.loss, record.metrics, n_rows)
+        if self.wishes.stop is not None and bool(self.wishes.stop(record)):
+            self.last_step = record.step
 
     def _is_due(self, stopped: bool) -> bool:
         """Claims that a checkpoint is to be written after this epoch."""
@@ -187,9 +212,7 @@ class _Loop:
             raise self._not_finite(loss, plan, sources)
         self._take(plan, run)
         seconds = max(time.perf_counter() - start, 1e-9)
-        record = Record(self.epoch, self.step, loss, figures, n_rows / seconds)
-        self.history.append(record)
-        return record
+        return Record(self.epoch, self.step, loss, figures, n_rows / seconds)
 
     def _figures(self, plan: StepPlan, run: Run) -> dict[str, float]:
         """Loss and metrics, fetched together."""

@@ -25,18 +25,24 @@ class SourceWindow(FixedTiles):
         base: the source.
         type: its type.
         first: the key in it that is the window's first.
+        end: for each key one past the window's last.
         remote: workers can read the tiles themselves.
     """
 
     base: TileSource
     type: RelType
     first: TileKey
+    end: TileKey
     remote: bool
 
     @property
     def path(self) -> str:
         """Where the file of the source lies; empty where there is none."""
         return str(getattr(self.base, "path", ""))
+
+    def holds(self, key: TileKey) -> bool:
+        """Claims that a tile of the source lies in the window."""
+        return all(low <= k < high for low, k, high in zip(self.first, key, self.end, strict=True))
 
     @property
     def is_encoded(self) -> bool:
@@ -117,7 +123,8 @@ def _window(leaf: Leaf, sources: Mapping[str, TileSource]) -> TileSource:
     if isinstance(base, ArraySource) and _slices_read_nothing(base) and not _free(node.type):
         return ArraySource(base.array[_elements(leaf)], leaf.type)
     kind = ArrayWindow if isinstance(base, WindowSource) and not _free(node.type) else SourceWindow
-    return kind(base, node.type, leaf.first, base.remote)
+    end = tuple(low + n for low, n in zip(leaf.first, leaf.type.domains, strict=True))
+    return kind(base, node.type, leaf.first, end, base.remote)
 
 
 def _slices_read_nothing(source: ArraySource) -> bool:

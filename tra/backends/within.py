@@ -11,6 +11,7 @@ from tra.algebra.sources import TileSource
 from tra.algebra.types import RelType, Tile, TileKey
 from tra.backends.assemble import assemble_array
 from tra.backends.backend import Backend, Measured, result_shares, result_sites, result_tiles
+from tra.backends.memory import trim
 from tra.backends.passes.limit import Limited
 from tra.backends.passes.schedule import End
 from tra.backends.passes.spill import Spill
@@ -19,6 +20,7 @@ from tra.backends.rounds import Rounds, Window
 from tra.backends.storage import tile_writer
 from tra.backends.storage.writer import TileWriter
 from tra.backends.tiles import Tiles
+from tra.backends.ways_out import rounds
 from tra.backends.window_boxes import moved
 from tra.backends.written import write_task
 from tra.errors import MemoryLimitError
@@ -90,7 +92,7 @@ def fitted(plans: Plans, backend: Backend, relation: Relation, whole: bool) -> I
     try:
         return InOne(backend, plans.plan((relation,), relation.sources, {}, whole), relation.sources)
     except MemoryLimitError as error:
-        return Rounds(plans, backend, relation, error)
+        return rounds(plans, backend, relation, error)
 
 
 def array_of(found: InOne | Rounds) -> Tile:
@@ -140,6 +142,7 @@ def save_result(found: InOne | Rounds, path: Any, append: bool = False) -> None:
 def _save_passes(passes: Limited, sources: Mapping[str, TileSource], out: TileWriter) -> None:
     def take(_: str, tiles: Tiles) -> None:
         out.write_all(tiles)
+        trim()
 
     with Spill() as spill:
         passes.run(sources, spill, take)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from tra.algebra.sources import TileSource
 from tra.backends.heap import keep_heap
 from tra.backends.memory import drop_pages, trim
+from tra.backends.paces import notice
 from tra.backends.packed import Packed, unpack
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import Piece, run_stage, take
@@ -153,8 +155,10 @@ def _run_stage(
     def scan(node: Scan, box: Ranges) -> Tiles:
         return read_tiles(node.type, box, sources[node.id])
 
+    start = time.perf_counter()
     with BlasThreads(1):
         found = run_stage(stage, site, boxes, taken, received, scan, threads)
+    notice(token, stage.number, site, time.perf_counter() - start, found.peak)
     _note(token, found.peak, found.met)
     outputs = tuple(tiles.shared() for tiles in found.outputs)
     return outputs[0] if len(outputs) == 1 else outputs

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tra.algebra.types import TileKey
+from collections.abc import Iterable
+
+from tra.algebra.types import Tile, TileKey
 from tra.backends.storage.part_writers import PartWriter, Written
-from tra.backends.tiles import Tiles
 
 
-def write_task(tiles: Tiles, part: PartWriter, first: TileKey) -> Written:
+def write_task(tiles: Iterable[tuple[TileKey, Tile]], part: PartWriter, first: TileKey) -> Written:
     """Writes a share of a window.
 
     Args:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tra.optimizer.cost import CostModel
 from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement
+from tra.optimizer.reproducible.level import Level
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Context:
             have to be sent.
         tile_bytes: the most that a tile of an open source should have, or None: a run in windows of few
             tiles needs small ones.
+        level: how little the bits of results may depend on how they are computed.
+        is_written: the query is written as the level has it already.
+        cuttable: ids of sources that are read in whatever tiles, at no cost.
     """
 
     n_sites: int = 1
@@ -45,3 +49,6 @@ class Context:
     open: frozenset[str] = frozenset()
     spread: bool = False
     tile_bytes: int | None = None
+    level: Level = "run"
+    is_written: bool = False
+    cuttable: frozenset[str] = frozenset()

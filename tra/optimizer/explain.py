@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tra.algebra.nodes import Expr
 from tra.errors import CatalogError
 from tra.optimizer.densities import Met, densities
 from tra.optimizer.explain_text import explanation_text
@@ -15,7 +17,7 @@ from tra.optimizer.operators import Operator
 from tra.optimizer.picture import plan_picture
 from tra.optimizer.plan import Plan, is_exchange
 from tra.optimizer.plan_text import node_text
-from tra.optimizer.planner import Planned
+from tra.optimizer.planner import Planned, price_of_level
 from tra.optimizer.predict import moved
 from tra.optimizer.search import Alternative, alternatives
 
@@ -39,6 +41,7 @@ class Explanation:
         passes: where a limit on the memory of the process is kept, the passes that the plan runs in.
         rounds: where the query does not fit the sites, what is cut into how many windows; the plan is that of
             the first window, and predicted totals are of all of them.
+        asked: the query as the user wrote it, where the plan is of a part of it.
     """
 
     planned: Planned
@@ -50,6 +53,7 @@ class Explanation:
     query: str | None = None
     passes: tuple[Mapping[str, Any], ...] = ()
     rounds: tuple[Mapping[str, Any], ...] = ()
+    asked: Expr | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All there is to say, for `json.dumps`.
@@ -65,6 +69,7 @@ class Explanation:
             "model": {"from": self.origin, **asdict(planned.form.context.model)},
             "backend": self.backend,
             "sites": planned.program.n_sites,
+            "reproducible": {"level": planned.form.context.level, "price": self.price_of_level},
             "mesh": list(planned.assignment.mesh),
             "optimal": planned.assignment.is_optimal,
             "query": self.query,
@@ -81,7 +86,23 @@ class Explanation:
             "passes": [dict(one) for one in self.passes],
             "rounds": [dict(one) for one in self.rounds],
             "plan": [root.digest for root in planned.program.roots],
+            "digest": self.digest,
         }
+
+    @cached_property
+    def price_of_level(self) -> float | None:
+        """What its level of reproducibility is predicted to cost the query, as a multiple of "run"."""
+        asked = self.planned.written if self.asked is None else (self.asked,)
+        return price_of_level(asked, self.planned.form.context)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this plan from others: its operators, and the windows that it runs in."""
+        windows = [(one["loops"], one["results"]) for one in self.passes], self.rounds
+        roots = [root.digest for root in self.planned.program.roots]
+        if not self.passes and not self.rounds:
+            return roots[0]
+        return sha256(repr((roots, windows)).encode()).hexdigest()
 
     @property
     def unit(self) -> str:
@@ -185,6 +206,7 @@ def explain_plan(
     query: str | None = None,
     passes: Sequence[Mapping[str, Any]] = (),
     rounds: Sequence[Mapping[str, Any]] = (),
+    asked: Expr | None = None,
 ) -> Explanation:
     """An explanation of a plan, with the figures of a run where there was one.
 
@@ -196,7 +218,7 @@ def explain_plan(
         >>> from tra.optimizer.rules.examples import product
         >>> planned = plan_query((product(),), Context(n_sites=2))
         >>> print(str(explain_plan(planned, "local", "fixed")).splitlines()[0])
-        plan ... for local, 2 sites
+        plan ... for local, 2 sites, reproducible='run'
     """
     figures: dict[str, float] = {}
     exchanges, met = {}, {}
@@ -206,7 +228,8 @@ def explain_plan(
     if passes:
         peak = max(one["resident_bytes"] for one in passes)
         planned = replace(planned, prediction=replace(planned.prediction, peak_bytes_per_site=peak))
-    return Explanation(planned, backend, origin, figures, exchanges, met, query, tuple(passes), tuple(rounds))
+    windows = tuple(passes), tuple(rounds)
+    return Explanation(planned, backend, origin, figures, exchanges, met, query, *windows, asked)
 
 
 def operator_name(operator: Operator) -> str:

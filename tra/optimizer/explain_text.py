@@ -100,8 +100,15 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 def _heading(facts: Mapping[str, Any]) -> str:
     mesh = f" as {'×'.join(map(str, facts['mesh']))}" if len(facts["mesh"]) > 1 else ""
-    digest = facts["plan"][0][:8]
-    return f"plan {digest} for {facts['backend']}, {counted(facts['sites'], 'site')}{mesh}"
+    digest = facts["digest"][:8]
+    return f"plan {digest} for {facts['backend']}, {counted(facts['sites'], 'site')}{mesh}{_promise(facts)}"
+
+
+def _promise(facts: Mapping[str, Any]) -> str:
+    """What is promised of bits, and what that costs."""
+    level, price = facts["reproducible"]["level"], facts["reproducible"]["price"]
+    is_priced = price is not None and level not in ("off", "run")
+    return f", reproducible={level!r}" + is_priced * f" for {price:.2g} times the price of 'run'"
 
 
 def _plan_lines(nodes: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -59,11 +59,12 @@ class Network:
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
 
-def read_network(root: Expr, is_shared: Callable[[Expr], bool]) -> Network | None:
+def read_network(root: Expr, is_shared: Callable[[Expr], bool], folds_layouts: bool = True) -> Network | None:
     """The network that a node is the result of, or None where it is no contraction.
 
     Products that another user needs (`is_shared`) stay operands; transposes and re-keys are read through in
-    any case, for they cost nothing.
+    any case, for they cost nothing. Without `folds_layouts` transposes are operands too: a product is that of
+    its operands as they are written.
 
     Example:
         >>> import tra
@@ -72,7 +73,7 @@ def read_network(root: Expr, is_shared: Callable[[Expr], bool]) -> Network | Non
         >>> [term.expr == operand.expr for term, operand in zip(found.terms, (A, B, C))], found.tree
         ([True, True, True], ((0, 1), 2))
     """
-    reader = _Reader(is_shared)
+    reader = _Reader(is_shared, folds_layouts)
     opened = reader.open(root, alone=True)
     if not reader.n_opened:
         return None
@@ -101,6 +102,7 @@ class _Reader:
     """Collects terms; labels that mean the same are united as joins are read."""
 
     is_shared: Callable[[Expr], bool]
+    folds_layouts: bool = True
     terms: list[Term] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     n_opened: int = 0
@@ -137,7 +139,7 @@ class _Reader:
                 return self._sum(child, by)
             case Join(kernel=combine) if alone and self._is_product(node, combine):
                 return self._product(node)
-            case Transform(child=child, kernel=by) if by.laws.contraction and _is_layout(by, alone):
+            case Transform(child=child, kernel=by) if by.laws.contraction and self._is_read(by, alone):
                 return self._transform(child, by, alone)
             case ReKey(child=child, function=function) if not isinstance(function, Opaque):
                 names = [part.name for part in function if isinstance(part, Var)]
@@ -147,6 +149,11 @@ class _Reader:
                     kept = tuple(inner.keys[child.type.names.index(name)] for name in names)
                     return _Opened(kept, inner.axes, inner.tree)
         return self._leaf(node)
+
+    def _is_read(self, by: Kernel, alone: bool) -> bool:
+        """Claims that taking the kernel into a product is free: it moves elements, or sums for it alone."""
+        moves = sorted(by.signature.inputs[0]) == sorted(by.signature.output)
+        return self.folds_layouts if moves else alone
 
     def _leaf(self, node: Expr) -> _Opened:
         keys, axes = self.fresh(len(node.type.keys)), self.fresh(len(node.type.axes))
@@ -219,8 +226,3 @@ def _spec_of(combine: Kernel) -> str:
 def _is_like(one: Axis, other: Axis) -> bool:
     """Claims that neither axis is stretched to the other's length."""
     return (one.size == 1) == (other.size == 1)
-
-
-def _is_layout(by: Kernel, alone: bool) -> bool:
-    """Claims that taking the kernel into a product is free: it moves elements, or sums for it alone."""
-    return alone or sorted(by.signature.inputs[0]) == sorted(by.signature.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -20,6 +20,7 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.predict import Prediction, predict
 from tra.optimizer.pricing import working_set
 from tra.optimizer.program import Program, program
+from tra.optimizer.reproducible.written import rules_off, written_for
 from tra.optimizer.rules.registry import CLEAN_UP, NORMALISE, Fired, clean_up, normalise, rules_without
 from tra.optimizer.search import Alternative, Assignment, alternatives
 from tra.optimizer.strategies import choices
@@ -59,6 +60,30 @@ class Planned:
         return self.form.assignment
 
 
+def price_of_level(roots: tuple[Expr, ...], context: Context) -> float | None:
+    """The predicted price of a level of reproducibility, as a multiple of "run", where memory has no limit.
+
+    Args:
+        roots: the results, as the user wrote them.
+        context: the level, and what is known of the sources.
+
+    Example:
+        >>> from tra.optimizer.rules.examples import product
+        >>> price_of_level((product(),), Context(level="off"))
+        1.0
+        >>> price_of_level((product(),), Context(level="exact")) > 1
+        True
+    """
+    if context.level in ("off", "run"):
+        return 1.0
+    off = tuple(name for name in context.without if name not in rules_off(context.level))
+    asked = replace(context, without=off, hints=(), targets={}, memory_limit=None, is_written=False)
+    mine, least = (
+        plan_query(roots, replace(asked, level=level)).assignment.seconds for level in (context.level, "run")
+    )
+    return mine / least if least else None
+
+
 def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
     """Plans one or several results together, so that what they share is made once.
 
@@ -83,12 +108,29 @@ def plan_query(roots: tuple[Expr, ...], context: Context) -> Planned:
 
 
 def _normalised(roots: tuple[Expr, ...], context: Context) -> _Query:
+    context = replace(context, without=(*context.without, *rules_off(context.level)))
     marked = (*roots, *(hint.operator for hint in context.hints))
     n_parts = max(context.n_sites, parts_within(marked, context.open, context.tile_bytes))
-    cut = with_chosen_tiles(marked, context.open, n_parts)
+    chosen = with_chosen_tiles(marked, context.open, n_parts)
+    cut = chosen if context.is_written else written_for(chosen, context)
+    _check_hints(context, chosen[len(roots) :], cut[len(roots) :])
     rules = rules_without(context.without, NORMALISE)
     normal, fired = normalise(cut, rules, fixed=cut[len(roots) :])
     return _Query(roots, normal[: len(roots)], fired, wishes(context, marked, normal))
+
+
+def _check_hints(context: Context, asked: Sequence[Expr], written: Sequence[Expr]) -> None:
+    """Makes sure that the operators that hints speak of are still there.
+
+    Raises:
+        PlanError: the level has one of them written as others.
+    """
+    for before, after in zip(asked, written, strict=True):
+        if type(before) is not type(after) or getattr(before, "kernel", 0) != getattr(after, "kernel", 0):
+            raise PlanError(
+                f"reproducible={context.level!r} computes {before.type} by other operators, for which no "
+                "strategy can be asked; hints for it go with 'run' and 'off'"
+            )
 
 
 @dataclass(frozen=True)
@@ -201,7 +243,8 @@ def _planned(
     plans, cleaned = clean_up(
         build(assignment, form.roots, form.context.targets), rules_without(context.without, CLEAN_UP)
     )
-    made = program(plans, given=_given(context.placed, context.uploads), model=context.model)
+    given = _given(context.placed, context.uploads)
+    made = program(plans, given, context.model, is_free=context.level == "off")
     rules = (*fired, *form.fired, *cleaned)
     return Planned(written, form.roots, rules, form, made, predict(made, assignment))
 

@@ -174,13 +174,19 @@ class Program:
         return max(sites_of(node) for node in (*self.roots, *self.given, *(s.nodes[0] for s in self.stages)))
 
 
-def program(roots: tuple[Plan, ...], given: Collection[str] = (), model: CostModel | None = None) -> Program:
+def program(
+    roots: tuple[Plan, ...],
+    given: Collection[str] = (),
+    model: CostModel | None = None,
+    is_free: bool = False,
+) -> Program:
     """The stages and tasks of a plan.
 
     Args:
         roots: the plan of each result.
         given: ids of sources whose tiles the sites hold before the first stage.
         model: what transfers cost; without one no stage runs in panels.
+        is_free: sums may be cut as suits the threads, whatever that does to their bits.
 
     Example:
         >>> from tra.optimizer.rules.examples import scan, split
@@ -189,7 +195,8 @@ def program(roots: tuple[Plan, ...], given: Collection[str] = (), model: CostMod
         (6, 4)
     """
     held = {node.digest: node for node in plan_order(*roots) if isinstance(node, Scan) and node.id in given}
-    stages, panels = _with_panels(cut_stages(roots, held), model)
+    cut_ = tuple(replace(stage, is_free=is_free) for stage in cut_stages(roots, held))
+    stages, panels = _with_panels(cut_, model)
     home = _homes(stages)
     tasks = tuple(
         task
@@ -213,7 +220,7 @@ def _with_panels(
         ]
         if whole:
             made = tuple(node.digest for node in whole)
-            found.append(Stage(len(found), tuple(whole), (), made))
+            found.append(Stage(len(found), tuple(whole), (), made, stage.is_free))
             rest = tuple(node for node in stage.nodes if node not in whole)
             outputs = tuple(digest for digest in stage.outputs if digest not in made)
             stage = replace(stage, nodes=rest, inputs=(*stage.inputs, *made), outputs=outputs)

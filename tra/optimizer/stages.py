@@ -21,12 +21,14 @@ class Stage:
         nodes: plan nodes in the order they run, exchanges first received here included.
         inputs: digests of results of earlier stages, and of given sources, that are used where they lie.
         outputs: digests of results that later stages, or the user, need.
+        is_free: sums may be cut as suits the threads, whatever that does to their bits.
     """
 
     number: int
     nodes: tuple[Plan, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    is_free: bool = False
 
 
 def sites_of(node: Plan) -> int:

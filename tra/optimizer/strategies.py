@@ -97,12 +97,20 @@ def split_labels(operator: Operator) -> list[str]:
 
 
 def _vectors(operator: Operator, mesh: Mesh) -> Iterator[Choice]:
-    for vector in product([*split_labels(operator), None], repeat=len(mesh)):
+    for vector in product([*_worth_splitting(operator), None], repeat=len(mesh)):
         inputs: tuple[Placement | None, ...] = (None,) * len(operator.children)
         if not isinstance(operator.expr, Retile):
             inputs = tuple(Placement(mesh, _input_roles(vector, own)) for own in operator.input_keys)
         for roles in _nestings(tuple(_output_role(operator, label) for label in vector), operator):
             yield _choice(operator, vector, inputs, Placement(mesh, roles), _rule(operator, vector))
+
+
+def _worth_splitting(operator: Operator) -> list[str]:
+    """Labels that may be split: a fold that is not associative has all it folds at one place."""
+    labels = split_labels(operator)
+    if isinstance(operator.expr, Aggregate) and not operator.expr.kernel.laws.associative:
+        return [label for label in labels if operator.output_key(label) is not None]
+    return labels
 
 
 def _nestings(roles: tuple[Role, ...], operator: Operator) -> Iterator[tuple[Role, ...]]:
@@ -140,7 +148,7 @@ def held_parts(expr: Expr) -> list[Parts]:
         [['parts(add)'], []]
     """
     match expr:
-        case Aggregate(child=child, by=by, kernel=kernel):
+        case Aggregate(child=child, by=by, kernel=kernel) if kernel.laws.associative:
             names = zip(child.type.names, frontier(child.type), strict=True)
             return [parts_over(kernel, child.type, name, by) for name, f in names if f > 1 and name not in by]
         case Filter() | ReKey() | Transform():

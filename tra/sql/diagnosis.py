@@ -30,6 +30,9 @@ _OPERATORS = {
     "PLUS": "ADD", "MINUS": "SUB", "STAR": "MUL", "SLASH": "DIV", "CIRCUMFLEX": "POW", "PERCENT": "MOD",
 }  # fmt: skip
 _LONGEST_SHOWN = 30
+# What an expression begins with that is no name, and what follows a name in one.
+_BEGIN = ("INT", "FLOAT", "IMAGINARY", "MINUS", "LPAR", "SELECT")
+_FOLLOW = (*_OPERATORS, "LPAR", "LSQB", "DOT", "COMPARATOR", "EQUAL")
 
 # Two tokens in a row of which the second is too much.
 _PAIRS = {
@@ -150,6 +153,22 @@ def _unknown_start(token: Token, accepts: Set[str], situation: Situation) -> Pro
     return Problem(span_of_token(word), f"'{_shortened(word)}' begins no statement", hint)
 
 
+def _name_first(kind: str, situation: Situation) -> str | None:
+    """That SHOW, EXPLAIN and SAVE take what has a name, where an expression or a query is written there."""
+    first, last = situation.first, situation.last
+    if first is None or last is None or first.type not in ("SHOW", "EXPLAIN", "SAVE"):
+        return None
+    begins = last is first or last.type == "ANALYZE"
+    follows = last.type in ("NAME", "QUOTED") and (situation.before is first or _is_analyze(situation.before))
+    if not (begins and kind in _BEGIN) and not (follows and kind in _FOLLOW):
+        return None
+    return f"name it first, by LET x[i, j] = ... or CREATE VIEW x AS SELECT ...; then {first.upper()} x"
+
+
+def _is_analyze(token: Token | None) -> bool:
+    return token is not None and token.type == "ANALYZE"
+
+
 def _near_keyword(token: Token, accepts: Set[str]) -> str | None:
     near = _nearest(token, [word for word in KEYWORDS if word in accepts]) if token.type == "NAME" else None
     return f"did you mean {near}?" if near else None
@@ -168,6 +187,9 @@ def _hint(token: Token, accepts: Set[str], situation: Situation) -> str | None:
     last = situation.last.type if situation.last else ""
     if (last, kind) in _PAIRS:
         return _PAIRS[last, kind]
+    named = _name_first(kind, situation)
+    if named:
+        return named
     if kind == "ARROW" and "EQUAL" in accepts:
         return "a setting is given with =, such as rate = 0.1"
     known = _tile_hint(kind, last, accepts) or _habit_hint(token, accepts, situation)

@@ -7,7 +7,6 @@ and commutative.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,16 @@ _RELU = formula((np.maximum, ..., False))  # a truth value leaves the dtype as i
 
 def _step(x: Tile) -> Tile:
     return (x > 0).astype(x.dtype)
+
+
+def _power(x: Tile, y: Tile) -> Tile:
+    """As NumPy writes it, where True ** 2 is an int8; of single numbers by the loop for arrays."""
+    if np.ndim(x) or np.ndim(y):
+        result: Tile = x**y
+        return result
+    base = x.reshape(1) if isinstance(x, np.ndarray | np.generic) else x
+    exponent = y.reshape(1) if isinstance(y, np.ndarray | np.generic) else y
+    return np.asarray(base**exponent).reshape(())
 
 
 def _identity(x: Tile) -> Tile:
@@ -85,7 +94,7 @@ _fixed(
 _fixed("div", BINARY, np.true_divide, 1.0, linear=_FIRST)
 _fixed("floor_div", BINARY, np.floor_divide, 1.0)
 _fixed("mod", BINARY, np.remainder, 1.0)
-_fixed("pow", BINARY, operator.pow, _SLOW)  # as NumPy writes it: True ** 2 is an int8
+_fixed("pow", BINARY, _power, _SLOW)
 _fixed("max", BINARY, np.maximum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
 _fixed("min", BINARY, np.minimum, 1.0, idempotent=True, **_FOLD, **_ORDERED)
 _fixed("logaddexp", BINARY, np.logaddexp, 2 * _SLOW, monotone=True, **_FOLD)

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from tra.algebra.live import ranges
 from tra.algebra.types import RelType
+from tra.algebra.volume import n_bytes_at_most
 from tra.backends.block import Ranges
 from tra.backends.passes.wiring import wiring_of
 from tra.backends.steps import Step
@@ -33,10 +34,15 @@ class Phase(Enum):
     FOLD = 2
     AFTER = 3
 
+    @property
+    def turn(self) -> int:
+        """Phases of a lower turn are over before this one begins; folds run in each turn of the loop too."""
+        return Phase.WITHIN.value if self is Phase.FOLD else self.value
+
 
 @dataclass(frozen=True)
 class Load:
-    """A relation made elsewhere, and the label of each of its keys where it is used (None: wanted whole)."""
+    """A relation made elsewhere, and the label of each of its keys that a loop cuts (None: wanted whole)."""
 
     digest: str
     labels: tuple[int | None, ...]
@@ -101,8 +107,18 @@ class Group:
             seen.add((number, place, label))
         return frozenset(found)
 
+    @cached_property
+    def _known_labels(self) -> dict[tuple[int, int], tuple[int | None, ...]]:
+        return {}
+
     def labels(self, number: int, place: int = -1) -> tuple[int | None, ...]:
         """The label of each key of a step's operand, or of its result; None for a key that is not cut."""
+        found = self._known_labels.get((number, place))
+        if found is None:
+            found = self._known_labels[number, place] = self._find_labels(number, place)
+        return found
+
+    def _find_labels(self, number: int, place: int) -> tuple[int | None, ...]:
         slots, _, whole = self._labels
         owner = (number, -1) if place < 0 else self._owner(number, place)
         digest = self.steps[number].inputs[place] if place >= 0 else self.steps[number].node.digest
@@ -114,6 +130,13 @@ class Group:
         _, names, whole = self._labels
         gone = wiring_of(self.steps[number]).gone
         return frozenset(names[number, name] for name in gone) - whole
+
+    def n_in_turn(self, number: int) -> int:
+        """How many values a fold in the order of keys takes."""
+        turn = wiring_of(self.steps[number]).turn
+        assert turn is not None
+        low, high = self.spans.get(self._labels[1][number, turn], (0, 1))
+        return high - low
 
     @cached_property
     def spans(self) -> dict[int, tuple[int, int]]:
@@ -148,6 +171,15 @@ class Group:
 
         It cannot where a result of all of its turns is wanted in each of them.
         """
+        if inner not in self._known_phases:
+            self._known_phases[inner] = self._find_phases(inner)
+        return self._known_phases[inner]
+
+    @cached_property
+    def _known_phases(self) -> dict[int | None, tuple[Phase, ...] | None]:
+        return {}
+
+    def _find_phases(self, inner: int | None) -> tuple[Phase, ...] | None:
         found: list[Phase] = []
         for number, step in enumerate(self.steps):
             below = {found[self.made[d]] for d in step.inputs if d in self.made}
@@ -161,18 +193,44 @@ class Group:
                 found.append(Phase.FOLD if inner in self.folded(number) else Phase.WITHIN)
         return tuple(found)
 
-    def load(self, number: int, place: int) -> Load | None:
-        """What an operand takes from elsewhere; None where a step of the group made it."""
+    def last_uses(self, phases: Sequence[Phase]) -> dict[str, int]:
+        """The number of the step that takes each result last, as steps run: phase by phase."""
+        running = sorted(range(len(self.steps)), key=lambda number: (phases[number].turn, number))
+        return {digest: number for number in running for digest in self.steps[number].inputs}
+
+    def load(self, number: int, place: int, looped: frozenset[int]) -> Load | None:
+        """What an operand takes from elsewhere in loops over some labels; None where a step made it."""
         digest = self.steps[number].inputs[place]
-        return None if digest in self.made else Load(digest, self.labels(number, place))
+        if digest in self.made:
+            return None
+        labels = self.labels(number, place)
+        return Load(digest, tuple(label if label in looped else None for label in labels))
 
     @cached_property
-    def loads(self) -> tuple[Load, ...]:
-        """What is taken from elsewhere, each window once."""
-        found = (
-            self.load(n, place) for n, step in enumerate(self.steps) for place in range(len(step.inputs))
-        )
-        return tuple(dict.fromkeys(load for load in found if load is not None))
+    def _known_loads(self) -> dict[frozenset[int], tuple[Load, ...]]:
+        return {}
+
+    def loads(self, looped: frozenset[int]) -> tuple[Load, ...]:
+        """What is taken from elsewhere in loops over some labels, each window once."""
+        if looped not in self._known_loads:
+            each = ((n, place) for n, step in enumerate(self.steps) for place in range(len(step.inputs)))
+            found = (self.load(n, place, looped) for n, place in each)
+            self._known_loads[looped] = tuple(dict.fromkeys(load for load in found if load is not None))
+        return self._known_loads[looped]
+
+    @cached_property
+    def _known_bytes(self) -> dict[tuple[Load, tuple[tuple[int, int] | None, ...]], int]:
+        return {}
+
+    def n_bytes(self, load: Load, at: Mapping[int, tuple[int, int]]) -> int:
+        """The most bytes of a relation within the ranges of some labels."""
+        ranges_ = tuple(None if label is None else at.get(label) for label in load.labels)
+        found = self._known_bytes.get((load, ranges_))
+        if found is None:  # shapes by the thousand have the same windows
+            type_ = self.types[load.digest]
+            found = n_bytes_at_most(type_, window(type_, load.labels, at))
+            self._known_bytes[load, ranges_] = found
+        return found
 
     def repeats_products(self, outer: Collection[int]) -> bool:
         """Claims that some product lacks one of the labels, and would be computed again in each turn."""

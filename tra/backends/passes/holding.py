@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tra.algebra.volume import n_bytes_at_most
+from tra.backends.balanced_fold import most_held
 from tra.backends.block import cuts_of
 from tra.backends.panel_products import ADDED_BYTES
-from tra.backends.passes.group import Group, Load, Phase, window
+from tra.backends.passes.group import Group, Load, Phase
+from tra.backends.passes.maps import SLAB
 from tra.backends.passes.shape import Leaf, Shape, is_ahead
+from tra.backends.passes.wiring import wiring_of
 from tra.backends.product_axes import block_product
 from tra.backends.steps import Step
-from tra.optimizer.plan import LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
+from tra.optimizer.plan import LocalAggregate, LocalConcat, LocalContract, LocalJoin, LocalMap, LocalTile
 
 BLAS_BYTES = 12 << 20  # of memory into which a thread packs operands, and which BLAS keeps
 
@@ -30,23 +33,22 @@ class Holding:
         phases = self.group.phases(shape.inner.label if shape.inner else None)
         assert phases is not None
         self.phases = phases
+        self._taken = group.loads(shape.labels)
         self.at = {loop.label: loop.largest for loop in shape.loops}
-        self.last = {d: n for n, step in enumerate(self.group.steps) for d in step.inputs}
+        self.last = group.last_uses(phases)
 
     def peak(self) -> int:
         """The most bytes held at once."""
         steps = range(len(self.group.steps))
-        folds = sum(self._size(n) for n in steps if self.phases[n] is Phase.FOLD)
-        beside = max((self.leaves[load.digest].beside for load in self.group.loads), default=0)
-        base = self._stores() + self._loads() + self._packed() + beside
+        folds = sum(self._fold(n) for n in steps if self.phases[n] is Phase.FOLD)
+        base = self._stores() + self._loads() + self._packed() + self._reading()
         live: dict[str, int] = {}
         most = 0
         for turn in (Phase.BEFORE, Phase.WITHIN, Phase.AFTER):
             if turn is Phase.WITHIN:
                 base += folds
             for n in steps:
-                phase = Phase.WITHIN if self.phases[n] is Phase.FOLD else self.phases[n]
-                if phase is turn:
+                if self.phases[n].turn == turn.value:
                     most = max(most, base + self._after(n, live))
         return max(most, base)
 
@@ -68,11 +70,14 @@ class Holding:
             return False
         if self.phases[maker] is Phase.BEFORE and last >= 0 and self.phases[last] is not Phase.BEFORE:
             return False
-        return last <= n
+        return last < 0 or (self.phases[last].turn, last) <= (self.phases[n].turn, n)
 
     def _scratch(self, n: int) -> int:
         """Bytes that a step uses for itself."""
         node, size = self.group.steps[n].node, self._size(n)
+        fold = node.kernel if isinstance(node, LocalAggregate) else getattr(node, "fold", None)
+        if fold is not None and fold.laws.ordered:
+            return self._laid_out(n) + 4 * size  # a tree of products, and what two of its parts make
         if not isinstance(node, LocalContract | LocalJoin):
             return size if self.phases[n] is Phase.FOLD else 0
         how = block_product(node)
@@ -80,6 +85,23 @@ class Holding:
         if plain and max(len(node.left.type.axes), len(node.right.type.axes)) <= 2:
             return min(self.threads * ADDED_BYTES, size) if self.phases[n] is Phase.FOLD else 0
         return 2 * size
+
+    def _reading(self) -> int:
+        """Bytes that readers need for themselves; one of them may read ahead while another reads.
+
+        A slab of the other is among what any run takes.
+        """
+        readers = {load.digest: self.leaves[load.digest].beside for load in self._taken}
+        most, second, *_ = *sorted(readers.values(), reverse=True), 0, 0
+        return most + (max(second - SLAB, 0) if self.shape.ahead else 0)
+
+    def _laid_out(self, n: int) -> int:
+        """Bytes of operands that are laid out anew, each tile once."""
+        step = self.group.steps[n]
+        kernel = step.node.kernel if isinstance(step.node, LocalContract) else None
+        if kernel is None or not kernel.laws.as_cut:
+            return 0
+        return sum(self._bytes(Load(d, self.group.labels(n, place))) for place, d in enumerate(step.inputs))
 
     def _packed(self) -> int:
         """Bytes that BLAS has packed operands into, and keeps."""
@@ -92,13 +114,17 @@ class Holding:
         operands = (Load(digest, self.group.labels(n, place)) for place, digest in enumerate(step.inputs))
         return self.threads * min(BLAS_BYTES, sum(map(self._bytes, operands)))
 
+    def _fold(self, n: int) -> int:
+        """Bytes that a fold holds: one result, or those of a tree whose parts are still to be folded."""
+        wiring, size = wiring_of(self.group.steps[n]), self._size(n)
+        return size if wiring.turn is None else size * most_held(self.group.n_in_turn(n))
+
     def _size(self, n: int) -> int:
         """Bytes of a step's result in one turn."""
         return self._bytes(Load(self.group.steps[n].node.digest, self.group.labels(n)))
 
     def _bytes(self, load: Load) -> int:
-        type_ = self.group.types[load.digest]
-        return n_bytes_at_most(type_, window(type_, load.labels, self.at))
+        return self.group.n_bytes(load, self.at)
 
     def _is_cut(self, n: int) -> bool:
         return any(label in self.at for label in self.group.labels(n))
@@ -113,7 +139,7 @@ class Holding:
         """Windows of what is taken from elsewhere."""
         return sum(
             self._bytes(load) * (2 if is_ahead(load, self.shape) else 1)
-            for load in self.group.loads
+            for load in self._taken
             if not self.leaves[load.digest].is_held
         )
 

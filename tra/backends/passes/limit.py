@@ -22,6 +22,7 @@ from tra.backends.passes.windows import leaf_of, read_window, tile_bytes
 from tra.backends.read_tiles import read_tiles
 from tra.backends.run_stage import generated
 from tra.backends.steps import Step, steps_of
+from tra.backends.storage.open_files import let_go
 from tra.backends.threads import THREADS, BlasThreads
 from tra.backends.tiles import Tiles
 from tra.errors import MemoryLimitError
@@ -33,6 +34,7 @@ from tra.optimizer.stages import Stage
 BESIDE = 10 << 20  # bytes for everything that is no tile: small arrays, lists of keys, a batch of a writer
 ROUNDED = 1 << 20
 DRIFT = 4 << 20  # bytes by which the process may have grown when a session with the limit named begins
+DIGITS = 4  # of what passes may hold, in binary
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,44 @@ def limited(
     """
     gc.collect()
     memory.give_back_at_once()
+    let_go()
     memory.trim()
     query, roots, nodes = _query(program, sources, end, threads)
     baseline = _baseline(query) + beside
-    schedule = query.schedule(limit - baseline)
+    in_steps = not any(stage.is_free for stage in program.stages)
+    schedule = query.schedule(_budget(limit - baseline, in_steps))
     if schedule is None:
-        raise _too_large(query, limit, baseline)
+        raise _too_large(query, limit, baseline, beside, in_steps)
     return Limited(schedule, query, roots, nodes, baseline, beside)
+
+
+def _budget(left: int, in_steps: bool) -> int:
+    """What passes may hold of what is left: all, or in steps where bits are to be those of the plan.
+
+    Sums are cut where windows end. What a process holds differs a little from run to run, and what its passes
+    may hold must not: it is a number of four binary digits and zeros.
+
+    Example:
+        >>> [_budget(left, in_steps=True) for left in (1_230_000, 1_210_000, 1_200_000)]
+        [1179648, 1179648, 1179648]
+    """
+    if left <= 0 or not in_steps:
+        return left
+    zeros = max(left.bit_length() - DIGITS, 0)
+    return left >> zeros << zeros
+
+
+def _least_left(held: int, in_steps: bool) -> int:
+    """The least that has to be left for passes to hold so much.
+
+    Example:
+        >>> _least_left(1_179_000, in_steps=True), _budget(1_179_648, in_steps=True)
+        (1179648, 1179648)
+    """
+    if not in_steps:
+        return held
+    zeros = max(held.bit_length() - DIGITS, 0)
+    return -(-held >> zeros) << zeros
 
 
 def _baseline(query: Query) -> int:
@@ -151,23 +184,25 @@ def _baseline(query: Query) -> int:
     return -(-found // ROUNDED) * ROUNDED
 
 
-def _too_large(query: Query, limit: int, baseline: int) -> MemoryLimitError:
+def _too_large(query: Query, limit: int, baseline: int, beside: int, in_steps: bool) -> MemoryLimitError:
     """The error that names the smallest limit that would do, and that a result may be saved instead."""
-    needed = baseline + query.least() + DRIFT
+    least = query.least()
+    needed = baseline + DRIFT + _least_left(least, in_steps)
     hint = ""
     if End.MEMORY in query.ends.values():
         taken = replace(query, ends=dict.fromkeys(query.ends, End.TAKEN))
-        saved = baseline + taken.least() + DRIFT
+        saved = baseline + DRIFT + _least_left(taken.least(), in_steps)
         results = sum(n_bytes_at_most(query.types[digest]) for digest in query.ends)
         if saved < needed:
             hint = (
                 f"\n  hint: {readable('bytes', results)} of that are the result; saved to a file, as by "
                 f"session.save, it would do with memory_limit={saved}"
             )
+    writing = f" and {readable('bytes', beside)} are for writing the result" if beside else ""
     return MemoryLimitError(
-        f"no passes over tiles fit: the smallest hold {readable('bytes', needed)}, of which "
-        f"{readable('bytes', baseline)} are the process as it is; the limit is {readable('bytes', limit)}; "
-        f"memory_limit={needed} would do{hint}",
+        f"no passes over tiles fit: the smallest hold {readable('bytes', baseline + least)}, of which "
+        f"{readable('bytes', memory.resident())} are the process as it is{writing}; the limit is "
+        f"{readable('bytes', limit)}; memory_limit={needed} would do{hint}",
         would_do=needed,
     )
 

@@ -10,20 +10,18 @@ from typing import Any, TypeAlias
 
 from tra.algebra.types import RelType
 from tra.backends.block import Ranges
-from tra.backends.block_products import adds_product
-from tra.backends.local_operators import aggregate_local
 from tra.backends.memory import trim
 from tra.backends.passes.buffer import Buffer
+from tra.backends.passes.folds import InTurn, Total, fold_of, is_own
 from tra.backends.passes.group import Load, Phase, window
 from tra.backends.passes.results import Read, Results
 from tra.backends.passes.schedule import Pass, Schedule
 from tra.backends.passes.shape import Loop, is_ahead
-from tra.backends.passes.wiring import wiring_of
 from tra.backends.repartition import assemble, fragments
 from tra.backends.run_stage import run_step
 from tra.backends.steps import Step
-from tra.backends.tiles import Tiles, no_tiles, union
-from tra.optimizer.plan import LocalContract, Repartition, is_exchange
+from tra.backends.tiles import Tiles, no_tiles
+from tra.optimizer.plan import Repartition, is_exchange
 
 At: TypeAlias = Mapping[int, tuple[int, int]]
 
@@ -41,9 +39,11 @@ def run_passes(schedule: Schedule, results: Results) -> dict[str, Tiles]:
 class _Windows:
     """The windows of one relation, one after the other; the next one may be read while one is in use."""
 
-    def __init__(self, load: Load, type_: RelType, read: Read, ahead: ThreadPoolExecutor | None) -> None:
+    def __init__(
+        self, load: Load, type_: RelType, read: Read, ahead: ThreadPoolExecutor | None, largest: int
+    ) -> None:
         self.load, self.type, self._read, self._ahead = load, type_, read, ahead
-        self._buffers = [Buffer(), Buffer()]
+        self._buffers = [Buffer(largest), Buffer(largest)]
         self._box: Ranges | None = None
         self._coming: tuple[Ranges, Future[Tiles]] | None = None
         self.tiles = no_tiles(len(type_.keys))
@@ -79,25 +79,26 @@ class _PassRun:
         phases = one.group.phases(one.shape.inner.label if one.shape.inner else None)
         assert phases is not None
         self.phases = phases
-        self.last = {d: n for n, step in enumerate(one.group.steps) for d in step.inputs}
+        self.last = one.group.last_uses(phases)
         self.live: dict[str, Tiles] = {}
-        self.folds: dict[int, Tiles] = {}
+        self.folds: dict[int, Total | InTurn] = {}
         self.windows: dict[Load, _Windows] = {}
         self.following: At | None = None
 
     def run(self) -> None:
         """Runs all turns of all loops."""
+        largest = {loop.label: loop.largest for loop in self.shape.loops}
         with ExitStack() as stack:
             if self.shape.ahead:
                 pool = ThreadPoolExecutor(1, thread_name_prefix="tra-read")
                 stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             for step in self.group.steps:
                 for place in range(len(step.inputs)):
-                    load = self.group.load(self.group.made[step.node.digest], place)
+                    load = self._load(self.group.made[step.node.digest], place)
                     if load is not None and load not in self.windows:
                         ahead = pool if is_ahead(load, self.shape) else None
-                        type_ = self.group.types[load.digest]
-                        self.windows[load] = _Windows(load, type_, self.results.read, ahead)
+                        type_, n_bytes = self.group.types[load.digest], self.group.n_bytes(load, largest)
+                        self.windows[load] = _Windows(load, type_, self.results.read, ahead, n_bytes)
             turns = _with_next(_turns(self.shape.outer, self.shape.inner))
             for at, is_first, is_last, following in turns:
                 self.following = following
@@ -109,15 +110,15 @@ class _PassRun:
         self._steps(at, Phase.WITHIN)
         if is_last:
             for number in sorted(self.folds):
-                self._made(number, self.folds.pop(number), at)
+                self._made(number, self.folds.pop(number).made(), at)
             self._steps(at, Phase.AFTER)
             self.live.clear()
 
     def _steps(self, at: At, phase: Phase) -> None:
         for number, step in enumerate(self.group.steps):
             if self.phases[number] is Phase.FOLD and phase is Phase.WITHIN:
-                inputs, total = self._inputs(number, at), self.folds.get(number)
-                self.folds[number] = fold_step(step, inputs, total, self._held(step, inputs))
+                inputs, total = self._inputs(number, at), self.folds.setdefault(number, fold_of(step, _run))
+                total.add(inputs, self._held(step, inputs))
             elif self.phases[number] is phase:
                 inputs = self._inputs(number, at)
                 self._made(number, _run(step, inputs, self._held(step, inputs)), at)
@@ -125,16 +126,20 @@ class _PassRun:
                 continue
             self._free(number, phase)
 
+    def _load(self, number: int, place: int) -> Load | None:
+        return self.group.load(number, place, self.shape.labels)
+
     def _inputs(self, number: int, at: At) -> list[Tiles]:
         found = []
         for place, digest in enumerate(self.group.steps[number].inputs):
-            load = self.group.load(number, place)
+            load = self._load(number, place)
             found.append(self.live[digest] if load is None else self.windows[load].get(at, self.following))
         return found
 
     def _held(self, step: Step, inputs: list[Tiles]) -> dict[str, Tiles]:
         """All that a step must not write to, whose memory results may be views of."""
-        folds = {self.group.steps[number].node.digest: tiles for number, tiles in self.folds.items()}
+        found = {self.group.steps[n].node.digest: fold.tiles for n, fold in self.folds.items()}
+        folds = {digest: tiles for digest, tiles in found.items() if tiles is not None}
         taken = dict(zip(step.inputs, inputs, strict=True))
         return {**self.results.in_memory(), **folds, **self.live, **taken}
 
@@ -144,7 +149,7 @@ class _PassRun:
         last = self.last.get(digest, -1)
         if digest in self.group.outputs:
             is_whole = not any(label in at for label in self.group.labels(number))
-            if last >= 0 or (is_whole and not _is_own(tiles)):
+            if last >= 0 or (is_whole and not is_own(tiles)):
                 tiles = _apart(tiles) if is_whole else tiles.shared()
             self.results.put(digest, tiles, is_whole)
         if last >= 0:
@@ -155,20 +160,15 @@ class _PassRun:
         """Lets go of what no later step of this turn, and no later turn, takes."""
         for digest in self.group.steps[number].inputs:
             maker = self.group.made.get(digest)
-            if maker is None or self.last[digest] > number or digest not in self.live:
+            if maker is None or self.last[digest] != number or digest not in self.live:
                 continue
             if phase is not Phase.WITHIN or self.phases[maker] in (Phase.WITHIN, Phase.FOLD):
                 del self.live[digest]
 
 
-def _is_own(tiles: Tiles) -> bool:
-    """Claims that tiles are in memory that nobody else will use."""
-    return tiles.blocks is not None and all(block.is_fresh for block in tiles.blocks)
-
-
 def _apart(tiles: Tiles) -> Tiles:
     """Tiles that may be kept: not those in a buffer."""
-    return tiles.shared() if _is_own(tiles) else tiles.copied()
+    return tiles.shared() if is_own(tiles) else tiles.copied()
 
 
 def _run(step: Step, inputs: list[Tiles], held: Mapping[str, Tiles]) -> Tiles:
@@ -181,24 +181,6 @@ def _run(step: Step, inputs: list[Tiles], held: Mapping[str, Tiles]) -> Tiles:
 
 def _no_scan(*_: Any) -> Tiles:
     raise AssertionError("sources are read by windows")
-
-
-def fold_step(step: Step, inputs: list[Tiles], total: Tiles | None, held: Mapping[str, Tiles]) -> Tiles:
-    """A step's result of one window, folded into those of the windows before."""
-    node = step.node
-    if (
-        total is not None
-        and isinstance(node, LocalContract)
-        and adds_product(node, inputs[0], inputs[1], total)
-    ):
-        return total
-    part = _run(step, inputs, held)
-    if total is None:
-        return part if _is_own(part) else part.copied()
-    kernel = wiring_of(step).fold
-    assert kernel is not None
-    together = union([total, part], len(node.type.keys))
-    return aggregate_local(together, node.type, node.type.names, kernel).copied()
 
 
 def _turns(

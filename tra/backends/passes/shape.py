@@ -71,6 +71,11 @@ class Shape:
         """All loops, the slowest first."""
         return self.outer if self.inner is None else (*self.outer, self.inner)
 
+    @cached_property
+    def labels(self) -> frozenset[int]:
+        """What the loops cut."""
+        return frozenset(loop.label for loop in self.loops)
+
     @property
     def turns(self) -> int:
         """How often the innermost part runs."""

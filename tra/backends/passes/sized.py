@@ -112,7 +112,8 @@ class Sized:
 
     def read(self, shape: Shape) -> int:
         """Bytes read from files."""
-        return sum(self._read(load, shape) for load in self.group.loads if self.leaves[load.digest].is_read)
+        taken = self.group.loads(shape.labels)
+        return sum(self._read(load, shape) for load in taken if self.leaves[load.digest].is_read)
 
     def _read(self, load: Load, shape: Shape) -> int:
         if self.leaves[load.digest].is_held:

@@ -25,7 +25,7 @@ from tra.backends.storage.sources import ArrayFile, TableFile
 from tra.backends.storage.writer import BATCH_BYTES
 from tra.backends.tiles import Tiles
 
-KEPT = 136 << 20  # bytes that the reader of a Parquet file keeps, with a batch
+KEPT = 16 << 20  # bytes of decoded batches that stay while a window is read, or the last batch
 
 
 def leaf_of(source: TileSource, type_: RelType) -> Leaf:
@@ -40,9 +40,9 @@ def leaf_of(source: TileSource, type_: RelType) -> Leaf:
     if isinstance(source, StoredSource | TilesSource):
         return Leaf(is_held=True)
     if isinstance(source, TableFile):
-        is_copied = source.location.suffix == ".parquet"
-        batch = max(BATCH_BYTES, tile_bytes(type_))  # its checksum is taken when it is first read
-        return Leaf(beside=KEPT if is_copied else 2 * SLAB + batch)
+        if source.batch_bytes:
+            return Leaf(beside=KEPT + source.batch_bytes)
+        return Leaf(beside=2 * SLAB + max(BATCH_BYTES, tile_bytes(type_)))  # whose checksum is taken
     if isinstance(source, RowsSource):
         return Leaf(beside=_beside_rows(source.base, type_))
     array = _array(source)
@@ -60,6 +60,8 @@ def _beside_rows(base: TileSource, type_: RelType) -> int:
     """Bytes that gathering rows takes beside the window that they go to."""
     if _lent_map(base) is not None:
         return SLAB
+    if isinstance(base, TableFile):
+        return tile_bytes(type_) + leaf_of(base, type_).beside
     is_gathered = isinstance(base, ArraySource) or _is_plain(_array(base), type_.dtype)
     return tile_bytes(type_) + (0 if is_gathered else SLAB)
 
@@ -155,21 +157,26 @@ def _fill_rows(lent: Any, source: RowsSource, key: Sequence[int], out: Tile) -> 
 
 
 class _Pages:
-    """Lets go of the pages of a source's file when many of them are in memory."""
+    """Lets go of what reading tiles leaves in memory: pages of the source's file, decoded batches."""
 
     def __init__(self, source: TileSource) -> None:
         base = source.base if isinstance(source, RowsSource) else source
         self._path = getattr(base, "path", "")
+        self._table = base if isinstance(base, TableFile) else None
         self._before = of_files()
 
     def after(self, tile: Tile) -> Tile:
         """Says that a tile was read; gives it back."""
+        if self._table is not None:
+            self._table.let_go(KEPT)
         if self._path and of_files() > self._before + SLAB:
             self.drop()
         return tile
 
     def drop(self) -> None:
-        """Lets go of all pages of the file."""
+        """Lets go of all that was read."""
+        if self._table is not None:
+            self._table.let_go()
         if self._path:
             drop_pages(self._path)
 

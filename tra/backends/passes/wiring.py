@@ -14,6 +14,8 @@ from typing import TypeAlias
 from tra.algebra.join_type import joined_names
 from tra.algebra.kernel import Kernel
 from tra.algebra.key_function import Var
+from tra.algebra.live import is_dense
+from tra.algebra.types import RelType
 from tra.backends.element_chains import Applied, Chain, Operand, Term
 from tra.backends.steps import Step
 from tra.optimizer.plan import (
@@ -40,12 +42,14 @@ class Wiring:
         result: the same of the result.
         gone: names that the step folds, and that the result lacks.
         fold: what folds them, or None where nothing is folded in parts.
+        turn: for a fold in the order of keys the one name whose values it takes in turn.
     """
 
     operands: tuple[Names, ...]
     result: Names
     gone: frozenset[str] = frozenset()
     fold: Kernel | None = None
+    turn: str | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -100,7 +104,7 @@ def _of_node(node: Plan) -> Wiring | None:
             return _of_pair(left, right, on, by, fold)
         case LocalAggregate(child=child, by=by, kernel=kernel):
             gone = frozenset(child.type.names) - set(by)
-            return _folded(Wiring((child.type.names,), by), gone, kernel)
+            return _folded(Wiring((child.type.names,), by), gone, kernel, [child.type])
         case LocalFilter(child=child):
             return Wiring((child.type.names,), child.type.names)
         case LocalMap(child=child, function=function):
@@ -128,15 +132,29 @@ def _of_pair(
     joined = (*left.type.names, *(names[n] for n in right.type.names if n not in theirs))
     kept = joined if by is None else by
     wiring = Wiring((left.type.names, tuple(names[name] for name in right.type.names)), kept)
-    return _folded(wiring, frozenset(joined) - set(kept), fold)
+    return _folded(wiring, frozenset(joined) - set(kept), fold, [left.type, right.type])
 
 
-def _folded(wiring: Wiring, gone: frozenset[str], fold: Kernel | None) -> Wiring:
-    """A fold in parts needs an associative kernel; without one the keys that go are wanted whole."""
+def _folded(wiring: Wiring, gone: frozenset[str], fold: Kernel | None, operands: Sequence[RelType]) -> Wiring:
+    """A fold in parts needs a kernel that allows it; without one the keys that go are wanted whole."""
     if fold is not None and fold.laws.associative:
         return Wiring(wiring.operands, wiring.result, gone, fold)
+    turn = _turn(wiring, gone, operands) if fold is not None and fold.laws.ordered else None
+    if turn is not None:
+        return Wiring(wiring.operands, wiring.result, gone, fold, turn)
     whole = tuple(tuple(None if n in gone else n for n in names) for names in wiring.operands)
     return Wiring(whole, wiring.result)
+
+
+def _turn(wiring: Wiring, gone: frozenset[str], operands: Sequence[RelType]) -> str | None:
+    """The one name that a fold has a value for each value of, where no tile is missing."""
+    domains = {
+        name: key.domain
+        for names, type_ in zip(wiring.operands, operands, strict=True)
+        for name, key in zip(names, type_.keys, strict=True)
+    }
+    several = [name for name in gone if domains[name] > 1]
+    return several[0] if len(several) == 1 and all(map(is_dense, operands)) else None
 
 
 def _of_map(child: Plan, function: object) -> Wiring | None:

@@ -9,7 +9,7 @@ import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import prod
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tra.algebra.types import RelType, Tile, TileKey
+from tra.backends.storage.durable import Behind
+from tra.backends.storage.failures import writing
 from tra.backends.storage.location import Location
 from tra.backends.storage.part_writers import PartWriter, PlainPart
 from tra.backends.storage.plain_files import PlainArray, write_plain
@@ -96,6 +98,11 @@ def with_member(location: Location) -> Location:
         return replace(location, member=names[0])
     if not names:
         raise CatalogError(f"{location} is an archive without arrays")
+    if {"format", "shape", "data"} <= set(names):
+        raise CatalogError(
+            f"{location} is a sparse matrix of SciPy, of {_listed(names)}\n"
+            f"  hint: write tra.from_array(scipy.sparse.load_npz({location.path!r}))"
+        )
     example = f"{Path(location.path).name}:{names[0]}"
     raise CatalogError(f"{location} is an archive of {_listed(names)}; name a member, as in {example}")
 
@@ -204,8 +211,10 @@ class NpyWriter(TensorWriter):
         >>> folder.cleanup()
     """
 
+    is_shared = True
     _file: IO[bytes] | None = None  # a map would keep the pages of the file in the memory of the process
     _begin = 0  # of the elements in the file
+    _behind: Behind | None = None
 
     def is_own(self) -> bool:
         with suppress(OSError), self.place.open() as file:
@@ -219,6 +228,7 @@ class NpyWriter(TensorWriter):
             del made
             _take_space(self.place.temporary)
             self._file = self.place.temporary.open("r+b", buffering=0)
+            self._behind = Behind(self._file.fileno())
             return
         with self.place.temporary.open("wb") as file:
             np.save(file, np.zeros(self.type.shape, self.type.dtype))
@@ -228,16 +238,27 @@ class NpyWriter(TensorWriter):
             window = [slice(k, k + 1) if isinstance(k, int) else k for k in self.window(key)]
             write_plain(self._file.fileno(), self._begin, self.type.shape, window, tile)
 
+    def write_all(self, tiles: Iterable[tuple[TileKey, Tile]]) -> None:
+        super().write_all(tiles)
+        if self._behind is not None:
+            with writing(self.location):
+                self._behind.start()
+
     def part(self, name: str) -> PartWriter | None:
         return PlainPart(self.location, self.place.temporary, self._begin, self.type)
 
     def finish(self) -> None:
+        if self._behind is not None:
+            self._behind.wait()
         self.abandon()
 
     def abandon(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        file, behind = self._file, self._behind
+        self._file = self._behind = None
+        if file is not None:
+            file.close()
+        if behind is not None:
+            behind.close()
 
 
 def _take_space(path: Path) -> None:

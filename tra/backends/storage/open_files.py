@@ -11,7 +11,9 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
+from tra.backends.memory import drop_pages
 from tra.backends.storage.location import Location
+from tra.backends.storage.table_reader import TableReader
 
 MAX_OPEN = 64
 
@@ -95,6 +97,16 @@ def opened(
     return entry.opened
 
 
+def let_go() -> None:
+    """Lets go of what readers of open files keep in memory; it is read again when it is wanted."""
+    with _lock:
+        readers = [(key[0], entry.opened[0]) for key, entry in _open.items() if entry.opened is not None]
+    for _, reader in readers:
+        if isinstance(reader, TableReader):
+            reader.let_go()
+    drop_pages(*(location.path for location, _ in readers if not location.is_remote))
+
+
 def _look(location: Location) -> tuple[Version, int]:
     """The version of a file, but for its digest, and when anything of it was changed."""
     if location.is_remote:
@@ -121,6 +133,9 @@ def _changed() -> ValueError:
 
 def _entry(key: tuple[Any, ...]) -> _Entry:
     with _lock:
+        if key not in _open:  # a file that was replaced takes its place on the disk for as long as it is open
+            for old in [old for old in _open if (old[0], old[-1]) == (key[0], key[-1])]:
+                del _open[old]
         entry = _open.pop(key, None) or _Entry()
         _open[key] = entry
         while len(_open) > MAX_OPEN:

@@ -22,9 +22,14 @@ from tra.backends.storage.table_reader import TableReader, column_rows
 from tra.backends.storage.tile_check import shape_at
 from tra.backends.storage.tile_column import TileColumn
 from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
-from tra.backends.storage.writer import BATCHING_BYTES, RowBuffer, TileWriter
+from tra.backends.storage.writer import BATCH_BYTES, BATCHING_BYTES, RowBuffer, TileWriter
+from tra.errors import CatalogError
 
 METADATA = b"tra"
+READ_AT_ONCE = 1 << 20  # bytes of a column that are read ahead of its pages
+CODE_BYTES = 20 << 20  # of PyArrow's own code, which is in memory once it was used
+LEVEL_BYTES = 5  # of the levels of an element of a list, with what they have grown from
+_POOLING = Lock()
 
 
 def tile_column(type_: RelType) -> TileColumn:
@@ -50,22 +55,60 @@ def _source(location: Location) -> Any:
     return RemoteFile(location.path).open()
 
 
+def _decoding_bytes(group: Any) -> int:
+    """The most that reading a row group takes: pages, what is made of them, and levels: where lists end.
+
+    What was made of the group before may be about for a while.
+    """
+    n_values = max((group.column(place).num_values for place in range(group.num_columns)), default=0)
+    return 3 * int(group.total_byte_size) + LEVEL_BYTES * int(n_values)
+
+
+def _opened(location: Location) -> Any:
+    """The file, read into memory of the system's allocator.
+
+    That of Arrow keeps several times as much as it was asked for, and gives back nothing while any is used.
+    """
+    source = _source(location)
+    with _POOLING:
+        before = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            return pq.ParquetFile(
+                source, page_checksum_verification=True, buffer_size=READ_AT_ONCE, pre_buffer=False
+            )
+        finally:
+            pa.set_memory_pool(before)
+
+
+def _triples_hint(location: Location, schema: Any) -> str:
+    """How a table of somebody else's is read, where it may be one of elements and their coordinates."""
+    whole = [field.name for field in schema if pa.types.is_integer(field.type)]
+    others = [field.name for field in schema if pa.types.is_floating(field.type)]
+    values = (others or whole[-1:])[:1]
+    coordinates = tuple(name for name in whole if name not in values)
+    if not coordinates or not values:
+        return ""
+    table = f"pyarrow.parquet.read_table({location.path!r})"
+    return f"\n  hint: a table of elements is read by tra.from_coo({table}, {coordinates!r}, {values[0]!r})"
+
+
 class ParquetReader(TableReader):
     """An open `.parquet` file."""
 
     def __init__(self, location: Location) -> None:
-        self._file = pq.ParquetFile(_source(location), memory_map=True, page_checksum_verification=True)
+        self._file = _opened(location)
         self._reading = Lock()
         metadata = self._file.schema_arrow.metadata or {}
         if METADATA not in metadata:
-            raise ValueError(
-                "it has no description of a relation in its metadata: it was not written by this engine"
+            raise CatalogError(
+                f"cannot read {location}: it has no description of a relation in its metadata: it was not "
+                f"written by this engine{_triples_hint(location, self._file.schema_arrow)}"
             )
         data = unseal(metadata[METADATA])
-        groups = self._file.metadata
-        super().__init__(
-            type_from_json(data), [groups.row_group(g).num_rows for g in range(groups.num_row_groups)]
-        )
+        groups = [self._file.metadata.row_group(g) for g in range(self._file.metadata.num_row_groups)]
+        super().__init__(type_from_json(data), [group.num_rows for group in groups])
+        self.batch_bytes = CODE_BYTES + READ_AT_ONCE + max(map(_decoding_bytes, groups), default=0)
         self._column: str = data["tiles"]
         self._shape: list[int] | None = data["shape"]
 
@@ -80,7 +123,7 @@ class ParquetReader(TableReader):
 
     def _columns(self, batch: int, names: tuple[str, ...]) -> Any:
         with self._reading:
-            return self._file.read_row_group(batch, columns=list(names))
+            return self._file.read_row_group(batch, columns=list(names), use_threads=False)
 
 
 class ParquetWriter(TileWriter):
@@ -100,7 +143,7 @@ class ParquetWriter(TileWriter):
         >>> folder.cleanup()
     """
 
-    working_bytes = BATCHING_BYTES
+    working_bytes = BATCHING_BYTES + BATCH_BYTES + CODE_BYTES  # Arrow's allocator keeps a batch more
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         super().__init__(path, type_)

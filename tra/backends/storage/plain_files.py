@@ -15,8 +15,10 @@ from typing import IO, Any
 import numpy as np
 
 from tra.algebra.types import Tile
+from tra.backends.threads import parallel
 
 _AT_ONCE = 1 << 30  # bytes of one call
+_SHARE = 16 << 20  # bytes of a window that one thread reads
 
 
 class PlainArray:
@@ -57,8 +59,25 @@ class PlainArray:
         found: Tile = self.map[place]
         return found
 
+    def lies_together(self, window: Sequence[slice]) -> bool:
+        """Claims that a window is one run of the file; of others hardly any page of a map is all theirs.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryFile() as file:
+            ...     _ = file.write(bytes(96))
+            ...     file.flush()
+            ...     array = PlainArray(file, np.dtype("f8"), 0, (4, 3))
+            >>> rows, column = [slice(1, 3), slice(0, 3)], [slice(0, 4), slice(0, 1)]
+            >>> array.lies_together(rows), array.lies_together(column)
+            (True, False)
+        """
+        lengths = [w.stop - w.start for w in window]
+        first = next((place for place, n in enumerate(lengths) if n != 1), len(lengths))
+        return lengths[first + 1 :] == list(self.shape[first + 1 :])
+
     def read(self, window: Sequence[slice], out: Tile) -> None:
-        """Reads a window of the array, in runs as long as the window has them.
+        """Reads a window of the array, in runs as long as the window has them, on the threads of the task.
 
         Args:
             window: a slice for each axis.
@@ -67,6 +86,9 @@ class PlainArray:
         Raises:
             ValueError: the file is shorter than it was.
         """
+        parallel(lambda share: self._read(*share), _shares(window, out))
+
+    def _read(self, window: Sequence[slice], out: Tile) -> None:
         for place, part in _runs(self.shape, window, out):
             _read(self._file, part, self._begin + place)
 
@@ -88,6 +110,17 @@ class PlainArray:
         """
         for number, row in enumerate(rows):
             self.read([slice(row, row + 1), *window], out[number : number + 1])
+
+
+def _shares(window: Sequence[slice], out: Tile) -> list[tuple[Sequence[slice], Tile]]:
+    """A window, and where it goes, cut along the first axis."""
+    if out.nbytes < 2 * _SHARE:
+        return [(window, out)]
+    first, *rest = window
+    step = -(-len(out) * _SHARE // out.nbytes)
+    lows = range(0, len(out), step)
+    starts = [slice(first.start + low, min(first.start + low + step, first.stop)) for low in lows]
+    return [([start, *rest], out[low : low + step]) for start, low in zip(starts, lows, strict=True)]
 
 
 def _runs(shape: Sequence[int], window: Sequence[slice], part: Tile) -> Iterator[tuple[int, memoryview]]:
@@ -123,8 +156,9 @@ def write_plain(file: int, begin: int, shape: Sequence[int], window: Sequence[sl
         begin: where the array begins in the file.
         shape: of the array.
         window: a slice for each axis.
-        tile: the elements, in rows.
+        tile: the elements; copied where their rows are scattered.
     """
+    tile = tile if not tile.ndim or tile.strides[-1] == tile.itemsize else np.ascontiguousarray(tile)
     for place, part in _runs(shape, window, tile):
         done = 0
         while done < len(part):

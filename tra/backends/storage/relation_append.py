@@ -36,6 +36,7 @@ class _Written:
     def __init__(self, folder: Folder, manifest: Manifest) -> None:
         self.keeps = folder.keeps
         self.part = folder.part
+        self.stamp = folder.stamp
         self._manifest = manifest
 
     def manifest(self) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -46,6 +47,8 @@ class Folder(Protocol):
 
     def part(self, part: Part) -> PartBytes: ...
 
+    def stamp(self, part: Part) -> tuple[int, ...]: ...
+
 
 class LocalFolder:
     """A folder of this machine, whose parts are mapped. No link in it is followed."""
@@ -76,21 +79,33 @@ class LocalFolder:
                 raise ValueError(f"{part.file} is of {size} bytes, the manifest says {part.bytes}")
             return np.memmap(file, np.uint8, "r").view(np.ndarray) if size else np.empty(0, np.uint8)
 
+    def stamp(self, part: Part) -> tuple[int, ...]:
+        """What changes with the file of a part; empty where there is none."""
+        with suppress(OSError):
+            stat = os.lstat(f"{self._path}/{part.file}")
+            return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+        return ()
+
 
 class _OpenPart:
-    """A part, opened when it is first used."""
+    """A part, opened when it is first used, and again when its file is another one or has changed."""
 
     def __init__(self, folder: Folder, part: Part) -> None:
         self.part = part
         self._folder = folder
         self._lock = Lock()
-        self._bytes: PartBytes | None = None
+        self._opened: tuple[tuple[int, ...], PartBytes] | None = None
+
+    def stamp(self) -> tuple[int, ...]:
+        """What changes with the file."""
+        return self._folder.stamp(self.part)
 
     def __getitem__(self, place: slice) -> Bytes:
+        stamp = self.stamp()
         with self._lock:
-            if self._bytes is None:
-                self._bytes = self._folder.part(self.part)
-        return self._bytes[place]
+            if self._opened is None or self._opened[0] != stamp:
+                self._opened = stamp, self._folder.part(self.part)
+            return self._opened[1][place]
 
 
 class RelationReader(TableReader):
@@ -112,6 +127,8 @@ class RelationReader(TableReader):
         self._check = check
         if folder.keeps:
             self.kept_bytes = float("inf")
+        else:
+            self.batch_bytes = 2 * max((self._n_bytes(*slot) for slot in self._slots), default=0)
         super().__init__(self.manifest.type, [batch.rows for _, batch in self._slots])
         self.digest = f"{zlib.crc32(text):08x}"
         if frontier(self.type) != self.manifest.frontier:
@@ -144,10 +161,15 @@ class RelationReader(TableReader):
 
     def batch_elements(self, batch: int, sizes: KeyArray) -> Tile:
         part, where = self._slots[batch]
-        n_bytes = where.rows * prod(part.part.shape) * self._type.dtype.itemsize
-        stored = part[where.tiles : where.tiles + n_bytes]
+        stored = part[where.tiles : where.tiles + self._n_bytes(part, where)]
         self._compare(stored, where.tiles_crc32, part, "tiles")
         return stored.view(self._type.dtype)
+
+    def _n_bytes(self, part: _OpenPart, where: Batch) -> int:
+        return where.rows * prod(part.part.shape) * self.manifest.type.dtype.itemsize
+
+    def stamp(self, batch: int) -> tuple[int, ...]:
+        return self._slots[batch][0].stamp()
 
     def check_batch(self, batch: int, lengths: KeyArray) -> None:
         part, _ = self._slots[batch]

@@ -86,6 +86,29 @@ class TableFile(FixedTiles):
             tile: Tile = reader.read(key)
             return tile
 
+    def let_go(self, n_bytes: int = 0) -> None:
+        """Lets go of decoded batches that the reader keeps: of all, or down to so many bytes and the last.
+
+        Raises:
+            CatalogError: the file has changed.
+        """
+        self._reader().let_go(n_bytes)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes that reading a batch takes, with what it makes; none where batches are views of a map."""
+        return int(self._reader().batch_bytes)
+
+    def _reader(self) -> Any:
+        with reading(self.location):
+            return open_file(self.location, self.version, self.check)[0]
+
+
+def _is_scattered(array: Any, window: tuple[slice, ...], dtype: np.dtype[Any]) -> bool:
+    """Claims that a window is better read than mapped: much that is no part of it is on the pages around."""
+    is_plain = isinstance(array, PlainArray) and array.dtype == dtype and len(window) == len(array.shape)
+    return is_plain and not array.lies_together(window)
+
 
 def _is_live(type_: RelType, key: TileKey) -> bool:
     """Claims that a key in the domain has a tile."""
@@ -138,7 +161,7 @@ class ArrayFile:
         return self._read(self.type.tile_window(key), key)
 
     def read_window(self, window: tuple[slice, ...]) -> Tile:
-        """The elements in a window of the whole tensor, read-only; a view of the mapped file where it can be.
+        """The elements in a window of the whole tensor, read-only; a view of the map where they lie so.
 
         Raises:
             CatalogError: the file is not there, or has changed.
@@ -166,7 +189,12 @@ class ArrayFile:
     def _read(self, window: tuple[slice, ...], key: TileKey | None) -> Tile:
         with reading(self.location, key):
             array, _ = open_file(self.location, self.version)
-            tile = ArraySource(array, self.type).read_window(window)
+            if key is None and _is_scattered(array, window, self.type.dtype):
+                tile = np.empty([w.stop - w.start for w in window], self.type.dtype)
+                array.read(window, tile)
+                tile.setflags(write=False)
+            else:
+                tile = ArraySource(array, self.type).read_window(window)
             if not tile.flags.aligned or tile.dtype != self.type.dtype:
                 tile = np.array(tile, dtype=self.type.dtype)
                 tile.setflags(write=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from threading import Lock
@@ -16,16 +17,27 @@ from tra.algebra.types import KeyArray, RelType, Tile, TileKey
 from tra.backends.storage.tile_check import holds_exactly, is_listed, native, shape_at, with_keys
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """The elements of a batch, where each tile begins, and the stamp of what they were read from."""
+
+    elements: Tile
+    offsets: KeyArray
+    stamp: tuple[int, ...]
+
+
 class TableReader(ABC):
     """An open table. Where its tiles lie is read from the key columns, once and when first asked.
 
     Attributes:
         digest: what the table holds, in one word; empty where that is not known.
         kept_bytes: how much of what was read stays in memory.
+        batch_bytes: the most that reading a batch takes, with what it makes; none where that is a view.
     """
 
     digest = ""
     kept_bytes: float = 128 << 20
+    batch_bytes = 0
 
     def __init__(self, type_: RelType, rows: list[int]) -> None:
         """`rows` are the numbers of rows of the batches."""
@@ -33,7 +45,7 @@ class TableReader(ABC):
             raise ValueError(f"it was written on a machine of another byte order ({type_.dtype})")
         self._type = type_
         self._starts = [0, *accumulate(rows)]
-        self._batches: dict[int, tuple[Tile, KeyArray]] = {}
+        self._batches: dict[int, _Batch] = {}
         self._kept = 0
         self._keeping = Lock()
         self._loading = [Lock() for _ in range(16)]
@@ -45,6 +57,10 @@ class TableReader(ABC):
     @abstractmethod
     def batch_elements(self, batch: int, sizes: KeyArray) -> Tile:
         """The elements of all tiles of a batch, one after the other; `sizes` says how many per row."""
+
+    def stamp(self, batch: int) -> tuple[int, ...]:
+        """What changes with the file that a batch lies in, where that is not the file that was opened."""
+        return ()
 
     def check_batch(self, batch: int, lengths: KeyArray) -> None:  # noqa: B027 - most have nothing to compare
         """Checks that the tiles of a batch may have these shapes, one per row.
@@ -66,32 +82,47 @@ class TableReader(ABC):
         """
         row = self._find(tuple(map(int, key)))
         batch = bisect_right(self._starts, row) - 1
-        elements, offsets = self._batch(batch)
-        place = row - self._starts[batch]
-        piece = elements[offsets[place] : offsets[place + 1]]
+        found, place = self._batch(batch), row - self._starts[batch]
+        piece = found.elements[found.offsets[place] : found.offsets[place + 1]]
         if not piece.flags.aligned:
             piece = piece.copy()
         piece.setflags(write=False)
         return piece.reshape(shape_at(self._type, key))
 
-    def _batch(self, batch: int) -> tuple[Tile, KeyArray]:
-        """The elements of a batch, and where each tile begins."""
+    def _batch(self, batch: int) -> _Batch:
+        """A batch, read if it was not, or if its file has changed since."""
         with self._loading[batch % len(self._loading)]:
-            found = self._batches.get(batch)
-            return self._load(batch) if found is None else found
+            found, stamp = self._batches.get(batch), self.stamp(batch)
+            return self._load(batch, stamp) if found is None or found.stamp != stamp else found
 
-    def _load(self, batch: int) -> tuple[Tile, KeyArray]:
+    def _load(self, batch: int, stamp: tuple[int, ...]) -> _Batch:
         keys = self._keys[self._starts[batch] : self._starts[batch + 1]]
         lengths = self._type.tile_lengths(keys)
         self.check_batch(batch, lengths)
         sizes = np.prod(lengths, axis=1, dtype=np.int64)
-        found = self.batch_elements(batch, sizes), np.concatenate([[0], np.cumsum(sizes)])
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        self._forget(batch)
+        found = _Batch(self.batch_elements(batch, sizes), offsets, stamp)
         with self._keeping:
             self._batches[batch] = found
-            self._kept += found[0].nbytes
-            while len(self._batches) > 1 and self._kept > self.kept_bytes:
-                self._kept -= self._batches.pop(next(iter(self._batches)))[0].nbytes
+            self._kept += found.elements.nbytes
+            self._keep(self.kept_bytes, 1)
         return found
+
+    def let_go(self, n_bytes: int = 0) -> None:
+        """Lets go of batches that were read: of all, or down to so many bytes and the last batch."""
+        if self.batch_bytes:
+            with self._keeping:
+                self._keep(n_bytes, 1 if n_bytes else 0)
+
+    def _keep(self, n_bytes: float, n_batches: int) -> None:
+        while len(self._batches) > n_batches and self._kept > n_bytes:
+            self._kept -= self._batches.pop(next(iter(self._batches))).elements.nbytes
+
+    def _forget(self, batch: int) -> None:
+        with self._keeping:
+            before = self._batches.pop(batch, None)
+            self._kept -= 0 if before is None else before.elements.nbytes
 
     def _find(self, key: TileKey) -> int:
         keys, order = self._sorted, self._order

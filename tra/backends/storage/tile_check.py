@@ -112,7 +112,7 @@ class TileCheck:
                 f"{self.type} makes it {shape} {self.type.dtype}"
             )
         self._seen.add(key)
-        return key, np.asarray(tile, dtype=self.type.dtype, order="C")
+        return key, np.asarray(tile, dtype=self.type.dtype)
 
     def accept_keys(self, keys: KeyArray) -> None:
         """Notes tiles that were checked elsewhere.

@@ -18,6 +18,8 @@ from tra.backends.storage.location import Location, locate
 from tra.backends.storage.part_writers import PartWriter, Written, window_at
 from tra.backends.storage.places import place_of
 from tra.backends.storage.tile_check import TileCheck
+from tra.backends.threads import parallel
+from tra.backends.tiles import Tiles
 from tra.errors import CatalogError
 
 BATCH_BYTES = 8 << 20
@@ -31,9 +33,11 @@ class TileWriter(ABC):
 
     Attributes:
         working_bytes: the most that it holds for itself, beside a copy of a tile.
+        is_shared: threads may put tiles side by side.
     """
 
     working_bytes = 0
+    is_shared = False
 
     def __init__(self, path: str | os.PathLike[str] | Location, type_: RelType) -> None:
         self.location = locate(path)
@@ -73,7 +77,10 @@ class TileWriter(ABC):
             self.put(key, tile)
 
     def write_all(self, tiles: Iterable[tuple[TileKey, Tile]]) -> None:
-        """Takes tiles with their keys, one after the other."""
+        """Takes tiles with their keys, one after the other; those in memory by all threads of the task."""
+        if self.is_shared and isinstance(tiles, Tiles):
+            parallel(lambda item: self.write(*item), [*tiles])
+            return
         for key, tile in tiles:
             self.write(key, tile)
 
@@ -168,28 +175,29 @@ class TensorWriter(TileWriter):
 
 
 class RowBuffer:
-    """Tiles with their keys, gathered until they make a batch of rows."""
+    """Tiles with their keys, gathered until they make a batch of rows.
+
+    Attributes:
+        n_bytes: of the tiles.
+        is_full: the rows make a batch: one tile more of the size of the last would be too many.
+    """
 
     def __init__(self, n_keys: int) -> None:
         self._n_keys = n_keys
         self._keys: list[TileKey] = []
         self._tiles: list[Tile] = []
-        self.n_bytes = 0
+        self.n_bytes, self.is_full = 0, False
 
     def add(self, key: TileKey, tile: Tile) -> None:
         """Adds a row; the tile is copied unless the batch is full with it."""
         self.n_bytes += tile.nbytes
         self._keys.append(key)
-        self._tiles.append(tile.copy() if self.n_bytes < BATCH_BYTES else tile)
-
-    @property
-    def is_full(self) -> bool:
-        """Claims that the rows make a batch."""
-        return self.n_bytes >= BATCH_BYTES or len(self._keys) >= BATCH_BYTES // 64
+        self.is_full = self.n_bytes + tile.nbytes > BATCH_BYTES or len(self._keys) >= BATCH_BYTES // 64
+        self._tiles.append(np.asarray(tile, order="C") if self.is_full else tile.copy())
 
     def take(self) -> tuple[KeyArray, list[Tile]]:
         """All rows, which the buffer forgets."""
         keys = np.array(self._keys, dtype=np.int64).reshape(len(self._keys), self._n_keys)
         tiles = self._tiles
-        self._keys, self._tiles, self.n_bytes = [], [], 0
+        self._keys, self._tiles, self.n_bytes, self.is_full = [], [], 0, False
         return keys, tiles

@@ -27,6 +27,7 @@ from tra.backends.storage.regular_files import open_regular
 from tra.backends.storage.tile_check import native
 from tra.backends.storage.type_text import seal, type_from_json, type_to_json, unseal
 from tra.backends.storage.writer import TensorWriter
+from tra.backends.storage.zarr_chunks import ZarrChunks
 from tra.errors import CatalogError, SchemaError
 
 ATTRIBUTE = "tra"
@@ -67,7 +68,7 @@ def open_zarr(location: Location) -> Any:
         raise ValueError("its chunks are pickled, which is never read")
     array = _zarr_module().open_array(_store(location), mode="r")
     native(array.dtype)
-    return array
+    return ZarrChunks(array)
 
 
 def _store(location: Location) -> Any:
