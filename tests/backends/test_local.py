@@ -71,11 +71,11 @@ def test_folding_never_writes_into_an_operand(length):
     def first(a, b):
         return a
 
-    type_ = tensor_type((3 * length,), "f8", ("i",), length)
+    type_, made = tensor_type((3 * length,), "f8", ("i",), length), tensor_type((length,), "f8", (), ())
     left = Tiles(np.arange(3)[:, None], [np.full(length, 1.0) for _ in range(3)])
     right = Tiles(np.arange(3)[:, None], [np.full(length, 5.0) for _ in range(3)])
     for pair in (first, kernel("left"), kernel("right")):
-        found = contract_local(left, right, type_, type_, ("i",), [("i", "i")], pair, (), kernel("add"))
+        found = contract_local(left, right, type_, type_, ("i",), [("i", "i")], pair, (), kernel("add"), made)
         assert len(found) == 1 and found.arrays[0][0] == (15.0 if pair.name == "right" else 3.0)
         assert all(a[0] == 1.0 for a in left.arrays) and all(a[0] == 5.0 for a in right.arrays)
     folded = aggregate_local(left, type_, (), kernel("max"))

@@ -95,7 +95,7 @@ def takes_out(function: Callable[..., Any]) -> bool:
         >>> takes_out(np.exp), takes_out(formula((np.maximum, ..., 0))), takes_out(np.where)
         (True, True, False)
     """
-    return isinstance(function, np.ufunc | Formula)
+    return isinstance(function, np.ufunc | Formula) or getattr(function, "takes_out", False)
 
 
 def is_one_pass(function: Callable[..., Any]) -> bool:

@@ -145,10 +145,12 @@ def _product(edge: int, grid: tuple[int, int, int], dtype: np.dtype[np.generic])
     m, k, n = grid
     left, right = _grid(m, k, edge, dtype), _grid(k, n, edge, dtype)
     lt, rt = _type(m, k, edge, "ij"), _type(k, n, edge, "jk")
-    matmul, add = kernel("matmul"), kernel("add")
+    made, matmul, add = _type(m, n, edge, "ik"), kernel("matmul"), kernel("add")
 
     def work() -> Tiles:
-        return contract_local(left, right, lt, rt, ["i", "j", "k"], [("j", "j")], matmul, ("i", "k"), add)
+        return contract_local(
+            left, right, lt, rt, ["i", "j", "k"], [("j", "j")], matmul, ("i", "k"), add, made
+        )
 
     return 2.0 * m * k * n * edge**3 / _seconds(work)
 

@@ -54,6 +54,22 @@ def call_into(target: Tile, kernel: Kernel, *tiles: Tile) -> Tile:
     return target
 
 
+def accumulate(kernel: Kernel, total: Tile, array: Tile) -> Tile:
+    """The fold of a running total that is ours with one more tile, in its place where that can be.
+
+    Example:
+        >>> from tra.algebra.kernel import kernel
+        >>> total = np.ones(2)
+        >>> accumulate(kernel("add"), total, np.ones(2)) is total, total.tolist()
+        (True, [2.0, 2.0])
+    """
+    alike = total.dtype == array.dtype and total.shape == array.shape
+    if isinstance(kernel.function, np.ufunc) and alike and total.ndim:
+        result: Tile = kernel.function(total, array, out=total)
+        return result
+    return call(kernel, total, array)
+
+
 def _called(kernel: Kernel, tiles: Sequence[Tile], options: Mapping[str, Any]) -> Tile:
     try:
         result = np.asarray(kernel.function(*tiles, **options))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from itertools import chain
 
 import numpy as np
 
 from tra.algebra import key_function
 from tra.algebra.image import check_image
 from tra.algebra.kernel import Kernel
-from tra.algebra.kernels.canonical import row_by_row
+from tra.algebra.kernels.canonical import Blocked
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
-from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, RelType, Tile
 from tra.backends.balanced_fold import fold_balanced
-from tra.backends.kernel_calls import call, map_tiles
+from tra.backends.kernel_calls import accumulate, call, map_tiles
+from tra.backends.ordered_products import ordered_sums, places_of
+from tra.backends.pairs import On, Pairs, pairs_of
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, no_tiles
 from tra.errors import SchemaError
 
-On: TypeAlias = Sequence[tuple[str, str]]
 SMALL_PAIR = 1 << 12  # bytes of a tile below which all products of a contraction are made in batches
 
 
@@ -113,7 +112,7 @@ def _fold(kernel: Kernel, arrays: Sequence[Tile]) -> Tile:
         return fold_balanced(partial(call, kernel), arrays)
     total = _own(call(kernel, arrays[0], arrays[1]), arrays[:2])
     for array in arrays[2:]:
-        total = _accumulate(kernel, total, array)
+        total = accumulate(kernel, total, array)
     return total
 
 
@@ -123,42 +122,7 @@ def _own(result: Tile, operands: Sequence[Tile]) -> Tile:
     return result.copy() if shared else result
 
 
-def _accumulate(kernel: Kernel, total: Tile, array: Tile) -> Tile:
-    """The fold of a running total that is ours with one more tile."""
-    in_place = (
-        isinstance(kernel.function, np.ufunc) and total.dtype == array.dtype and total.shape == array.shape
-    )
-    if in_place and total.ndim:
-        result: Tile = kernel.function(total, array, out=total)
-        return result
-    return call(kernel, total, array)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Rows of matching pairs with their joined keys."""
-
-    left: KeyArray
-    right: KeyArray
-    keys: KeyArray
-
-    def sorted(self) -> _Pairs:
-        """The pairs in the order of the joined keys."""
-        if not self.keys.shape[1]:
-            return self
-        order = np.lexsort(self.keys.T[::-1])
-        return _Pairs(self.left[order], self.right[order], self.keys[order])
-
-
-def _pairs(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: On) -> _Pairs:
-    positions = [(lt.names.index(mine), rt.names.index(theirs)) for mine, theirs in on]
-    found = matches(left.keys, right.keys, positions)
-    assert found is not None
-    rest = [p for p in range(len(rt.keys)) if p not in {theirs for _, theirs in positions}]
-    return _Pairs(*found, np.concatenate([left.keys[found[0]], right.keys[found[1]][:, rest]], axis=1))
-
-
-def _joined(left: Tiles, right: Tiles, pairs: _Pairs, kernel: Kernel) -> list[Tile]:
+def _joined(left: Tiles, right: Tiles, pairs: Pairs, kernel: Kernel) -> list[Tile]:
     operands = (
         [left.arrays[row] for row in pairs.left.tolist()],
         [right.arrays[row] for row in pairs.right.tolist()],
@@ -179,7 +143,7 @@ def join_local(left: Tiles, right: Tiles, lt: RelType, rt: RelType, on: On, kern
         >>> join_local(tiles, tiles, t, t, [], kernel("mul")).keys.tolist()
         [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
-    pairs = _pairs(left, right, lt, rt, on)
+    pairs = pairs_of(left, right, lt, rt, on)
     if not len(pairs.keys):
         return no_tiles(pairs.keys.shape[1])
     return Tiles(pairs.keys, _joined(left, right, pairs, kernel))
@@ -195,18 +159,20 @@ def contract_local(
     kernel: Kernel,
     by: Sequence[str],
     fold: Kernel,
+    type_: RelType,
 ) -> Tiles:
-    """Σᴸ∘⋈ᴸ: for each result tile, pairs in the order of the joined keys, folded as they come.
+    """Σᴸ∘⋈ᴸ of a type: for each result tile, pairs in the order of the joined keys, folded as they come.
 
     Example:
         >>> from tra.algebra.kernel import kernel
         >>> from tra.algebra.sources import tensor_type
         >>> t = tensor_type((2,), "f8", ("i",), 1)
         >>> tiles = Tiles(np.array([[0], [1]]), [np.full(1, 2.0), np.full(1, 3.0)])
-        >>> contract_local(tiles, tiles, t, t, ["i"], [("i", "i")], kernel("mul"), (), kernel("add")).arrays
+        >>> mul, add, made = kernel("mul"), kernel("add"), tensor_type((1,), "f8", (), ())
+        >>> contract_local(tiles, tiles, t, t, ["i"], [("i", "i")], mul, (), add, made).arrays
         [array([13.])]
     """
-    pairs = _pairs(left, right, lt, rt, on).sorted()
+    pairs = pairs_of(left, right, lt, rt, on).sorted()
     if not len(pairs.keys):
         return no_tiles(len(by))
     keys, groups = groups_of(pairs.keys[:, [list(joined).index(name) for name in by]])
@@ -214,28 +180,37 @@ def contract_local(
         products = _joined(left, right, pairs, kernel)
         folded = [_fold(fold, [products[row] for row in rows.tolist()]) for rows in groups]
         return Tiles(keys, folded, is_sorted=True)
-    lefts, rights = (_laid_out(kernel, tiles) for tiles in (left, right))
+    lefts, rights = _laid_out(kernel, left.arrays, right.arrays)
+
+    def operands_of(rows: KeyArray) -> list[tuple[Tile, Tile]]:
+        taken = zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
+        return [(lefts[a], rights[b]) for a, b in taken]
+
+    if fold.laws.ordered:
+        made, places = places_of(type_, keys)
+        ordered_sums(kernel, fold, [operands_of(rows) for rows in groups], places)
+        return made
 
     def one(rows: KeyArray) -> Tile:
-        operands = [
-            (lefts[a], rights[b])
-            for a, b in zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
-        ]
+        operands = operands_of(rows)
         if not fold.laws.associative:
-            return fold_balanced(partial(_accumulate, fold), (_own(call(kernel, *p), p) for p in operands))
+            return fold_balanced(partial(accumulate, fold), (_own(call(kernel, *p), p) for p in operands))
         total = call(kernel, *operands[0])
         if len(operands) > 1:
             total = _own(total, operands[0])
         for pair in operands[1:]:
-            total = _accumulate(fold, total, call(kernel, *pair))
+            total = accumulate(fold, total, call(kernel, *pair))
         return total
 
     return Tiles(keys, parallel(one, groups), is_sorted=True)
 
 
-def _laid_out(kernel: Kernel, tiles: Tiles) -> Sequence[Tile]:
-    """Tiles as a kernel wants them to lie, which it would else see to for each pair."""
-    return parallel(row_by_row, tiles.arrays) if kernel.laws.as_cut else tiles.arrays
+def _laid_out(kernel: Kernel, *operands: Sequence[Tile]) -> Sequence[Sequence[Tile]]:
+    """Operands as a kernel wants them to lie, which it would else see to for each pair."""
+    if not isinstance(kernel.function, Blocked):
+        return operands
+    layout = kernel.function.layout(chain.from_iterable(operands))
+    return [parallel(layout, arrays) for arrays in operands]
 
 
 def _is_small(left: Tiles, right: Tiles) -> bool:

@@ -116,20 +116,29 @@ def _panels(shape: tuple[int, int], n_inner: int) -> list[tuple[slice, slice]]:
     """Panels of a result for the threads: rows first, since they lie together in memory.
 
     Panels that run at the same time are of different rows: pages of new memory are cleared when they are
-    first written to, and two threads in one page would both clear it.
+    first written to, and two threads in one page would both clear it. Every second column of panels begins at
+    its other end, so that the thread that had the smaller panel gets the larger one next.
     """
     counts = _for_threads(shape, n_inner) if FREE.get() else _by_size(shape, n_inner)
     rows, columns = (_ranges(n, parts) for n, parts in zip(shape, counts, strict=True))
-    return [(row, column) for column in columns for row in rows]
+    return [(row, column) for n, column in enumerate(columns) for row in rows[:: -1 if n % 2 else 1]]
 
 
 def _for_threads(shape: tuple[int, int], n_inner: int) -> tuple[int, int]:
-    """Two panels for each thread; few rows of panels, since BLAS packs the other operand anew for each."""
+    """Two panels for each thread; few rows of panels, since BLAS packs the other operand anew for each.
+
+    Example:
+        >>> token = THREADS.set(2)
+        >>> [_for_threads(shape, 1000) for shape in ((500, 500), (4000, 4000), (10_000, 500))]
+        [(1, 1), (2, 2), (4, 1)]
+        >>> THREADS.reset(token)
+    """
     threads, work = THREADS.get(), shape[0] * shape[1] * n_inner
     if threads < 2 or work < LEAST:
         return 1, 1
     wanted = min(2 * threads, work // LEAST + 1)
-    n_rows = max(min(wanted, shape[0] // TALL), min(threads, shape[0] // WIDE), 1)
+    most = max(shape[0] // TALL, min(threads, shape[0] // WIDE), 1)
+    n_rows = max(n for n in range(1, wanted + 1) if wanted % n == 0 and n <= most)
     return n_rows, max(min(wanted // n_rows, shape[1] // WIDE), 1)
 
 

@@ -224,7 +224,7 @@ def _contract(node: LocalContract, inputs: Sequence[Tiles]) -> Tiles:
     left, right = node.left.type, node.right.type
     joined = keys_joined(left, right, node.on)
     return local.contract_local(
-        inputs[0], inputs[1], left, right, joined, node.on, node.kernel, node.by, node.fold
+        inputs[0], inputs[1], left, right, joined, node.on, node.kernel, node.by, node.fold, node.type
     )
 
 
