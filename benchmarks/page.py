@@ -49,7 +49,7 @@ def paragraph(text: str) -> list[str]:
         >>> paragraph("One line.")
         ['One line.', '']
     """
-    return [*wrap(text, 110, break_long_words=False, break_on_hyphens=False), ""]
+    return [*wrap(text.strip(), 110, break_long_words=False, break_on_hyphens=False), ""]
 
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

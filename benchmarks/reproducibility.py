@@ -85,6 +85,8 @@ def measure(dtype: str, edge: int, rounds: int) -> Row:
     sessions = open_sessions()
     try:
         runs = {who: (lambda s=session: s.compute(product)[0]) for who, session in sessions.items()}
+        if dtype != "float64":
+            del runs["exact, two slices"]  # what is below the tolerance is lost in these numbers anyway
         wide = a[:8].astype(np.longdouble) @ b.astype(np.longdouble)
         errors = {}
         for who, run in runs.items():
@@ -136,7 +138,7 @@ def lines(rows: Sequence[Row], counts: Mapping[str, int]) -> list[str]:
             str(counts[who]) if row is rows[0] else "",
         )
         for row in rows
-        for who in SYSTEMS
+        for who in row.errors
     ]  # fmt: skip
     return table(head, cells)
 
