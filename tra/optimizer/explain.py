@@ -90,7 +90,7 @@ class Explanation:
         }
 
     @cached_property
-    def price_of_level(self) -> float | None:
+    def price_of_level(self) -> float:
         """What its level of reproducibility is predicted to cost the query, as a multiple of "run"."""
         asked = self.planned.written if self.asked is None else (self.asked,)
         return price_of_level(asked, self.planned.form.context)

@@ -107,7 +107,7 @@ def _heading(facts: Mapping[str, Any]) -> str:
 def _promise(facts: Mapping[str, Any]) -> str:
     """What is promised of bits, and what that costs."""
     level, price = facts["reproducible"]["level"], facts["reproducible"]["price"]
-    is_priced = price is not None and level not in ("off", "run")
+    is_priced = level not in ("off", "run")
     return f", reproducible={level!r}" + is_priced * f" for {price:.2g} times the price of 'run'"
 
 
