@@ -118,7 +118,7 @@ def sums_of_parts(draw):
             product, product.aggregate(["k"], "add"), product.filter(lambda i, k: i >= k),
             turned, turned.aggregate(["k"], "add"),
             A.aggregate(["j"], "add"), A.aggregate(["i"], "add").aggregate([], "add"),
-            (A @ B).T.T.sum(axis=0),
+            (A @ B).T.T.sum(axis=0), (product * 2)[: n // 2 or n],
         ])
     )  # fmt: skip
 
@@ -152,8 +152,8 @@ def test_rules_that_move_or_regroup_change_no_bit_of_what_is_exact():
                 changed.update([] if same else [name])
 
     check()
-    often = {"aggregate_aggregate_fuse", "aggregate_rekey_fold"}
-    assert (often | {"filter_aggregate_push"} if LONG else often) <= fired
+    rare = {"aggregate_rekey_fold", "filter_aggregate_push"} if LONG else set()
+    assert {"aggregate_aggregate_fuse"} | rare <= fired
     assert changed, "sums of floats would have been regrouped without a trace"
     assert changed <= {rule.name for rule in equal if rule.rule_class == "regroup"}
 

@@ -21,7 +21,8 @@ from tra.optimizer.hint import Hint
 from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
 from tra.optimizer.reproducible.level import Level
-from tra.optimizer.reproducible.written import written_for
+from tra.optimizer.reproducible.written import rules_off, written_for
+from tra.optimizer.windowed import slices_below
 
 _CACHED_PLANS = 256
 _TILES_HELD = 100  # of the largest tiles, within a limit on the process
@@ -78,7 +79,10 @@ class Plans:
 
     def reading(self, relation: Relation) -> Relation:
         """The query as it is planned: what it takes slices of is read in windows, unless there are hints."""
-        return relation if self.hints else with_windows(relation)
+        if self.hints:
+            return relation
+        expr = slices_below(relation.expr, (*self.without, *rules_off(self.level)))
+        return with_windows(Relation(expr, relation.sources))
 
     def written(self, relation: Relation) -> tuple[Plans, Relation]:
         """A query as the level has it written, of which parts may be taken, and plans for such queries.

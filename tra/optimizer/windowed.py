@@ -36,6 +36,7 @@ from tra.algebra.retiling import check_whole, retile
 from tra.algebra.types import RelType, TileKey
 from tra.algebra.whole_tensor import axis_key, current_cuts
 from tra.errors import TraError
+from tra.optimizer.rules.registry import SLICES, normalise, rules_without
 from tra.optimizer.window_below import below, retiled
 from tra.optimizer.window_type import NotWindowedError, Ranges, whole_box, window_type
 
@@ -91,6 +92,25 @@ def windowed(root: Expr, box: Ranges, stored: Collection[str] = (), folds: Folds
         NotWindowedError: that is not a query over windows of what it reads.
     """
     return _Windows(frozenset(stored), folds or {}).of(root, box)
+
+
+@lru_cache(maxsize=1024)
+def slices_below(root: Expr, without: tuple[str, ...] = ()) -> Expr:
+    """The query with slices moved towards what it reads.
+
+    Args:
+        root: the query.
+        without: names of rules that are switched off.
+
+    Example:
+        >>> import tra
+        >>> A = tra.from_array([float(n) for n in range(100)], tile=10)
+        >>> slices_below((A + 1)[42:47].expr) == (A[42:47] + 1).expr
+        True
+    """
+    if not any(isinstance(node, Retile) for node in postorder(root)):
+        return root
+    return normalise((root,), rules_without(without, SLICES))[0][0]
 
 
 @lru_cache(maxsize=1024)

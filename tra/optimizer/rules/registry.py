@@ -24,6 +24,7 @@ from tra.optimizer.rules import (
     kernels,
     masks,
     plans,
+    slices,
 )
 from tra.optimizer.rules.priced import FORMS, STRATEGIES
 from tra.optimizer.rules.rewriting import N, Rewrite, rewrites, with_children
@@ -49,6 +50,13 @@ class Fired:
             object.__setattr__(self, "rule_class", class_of(self.name))
 
 
+SLICES: tuple[Rule, ...] = (
+    Rule(slices.slice_slice_fuse, "structural"),
+    Rule(slices.slice_rekey_push, "structural", absorbs=True),
+    Rule(slices.slice_transform_push, "regroup", absorbs=True),
+    Rule(slices.slice_join_push, "regroup", absorbs=True),
+    Rule(slices.slice_aggregate_push, "regroup", absorbs=True, absorbed=slices.absorbed),
+)
 NORMALISE: tuple[Rule, ...] = (
     Rule(absent.empty_drop, "structural"),
     Rule(absent.aggregate_stack_drop, "structural", absorbs=True),
@@ -66,6 +74,7 @@ NORMALISE: tuple[Rule, ...] = (
     Rule(expressions.concat_tile_cancel, "structural"),
     Rule(expressions.retile_same_drop, "structural"),
     Rule(expressions.retile_retile_fuse, "structural"),
+    *SLICES,
     Rule(expressions.transform_identity_drop, "distribute"),
     Rule(expressions.transform_inverse_drop, "distribute"),
     Rule(constants.transform_neutral_drop, "structural"),
@@ -198,6 +207,6 @@ def _last(roots: tuple[N, ...], steps: Iterator[Rewrite[N]]) -> tuple[tuple[N, .
 
 
 __all__ = [
-    "CLEAN_UP", "FORMS", "NORMALISE", "RULES", "STRATEGIES", "Fired", "PricedRule", "Rule", "RuleClass",
-    "class_of", "clean_up", "normalise", "rules_named", "rules_without", "with_children",
+    "CLEAN_UP", "FORMS", "NORMALISE", "RULES", "SLICES", "STRATEGIES", "Fired", "PricedRule", "Rule",
+    "RuleClass", "class_of", "clean_up", "normalise", "rules_named", "rules_without", "with_children",
 ]  # fmt: skip
