@@ -135,15 +135,25 @@ def test_slices_reach_what_is_read():
     A = tra.from_array(np.ones((40, 30)), ("i", "j"), 10, name="A")
     B = tra.from_array(np.ones((30, 20)), ("j", "k"), 10, name="B")
     b = tra.from_array(np.ones(20), ("k",), 10, name="b")
-    pushed = slices_below(tra.relu(A @ B + b)[12:14, 3:5].expr)
+    pushed, _ = slices_below(tra.relu(A @ B + b)[12:14, 3:5].expr)
     cut = [node.operands[0] for node in postorder(pushed) if isinstance(node, Retile)]
     assert len(cut) == 3 and all(isinstance(node, Source) for node in cut)
+
+
+def test_explain_names_the_rules_and_they_can_be_switched_off():
+    A = tra.from_array(np.ones((40, 40)), ("i", "j"), 10, name="A")
+    found = []
+    for without in ((), ("slice_transform_push",)):
+        with tra.connect("local", without=without) as session:
+            explained = session.explain(tra.exp(A)[:5]).to_dict()
+        found.append(["slice_transform_push", 1] in explained["rules"])
+    assert found == [True, False]
 
 
 def test_what_others_need_is_made_once():
     A = tra.from_array(np.ones((40, 40)), ("i", "j"), 10, name="A")
     C = A @ A
-    pushed = slices_below((C[3:5].sum() + C.sum()).expr)
+    pushed, _ = slices_below((C[3:5].sum() + C.sum()).expr)
     (cut,) = [node.operands[0] for node in postorder(pushed) if isinstance(node, Retile)]
     assert cut == C.expr
 

@@ -22,6 +22,7 @@ from tra.optimizer.placement import Placement
 from tra.optimizer.planner import Planned, plan_query
 from tra.optimizer.reproducible.level import Level
 from tra.optimizer.reproducible.written import rules_off, written_for
+from tra.optimizer.rules.registry import Fired
 from tra.optimizer.windowed import slices_below
 
 _CACHED_PLANS = 256
@@ -79,10 +80,14 @@ class Plans:
 
     def reading(self, relation: Relation) -> Relation:
         """The query as it is planned: what it takes slices of is read in windows, unless there are hints."""
-        if self.hints:
-            return relation
-        expr = slices_below(relation.expr, (*self.without, *rules_off(self.level)))
-        return with_windows(Relation(expr, relation.sources))
+        return relation if self.hints else with_windows(Relation(self._sliced(relation)[0], relation.sources))
+
+    def fired_while_reading(self, relation: Relation) -> tuple[Fired, ...]:
+        """The rules that moved slices before the query was planned."""
+        return () if self.hints else self._sliced(relation)[1]
+
+    def _sliced(self, relation: Relation) -> tuple[Expr, tuple[Fired, ...]]:
+        return slices_below(relation.expr, (*self.without, *rules_off(self.level)))
 
     def written(self, relation: Relation) -> tuple[Plans, Relation]:
         """A query as the level has it written, of which parts may be taken, and plans for such queries.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from weakref import WeakSet
 
 import numpy as np
@@ -193,7 +194,9 @@ class Session(Trainer, Texts, Exports):
         measured = found.measured() if analyze else None
         passes, rounds = (found.facts(), ()) if isinstance(found, InOne) else ((), found.facts())
         name, asked = self.backend.name, self._plans.reading(relation).expr
-        return explain_plan(found.planned, name, origin, measured, text, passes, rounds, asked)
+        fired = (*self._plans.fired_while_reading(relation), *found.planned.fired)
+        planned = replace(found.planned, fired=fired)
+        return explain_plan(planned, name, origin, measured, text, passes, rounds, asked)
 
     # -- planning ---------------------------------------------------------------------------------
     def hint(

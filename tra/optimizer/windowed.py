@@ -36,7 +36,7 @@ from tra.algebra.retiling import check_whole, retile
 from tra.algebra.types import RelType, TileKey
 from tra.algebra.whole_tensor import axis_key, current_cuts
 from tra.errors import TraError
-from tra.optimizer.rules.registry import SLICES, normalise, rules_without
+from tra.optimizer.rules.registry import SLICES, Fired, normalise, rules_without
 from tra.optimizer.window_below import below, retiled
 from tra.optimizer.window_type import NotWindowedError, Ranges, whole_box, window_type
 
@@ -95,8 +95,8 @@ def windowed(root: Expr, box: Ranges, stored: Collection[str] = (), folds: Folds
 
 
 @lru_cache(maxsize=1024)
-def slices_below(root: Expr, without: tuple[str, ...] = ()) -> Expr:
-    """The query with slices moved towards what it reads.
+def slices_below(root: Expr, without: tuple[str, ...] = ()) -> tuple[Expr, tuple[Fired, ...]]:
+    """The query with slices moved towards what it reads, and the rules that did it.
 
     Args:
         root: the query.
@@ -105,12 +105,14 @@ def slices_below(root: Expr, without: tuple[str, ...] = ()) -> Expr:
     Example:
         >>> import tra
         >>> A = tra.from_array([float(n) for n in range(100)], tile=10)
-        >>> slices_below((A + 1)[42:47].expr) == (A[42:47] + 1).expr
-        True
+        >>> moved, fired = slices_below((A + 1)[42:47].expr)
+        >>> moved == (A[42:47] + 1).expr, [rule.name for rule in fired]
+        (True, ['slice_transform_push'])
     """
     if not any(isinstance(node, Retile) for node in postorder(root)):
-        return root
-    return normalise((root,), rules_without(without, SLICES))[0][0]
+        return root, ()
+    (moved,), fired = normalise((root,), rules_without(without, SLICES))
+    return moved, fired
 
 
 @lru_cache(maxsize=1024)
