@@ -67,6 +67,20 @@ def test_arrays_from_a_message_are_aligned():
     np.testing.assert_array_equal(back.blocks[0].array, tiles.blocks[0].array)
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_axes_of_arrays_from_a_message_lie_as_they_did(axes):
+    """Sums and products of what lies otherwise have other bits; messages put arrays anywhere."""
+    array = np.ones((2, 3, 4)).transpose(axes)
+    for skipped in (0, 1):
+        buffers = []
+        data = pickle.dumps(
+            Tiles(np.zeros((1, 0), np.int64), [array]), protocol=5, buffer_callback=buffers.append
+        )
+        sent = [memoryview(bytearray(skipped) + bytes(buffer.raw()))[skipped:] for buffer in buffers]
+        (back,) = pickle.loads(data, buffers=sent).arrays
+        assert back.flags.aligned and back.strides == array.strides
+
+
 def test_relations_that_have_no_blocks():
     holed = tra.from_tiles({(0,): [1.0, 2.0], (2,): [3.0]}, "i")
     assert cuts_of(holed.expr.type) is None

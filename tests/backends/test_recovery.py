@@ -10,7 +10,7 @@ import pytest
 import tra
 from tests.backends.kills import ARRAY, finishing, kill, leftover, relation, wait_for_workers
 from tests.long import LONG, only_long
-from tra.backends import recovery
+from tra.backends import dask_backend, recovery
 from tra.backends.copies import who_has
 from tra.backends.lineage import ends_of
 from tra.backends.lost import LostError
@@ -147,10 +147,11 @@ def test_a_share_that_another_worker_has_read_is_not_waited_for(session, tmp_pat
 def test_a_graph_of_dask_begins_with_what_is_there(session):
     pytest.importorskip("dask.array")
     (stored,) = session.persist(relation() * 2)
+    (made_of_it,) = session.persist(stored + 1)  # two runs have to come back, one after the other
     kill(session, 1)
-    lazy = session.to_dask(stored + 1)
+    lazy = session.to_dask(stored + made_of_it)
     found = finishing(30, lambda: lazy.compute(scheduler=session.backend.client.get))
-    np.testing.assert_array_equal(found, ARRAY * 2 + 1)
+    np.testing.assert_array_equal(found, ARRAY * 4 + 1)
 
 
 @only_long
@@ -173,6 +174,18 @@ def test_an_array_that_was_changed_is_not_read_again(session):
     kill(session, 0, 1, 2)
     with pytest.raises(PlanError, match=r"made from an array of 8×6 float64, which has been changed since"):
         session.compute(stored)
+
+
+@only_long
+def test_what_was_changed_between_two_tiles_is_not_read_again(session, monkeypatch):
+    monkeypatch.setattr(dask_backend, "SMALL_SHARE", 0)  # shares come one by one
+    array = ARRAY.copy()
+    tiles = session.iterate(relation(array) * 2)
+    next(tiles)
+    array[:] = -1.0
+    kill(session, 0, 1, 2)
+    with pytest.raises(PlanError, match="which has been changed since"):
+        list(tiles)
 
 
 def test_windows_of_what_was_changed_are_not_read_again(session):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import tra
 from tra.algebra.sources import tensor_type
 from tra.algebra.types import AtMost, Axis, Box, Key, RelType
 from tra.backends.block import Block
@@ -264,3 +265,15 @@ def test_tiles_in_memory_are_written_by_all_threads(tmp_path):
     finally:
         THREADS.reset(token)
     assert np.array_equal(np.load(tmp_path / "a.npy"), array)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".tra"], indirect=True)
+def test_narrow_parts_of_larger_arrays(tmp_path, suffix):
+    """Of an axis of one element NumPy says that it lies in any way."""
+    array = np.arange(60.0).reshape(5, 4, 3)
+    with tra.connect("local", threads=1, progress=False) as session:
+        for n, part in enumerate(
+            (array[:, 2:3, 0], array[::2, 1:2, 1:2], array[::-1, 1:2, 0], array.T[:, 2:3])
+        ):
+            session.save(tra.from_array(part, tile=2), tmp_path / f"{n}{suffix}")
+            assert np.array_equal(session.compute(tra.open(tmp_path / f"{n}{suffix}"))[0], part)

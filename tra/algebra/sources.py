@@ -86,6 +86,8 @@ class ArraySource:
             array([1, 2, 3])
         """
         piece = np.asarray(self.array[window], dtype=self.type.dtype)
+        if min(piece.strides, default=0) < 0:
+            piece = piece.copy(order="K")  # NumPy's functions have other bits where an array goes backwards
         if isinstance(self.array, np.ndarray):
             piece = piece.view()
         piece.setflags(write=False)

@@ -125,6 +125,9 @@ class Backend(Protocol):
     def hold(self, share: Share) -> Share:
         """The share as it is to be kept."""
 
+    def seal(self, shares: Sequence[Share]) -> None:
+        """Remembers what shares were made from as it is now: others' code runs before they are brought."""
+
     def release(self, shares: Sequence[Share]) -> None:
         """Says that shares are no longer needed."""
 

@@ -8,7 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -52,13 +52,11 @@ def open_client(
     if isinstance(scheduler, Client):
         return scheduler, []
     if scheduler is None:
-        cluster = _start(threads, sites, memory_limit)
-        try:
-            client = Client(cluster, set_as_default=False)
+        with ExitStack() as opened:
+            cluster = opened.enter_context(_start(threads, sites, memory_limit))
+            client = opened.enter_context(Client(cluster, set_as_default=False))
             client.run(remember_transfers)
-        except BaseException:
-            cluster.close()
-            raise
+            opened.pop_all()
         return client, [client, cluster]
     if not isinstance(scheduler, str | Cluster) and not hasattr(scheduler, "scheduler_address"):
         raise PlanError(f"scheduler is an address, a Client or a cluster object of Dask; got {scheduler!r}")

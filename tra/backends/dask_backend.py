@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -263,7 +264,8 @@ class DaskBackend:
         """What a function gives of a share, run where the share lies."""
 
         def bring() -> list[Any]:
-            future = self.client.submit(function, held.future, *arguments, pure=False)
+            where = [held.worker] if held.worker else None
+            future = self.client.submit(function, held.future, *arguments, pure=False, workers=where)
             try:
                 return gathered(self.client, self.workers, [future], [held])
             finally:
@@ -296,8 +298,13 @@ class DaskBackend:
 
     def hold(self, share: Share) -> Share:
         """The share as it is: it lies with the workers. What it was made from is remembered as it is now."""
-        share.held.seal()
+        self.seal([share])
         return share
+
+    def seal(self, shares: Sequence[Share]) -> None:
+        """A share that is lost is made again from what it was made from, or not at all."""
+        for share in shares:
+            share.held.seal()
 
     def release(self, shares: Sequence[Share]) -> None:
         """Drops the futures."""
@@ -306,6 +313,7 @@ class DaskBackend:
 
     def close(self) -> None:
         """Closes what was started here; a Client that was given stays open."""
-        for opened in self._owned:
-            opened.close()
-        self._owned = []
+        with ExitStack() as closing:  # the cluster too where its client does not close
+            for opened in reversed(self._owned):
+                closing.callback(opened.close)
+            self._owned = []

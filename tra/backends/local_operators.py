@@ -16,8 +16,9 @@ from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque
 from tra.algebra.types import KeyArray, RelType, Tile
 from tra.backends.balanced_fold import fold_balanced
 from tra.backends.kernel_calls import accumulate, call, map_tiles
-from tra.backends.ordered_products import ordered_sums, places_of
+from tra.backends.ordered_products import ordered_sums
 from tra.backends.pairs import On, Pairs, pairs_of
+from tra.backends.places import places_of
 from tra.backends.threads import parallel
 from tra.backends.tiles import Tiles, no_tiles
 from tra.errors import SchemaError
@@ -193,8 +194,6 @@ def contract_local(
 
     def one(rows: KeyArray) -> Tile:
         operands = operands_of(rows)
-        if not fold.laws.associative:
-            return fold_balanced(partial(accumulate, fold), (_own(call(kernel, *p), p) for p in operands))
         total = call(kernel, *operands[0])
         if len(operands) > 1:
             total = _own(total, operands[0])

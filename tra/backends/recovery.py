@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from distributed import Client
@@ -223,14 +223,19 @@ class _Losses:
 
 
 def _running(client: Client, worker: str) -> list[str]:
-    """Stages and sites of the tasks that a worker had when it left."""
+    """Stages and sites of the tasks that a worker had when it left; other tasks may be anybody's."""
     assert client.scheduler is not None
     try:
         events = answer(client, client.scheduler.events, topic=worker)
     except (OSError, KeyError):
         return []
-    tasks = (task for _, event in events or () for task in event.get("processing-tasks", ()))
-    return [f"{key[0]} of site {key[2]}" for key in tasks if isinstance(key, tuple) and len(key) > 2]
+    told = (event for _, event in events or () if isinstance(event, Mapping))
+    tasks = (task for event in told for task in event.get("processing-tasks", ()))
+    return [f"{key[0]} of site {key[2]}" for key in tasks if _is_stage(key)]
+
+
+def _is_stage(key: Any) -> bool:
+    return isinstance(key, tuple) and len(key) == 3 and str(key[0]).startswith("tra-stage")
 
 
 def _shares_of(stored: StoredSource) -> list[Held]:

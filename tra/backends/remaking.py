@@ -46,7 +46,7 @@ class Remaking:
         """
         wanted = {id(o.made): o.made for o in origins if isinstance(o, FromRun)}
         order = self._order(list(wanted.values()))
-        self._readers.update(wanted)
+        self._readers.update(wanted.keys())
         for made in order:
             self._readers.update(map(id, self._before[id(made)]))
         for made in order:

@@ -25,7 +25,8 @@ from tra.backends.tiles import Tiles
 
 _END_SECONDS = 20.0  # for what is being done with one tile
 _running: Counter[str] = Counter()  # by what they belong to
-_given_up: set[str] = set()
+_given_up: dict[str, None] = {}  # the last callers that gave up, oldest first
+_REMEMBERED = 4096
 _lock = Lock()
 
 
@@ -73,10 +74,18 @@ def call_at_sites(
 
 def _give_up(client: Client, workers: Sequence[str], token: str) -> None:
     """Waits until no call runs any more, where workers can still be asked."""
+    left = set(workers)
     with suppress(Exception):
-        for worker in set(workers) & set(present(client)):
-            with suppress(Exception):
-                on_workers(client, [worker], end_calls, token)
+        while left := left & set(present(client)):
+            left = {worker for worker in left if not _has_ended(client, worker, token)}
+
+
+def _has_ended(client: Client, worker: str, token: str) -> bool:
+    """Claims that no call runs on a worker, or that it cannot be asked."""
+    try:
+        return bool(on_workers(client, [worker], end_calls, token)[worker])
+    except Exception:
+        return True
 
 
 def site_task(token: str, tiles: Tiles, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -95,6 +104,8 @@ def site_task(token: str, tiles: Tiles, function: Callable[..., Any], *arguments
     finally:
         with _lock:
             _running[token] -= 1
+            if not _running[token]:
+                del _running[token]
 
 
 def _wanted(token: str, tiles: Tiles) -> Iterator[tuple[TileKey, Tile]]:
@@ -111,8 +122,10 @@ async def end_calls(token: str) -> bool:
         >>> asyncio.run(end_calls("nothing of this runs"))
         True
     """
-    _given_up.add(token)
+    _given_up[token] = None
+    while len(_given_up) > _REMEMBERED:
+        del _given_up[next(iter(_given_up))]
     until = time.monotonic() + _END_SECONDS
-    while _running[token] and time.monotonic() < until:
+    while token in _running and time.monotonic() < until:
         await asyncio.sleep(0.005)
-    return not _running[token]
+    return token not in _running

@@ -16,17 +16,16 @@ from math import prod
 
 import numpy as np
 
-from tra.algebra.density import volume
 from tra.algebra.key_arrays import codes
 from tra.algebra.live_rules import matches
 from tra.algebra.types import KeyArray, Tile
-from tra.backends.block import cuts_of, empty_block, spans_one
 from tra.backends.filled_products import filled_product, filled_seconds
 from tra.backends.panel_products import Pair
+from tra.backends.places import places_of
 from tra.backends.product_axes import BlockProduct, Matrix, as_columns, as_matrix, as_rows, tile_product
 from tra.backends.product_rates import CALL, copy_seconds, product_seconds
 from tra.backends.threads import THREADS, parallel
-from tra.backends.tiles import Tiles, bounds, no_tiles
+from tra.backends.tiles import Tiles, no_tiles
 from tra.optimizer.plan import LocalContract
 
 SMALL = 1 << 13  # bytes of a tile up to which tiles are copied side by side
@@ -149,7 +148,7 @@ def _one_by_one(node: LocalContract, matrix: Matrix, left: Tiles, right: Tiles, 
     x_rows, y_rows = pairs.left, pairs.right
     if matrix.is_swapped:
         xs, ys, x_rows, y_rows = [y.T for y in ys], [x.T for x in xs], y_rows, x_rows
-    found, targets = _places(node, pairs.keys)
+    found, targets = places_of(node.type, pairs.keys)
     outs = [as_matrix(matrix, target) for target in targets]
     small = max(array.nbytes for array in (*xs, *ys)) <= SMALL
     packs = (_Pack(xs, transposed=True), _Pack(ys)) if small else None
@@ -214,17 +213,6 @@ class _Pack:
         """Copies of these, one on top of the other."""
         taken = self.stack.take(self.places[rows], axis=0)
         return taken.reshape(taken.shape[0] * taken.shape[1], taken.shape[2])
-
-
-def _places(node: LocalContract, keys: KeyArray) -> tuple[Tiles, list[Tile]]:
-    """Memory for the tiles of a result: side by side where none is missing."""
-    cuts, box = cuts_of(node.type), bounds(Tiles(keys, [], is_sorted=True))
-    if len(node.type.axes) == 2 and cuts is not None and spans_one(cuts, box) and volume(box) == len(keys):
-        block = empty_block(node.type, box)
-        return Tiles.of([block]), block.tiles()
-    shapes = node.type.tile_lengths(keys).tolist()
-    arrays = [np.empty(shape, node.type.dtype) for shape in shapes]
-    return Tiles(keys, arrays, is_sorted=True, is_own=True), arrays
 
 
 def _chunks(starts: KeyArray) -> list[range]:

@@ -237,8 +237,11 @@ def _restore_blocks(blocks: Sequence[Block]) -> Tiles:
 
 
 def _aligned(array: Tile) -> Tile:
-    """An array that came in a message, anywhere in it: NumPy would copy it before every product."""
-    return array if array.flags.aligned else array.copy()
+    """An array that came in a message, anywhere in it: NumPy would copy it before every product.
+
+    Its axes keep their order in memory, which sums and products depend on.
+    """
+    return array if array.flags.aligned else array.copy(order="K")
 
 
 def no_tiles(arity: int) -> Tiles:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tra.algebra.sources import ArraySource, TileSource, TilesSource
 from tra.algebra.types import Tile
+from tra.backends.batches import RowsSource
 from tra.backends.window_sources import SourceWindow
 from tra.errors import PlanError
 
@@ -76,6 +77,8 @@ def _seal(source: TileSource) -> Seal:
             return _checksum(array, 0) if _may_change(array) else None
         case TilesSource(tiles=tiles):
             return _of_tiles(tiles.values())
+        case RowsSource(base=base):
+            return _seal(base)
     with suppress(OSError, ValueError):
         path = str(getattr(source, "path", ""))
         there = Path(path).stat() if path else None

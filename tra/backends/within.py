@@ -114,6 +114,7 @@ def tiles_of(found: InOne | Rounds) -> Iterator[tuple[TileKey, Tile]]:
             yield from spill.each(passes.roots[0], passes.query.types[passes.roots[0]])
         return
     for window in found.windows():
+        found.backend.seal(window.shares)
         for key, tile in result_tiles(found.backend, window.root, window.shares):
             yield tuple(k + low for k, low in zip(key, window.first, strict=True)), tile
 

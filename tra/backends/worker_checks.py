@@ -11,6 +11,8 @@ from tra.backends import probe
 from tra.backends.departures import on_workers
 from tra.errors import CatalogError, PlanError
 
+cloudpickle.register_pickle_by_value(probe)  # for good: several threads may ask at once
+
 
 def check_versions(client: Client, workers: Sequence[str], version: str) -> None:
     """Makes sure that every worker and the scheduler have this version of tra.
@@ -18,12 +20,8 @@ def check_versions(client: Client, workers: Sequence[str], version: str) -> None
     Raises:
         PlanError: names the workers that lack tra or have another version.
     """
-    cloudpickle.register_pickle_by_value(probe)
-    try:
-        found = on_workers(client, workers, probe.installed)
-        found["the scheduler"] = client.run_on_scheduler(probe.installed)
-    finally:
-        cloudpickle.unregister_pickle_by_value(probe)
+    found = on_workers(client, workers, probe.installed)
+    found["the scheduler"] = client.run_on_scheduler(probe.installed)
     check_installed(found, version)
 
 
@@ -65,12 +63,7 @@ def check_paths(client: Client, workers: Sequence[str], paths: list[str]) -> Non
     """
     if not paths:
         return
-    cloudpickle.register_pickle_by_value(probe)
-    try:
-        found = on_workers(client, workers, probe.unseen, paths)
-    finally:
-        cloudpickle.unregister_pickle_by_value(probe)
-    check_seen(found)
+    check_seen(on_workers(client, workers, probe.unseen, paths))
 
 
 def check_seen(found: Mapping[str, Sequence[str]]) -> None:

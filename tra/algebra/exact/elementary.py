@@ -1,7 +1,7 @@
 """Functions of elements by fixed polynomials: of +, −, ×, ÷, √ and powers of two, rounded as IEEE 754 says.
 
 NumPy's own take the instructions of the machine: exp and log give other bits with other ones. These give the
-same bits wherever float64 is what the standard says, a little less fast. They are within two units in the
+same bits wherever float64 is what the standard says, a little less fast. They are within three units in the
 last place. Polynomials and constants are those of fdlibm.
 
 Source: fdlibm 5.3, Sun Microsystems 1993: e_exp.c, e_log.c, k_sin.c, k_cos.c.
@@ -37,6 +37,7 @@ _COS = (
     -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11,
 )  # fmt: skip
 _ROOT_HALF = 0.7071067811865476
+_NEAR_0 = 4.0  # where exp − 1 loses digits
 _TINY, _LARGE = -746.0, 710.0  # exp is 0 below and infinite above
 
 
@@ -82,8 +83,13 @@ def expm1(x: Tile) -> Numbers:
         [1e-20, 0.0, 6.38905609893065]
     """
     x = _wide(x)
-    near = np.where(np.abs(x) < 0.34, x, 0.0)
-    return np.where(np.abs(x) < 0.34, near + _curve(near), exp(x) - 1.0)
+    near = np.where(np.abs(x) < _NEAR_0, x, 0.0)
+    k = np.rint(near * _PER_LN2)
+    high, low = near - k * _LN2_HIGH, k * _LN2_LOW
+    grown = high - (low - _curve(high - low))  # less one, and to be doubled k times
+    power = np.ldexp(1.0, k.astype(np.int32))
+    near = np.where(k == 0, grown, power * grown + (power - 1.0))
+    return np.where(np.abs(x) < _NEAR_0, near, exp(x) - 1.0)
 
 
 def log(x: Tile) -> Numbers:

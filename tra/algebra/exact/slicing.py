@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from math import ceil, log2
 from typing import Any
 
@@ -83,14 +82,14 @@ def peak(x: Tile, axes: tuple[int, ...]) -> Tile:
         [[3.0], [2.0]]
     """
     if not axes:
-        found = np.abs(x).astype(np.float64)
+        found = np.abs(x.astype(np.float64))
     else:
         high = np.max(x, axis=axes, keepdims=True, initial=0)
         low = np.min(x, axis=axes, keepdims=True, initial=0)
         found = np.maximum(high.astype(np.float64), -low.astype(np.float64))
     if np.isfinite(found).all():
         return found
-    finite = np.where(np.isfinite(x), np.abs(x), 0).astype(np.float64)
+    finite = np.where(np.isfinite(x), np.abs(x.astype(np.float64)), 0.0)
     return finite if not axes else np.max(finite, axis=axes, keepdims=True, initial=0.0)
 
 
@@ -172,44 +171,6 @@ def pairs_of(slices: Slices) -> Sequence[Sequence[tuple[int, int]]]:
         [[(0, 0)], [(0, 1), (1, 0)]]
     """
     return [[(s, place - s) for s in range(place + 1)] for place in range(slices.number)]
-
-
-def exact_matmul(x: Tile, y: Tile, slices: Slices | None = None) -> NDArray[np.float64]:
-    """The product of two matrices, the same bits whatever order, machine or threads.
-
-    Example:
-        >>> x, y = np.array([[1e16, 1.0, -1e16]]), np.array([[1.0], [1.0], [1.0]])
-        >>> exact_matmul(x, y).tolist()
-        [[1.0]]
-    """
-    slices = slices or slices_for(x.shape[1], 2, 3)
-    rows, columns = exponent(peak(x, (-1,))), exponent(peak(y, (-2,)))
-    xs, ys = (
-        [slice_of(operand, e, s, slices.bits, factor=True) for s in range(slices.number)]
-        for operand, e in ((x, rows), (y, columns))
-    )
-    places = [reduce(np.add, (xs[s] @ ys[t] for s, t in pairs)) for pairs in pairs_of(slices)]
-    total = places[-1]
-    for place in reversed(places[:-1]):
-        total = carried(place, total, slices.bits)
-    return scaled(total, rows + columns, 2 * slices.bits, np.float64)
-
-
-def exact_sum(x: Tile, axes: tuple[int, ...], slices: Slices | None = None) -> NDArray[np.float64]:
-    """The sum along some axes, the same bits whatever the order; axes stay with length one.
-
-    Example:
-        >>> exact_sum(np.array([1e16, 1.0, -1e16]), (-1,)).tolist()
-        [1.0]
-    """
-    n_terms = int(np.prod([x.shape[axis] for axis in axes]))
-    slices = slices or slices_for(n_terms, 1, sum_slices(n_terms))
-    e = exponent(peak(x, axes))
-    total: Any = 0.0
-    for number in reversed(range(slices.number)):
-        place = np.sum(slice_of(x, e, number, slices.bits), axis=axes, keepdims=True)
-        total = carried(place, total, slices.bits)
-    return scaled(total, e, slices.bits, np.float64)
 
 
 def sum_slices(n_terms: int) -> int:

@@ -148,6 +148,11 @@ def _read(file: int, part: memoryview, place: int) -> None:
         done += found
 
 
+def _has_rows(tile: Tile) -> bool:
+    """Claims that rows lie without gaps; what has one element a row may lie in any way."""
+    return not tile.ndim or (tile.shape[-1] > 1 and tile.strides[-1] == tile.itemsize)
+
+
 def write_plain(file: int, begin: int, shape: Sequence[int], window: Sequence[slice], tile: Tile) -> None:
     """Writes a window of an array in rows into an open file.
 
@@ -158,7 +163,7 @@ def write_plain(file: int, begin: int, shape: Sequence[int], window: Sequence[sl
         window: a slice for each axis.
         tile: the elements; copied where their rows are scattered.
     """
-    tile = tile if not tile.ndim or tile.strides[-1] == tile.itemsize else np.ascontiguousarray(tile)
+    tile = tile if _has_rows(tile) else np.ascontiguousarray(tile)
     for place, part in _runs(shape, window, tile):
         done = 0
         while done < len(part):

@@ -17,11 +17,11 @@ from tra.algebra.key_function import Var
 from tra.algebra.labelled import contract_pair, transposed
 from tra.algebra.labels import Labelled
 from tra.algebra.live import is_dense
-from tra.algebra.nodes import Aggregate, Cut, Expr, Join, ReKey, Retile, Transform
+from tra.algebra.nodes import Aggregate, Expr, Join, ReKey, Retile, Transform
 from tra.algebra.retiling import full_windows, retile
 from tra.algebra.types import RelType
 from tra.algebra.whole_kernels import loose_keys, pairs_alike
-from tra.algebra.whole_tensor import axis_key, is_whole_form, reorder, whole_form
+from tra.algebra.whole_tensor import current_cuts, is_whole_form, reorder, whole_form
 from tra.errors import SchemaError
 from tra.optimizer.network import Tree
 from tra.optimizer.regions import exchanged
@@ -218,6 +218,4 @@ def _written(tree: Tree, factors: _Factors) -> Labelled:
 
 def _as(expr: Expr, type_: RelType) -> Expr:
     """A whole tensor with the keys and tiles of a type."""
-    keys = [axis_key(type_, place) for place in range(len(type_.axes))]
-    cuts = [Cut() if key is None else Cut(axis.size, key) for key, axis in zip(keys, type_.axes, strict=True)]
-    return expr if expr.type == type_ else reorder(retile([expr], cuts), list(type_.names))
+    return expr if expr.type == type_ else reorder(retile([expr], current_cuts(type_)), list(type_.names))

@@ -20,7 +20,7 @@ from tra.algebra.nodes import Cut, Expr, Generated, Retile, Source
 from tra.algebra.operators import join, rekey, tile, transform
 from tra.algebra.retiling import check_links, full_windows, retile
 from tra.algebra.types import RelType
-from tra.algebra.whole_tensor import axis_key, default_tile, fresh_name, reorder
+from tra.algebra.whole_tensor import axis_key, current_cuts, default_tile, fresh_name, reorder
 from tra.errors import SchemaError
 from tra.optimizer.network import Network, Term
 from tra.optimizer.reproducible.in_order import as_cut, folded_in_order
@@ -203,7 +203,7 @@ def _folded(blocks: _Blocks, network: Network) -> _Blocks:
 def _cut_back(total: _Blocks, network: Network, type_: RelType) -> Expr:
     """The result in the tiles and with the keys that the query says."""
     keys = [axis_key(type_, place) for place in range(len(type_.axes))]
-    cuts = [Cut() if key is None else Cut(axis.size, key) for key, axis in zip(keys, type_.axes, strict=True)]
+    cuts = current_cuts(type_)
     own = dict(zip(network.keys, type_.names, strict=True))
     names: dict[str, str] = {}
     for label in total.keys:

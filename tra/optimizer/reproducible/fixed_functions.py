@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from tra.algebra.kernel import Kernel, bind_literal, kernel
 from tra.algebra.nodes import Aggregate, Expr, Join, Transform, postorder
@@ -61,7 +62,7 @@ def _fixed(node: Expr) -> Expr:
     if "c" in kinds or by.user or by.name not in known or not _is_known_power(by):
         raise _refused(node, by)
     if by.name in FIXED:
-        return with_children(_with_kernel(node, _replaced(by)), node.children)
+        return replace(node, kernel=_replaced(by))
     return transform(node, "_positive_zero") if by.name in OF_ZEROS and node.type.dtype.kind == "f" else node
 
 
@@ -69,9 +70,9 @@ def _is_known_power(by: Kernel) -> bool:
     if by.name != "pow":
         return True
     ((place, n),) = by.literals or ((0, None),)
-    return (
-        place == 1 and isinstance(n, int | float) and (n == 0.5 or (n == int(n) and abs(n) <= _WHOLE_POWERS))
-    )
+    if place != 1 or isinstance(n, bool) or not isinstance(n, int | float) or not isfinite(n):
+        return False
+    return n == 0.5 or (n == int(n) and abs(n) <= _WHOLE_POWERS)
 
 
 def _replaced(by: Kernel) -> Kernel:
@@ -79,10 +80,6 @@ def _replaced(by: Kernel) -> Kernel:
     for place, value in by.literals:
         made = bind_literal(made, place, value)
     return made
-
-
-def _with_kernel(node: Transform | Join | Aggregate, by: Kernel) -> Expr:
-    return replace(node, kernel=by)
 
 
 def _refused(node: Expr, by: Kernel) -> PlanError:
