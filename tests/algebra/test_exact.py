@@ -229,9 +229,20 @@ def test_sums_of_powers(x, y):
 @examples(100)
 @given(st.floats(0.01, 100), st.integers(-20, 20))
 def test_whole_powers(x, n):
-    found = Fraction(float(elementary.power(np.array(x), n)))
     expected = Fraction(x) ** n
-    assert abs(found - expected) <= (2 + abs(n)) * expected * Fraction(ULP)
+    for found in (elementary.power(np.array(x), n), elementary.powers_of(x, np.array(n))):
+        assert abs(Fraction(float(found)) - expected) <= (2 + abs(n)) * expected * Fraction(ULP)
+    with localcontext(prec=100):
+        rooted, between = Decimal(x) ** Decimal(n + 0.25), float(elementary.powers_of(x, np.array(n + 0.25)))
+        assert abs(Decimal(between) - rooted) <= (12 + 2 * abs(n)) * rooted * Decimal(ULP)
+
+
+@examples(100)
+@given(st.floats(-1e6, 1e6))
+def test_the_cosine_of_an_angle(x):
+    with localcontext(prec=60):
+        expected = _cosine(Decimal(x) / (2 * PI) % 1)
+    assert abs(Decimal(float(elementary.cos(np.array(x)))) - expected) <= Decimal(ULP * (4 + abs(x)))
 
 
 def test_what_functions_make_of_what_is_no_number():

@@ -374,3 +374,14 @@ def test_a_backend_of_one_site_moves_nothing():
     assert isinstance(session.backend, LocalBackend)
     assert figures["bytes_moved"] == {"predicted": 0, "measured": 0}
     assert figures["tasks"] == {"predicted": 1, "measured": 1}
+
+
+@pytest.mark.parametrize("step", [lambda x, a: tra.exp(x) / 3, lambda x, a: x + a])
+def test_long_chains_of_functions(step):
+    a = tra.from_array(np.full((3, 3), 0.5), tile=2)
+    x, expected = a, np.full((3, 3), 0.5)
+    for _ in range(400):
+        x = step(x, a)
+        expected = np.exp(expected) / 3 if "exp" in step.__code__.co_names else expected + 0.5
+    with tra.connect("local", threads=1) as session:
+        np.testing.assert_allclose(session.compute(x)[0], expected)

@@ -331,6 +331,20 @@ def test_a_budget_in_steps_leaves_passes_as_they_are(monkeypatch):
         assert [one["loops"] for one in passes] == [one["loops"] for one in found[0][1]]
 
 
+@pytest.mark.parametrize("optimizer", [tra.AdamW(0.1), tra.SGD(tra.schedules.Cosine(0.1, steps=3))])
+def test_trainings_with_any_optimizer(optimizer):
+    found = set()
+    for tile, sites in ((7, 1), (60, 2)):
+        data = [tra.from_array(array, tile=tile) for array in (X, X[:, :3])]
+        with opened("exact", sites) as session:
+            trained = session.train(
+                lambda p, x, y: tra.losses.squared_error(tra.tanh(x @ p["W"]), y),
+                {"W": tra.from_array(Y[:, :3], name="W")}, optimizer, data=data, epochs=3,
+            )  # fmt: skip
+            found.add(session.compute(trained.parameters["W"])[0].tobytes())
+    assert len(found) == 1
+
+
 # -- what is said, and what is refused --------------------------------------------------------------
 
 A = tra.from_array(np.ones((600, 500)), ("i", "j"), 100, name="A")

@@ -182,13 +182,12 @@ def test_workers(late_client, level, case):
 @pytest.mark.skipif(find_spec("tra.backends.recovery") is None, reason="runs end when a worker dies")
 @pytest.mark.parametrize("case", CASES if LONG else ["chain"])
 @pytest.mark.parametrize("level", ["run", "tiling", "exact"])
-def test_a_killed_worker(request, level, case):
-    client = request.getfixturevalue("late_client" if LONG else "mortals")
+def test_a_killed_worker(mortals, level, case):
     found = []
     for killed in (None, 0.0, 0.1, 0.3) if LONG else (None, 0.05):
         if LONG:
-            client.run(delay_worker)
-        found.append(there(client, level, case, Setting(2, 1, 64, killed=killed)))
+            mortals.run(delay_worker)
+        found.append(there(mortals, level, case, Setting(2, 1, 64, killed=killed)))
     check(level, found)
 
 

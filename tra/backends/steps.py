@@ -11,6 +11,8 @@ from tra.backends.element_chains import Chain, chain_of, is_link
 from tra.optimizer.plan import Plan, is_exchange
 from tra.optimizer.stages import Stage
 
+HIGHEST = 64  # links of a chain, one above the other: it is gone through by recursion
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -62,14 +64,14 @@ def _inner(stage: Stage) -> frozenset[str]:
     users = [node for node in stage.nodes if not is_exchange(node)]
     uses = Counter(child.digest for node in users for child in node.children)
     inside = {child.digest for node in users if is_link(node) for child in node.children}
-    return frozenset(
-        node.digest
-        for node in stage.nodes
-        if is_link(node)
-        and uses[node.digest] == 1
-        and node.digest in inside
-        and node.digest not in stage.outputs
-    )
+    found: dict[str, int] = {}  # how many links lie one above the other, up to each
+    for node in stage.nodes:
+        alone = uses[node.digest] == 1 and node.digest not in stage.outputs
+        if is_link(node) and alone and node.digest in inside:
+            height = 1 + max((found.get(child.digest, 0) for child in node.children), default=0)
+            if height < HIGHEST:
+                found[node.digest] = height
+    return frozenset(found)
 
 
 def _inputs(node: Plan, chain: Chain | None) -> tuple[str, ...]:

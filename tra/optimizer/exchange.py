@@ -233,9 +233,17 @@ def n_tellers(have: Placement, need: Placement, target: int) -> int:
         >>> n_tellers(Placement((3, 2), (Parts(ADD), ALL)), Placement((3, 2), (ALL, ALL)), 0)
         3
     """
-    choices: list[Sequence[int]] = []
-    for g, role, wanted, c in _along(have, need, target):
-        choices.append(range(g) if isinstance(role, Parts | Scattered) and role != wanted else [c])
+    at = (
+        None if isinstance(role, Parts | Scattered) and role != wanted else c
+        for _, role, wanted, c in _along(have, need, target)
+    )
+    return _n_holding(have, tuple(at))
+
+
+@lru_cache(maxsize=1 << 12)
+def _n_holding(have: Placement, at: tuple[int | None, ...]) -> int:
+    """How many sites hold a part, of those at a place along each mesh dimension; None is anywhere."""
+    choices = [range(g) if place is None else [place] for g, place in zip(have.mesh, at, strict=True)]
     return sum(holds_part(have, site_number(have.mesh, coords)) for coords in product(*choices))
 
 

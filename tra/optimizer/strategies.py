@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import TypeAlias
@@ -138,6 +139,7 @@ def _output_role(operator: Operator, label: str | None) -> Role:
     return SCATTERED
 
 
+@lru_cache(maxsize=1 << 12)  # asked of operands before their users, so that it does not go deep
 def held_parts(expr: Expr) -> list[Parts]:
     """The parts that a result may be left in: those of a Σ, which pass through σ, ReKey and λ linear for it.
 

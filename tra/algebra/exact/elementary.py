@@ -192,3 +192,36 @@ def power(x: Tile, n: int) -> Numbers:
             total = total * base if left & 1 else total
             base, left = (base * base, left >> 1) if left > 1 else (base, 0)
         return np.asarray(total if n >= 0 else 1.0 / total)
+
+
+def powers_of(base: float, n: Tile) -> Numbers:
+    """A positive number to each power: to whole ones by squares, and by exp and log what is left of others.
+
+    Example:
+        >>> powers_of(2.0, np.array([10.0, -1.0, 0.5, np.inf])).tolist()
+        [1024.0, 0.5, 1.414213562373095, inf]
+    """
+    n = _wide(n)
+    size = np.abs(n)
+    usual = size < 2.0**53
+    left = np.where(usual, np.floor(size), 0.0).astype(np.int64)
+    rest = np.where(usual, size - left, size)
+    logarithm, square = float(log(np.array(base))), np.float64(base)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        total = np.where(rest == 0, 1.0, exp(rest * logarithm) if logarithm else 1.0)
+        while left.any():
+            total, square, left = np.where(left & 1, total * square, total), square * square, left >> 1
+        return np.where(np.isnan(n), np.nan, np.where(n < 0, 1.0 / total, total))
+
+
+def cos(x: Tile) -> Numbers:
+    """The cosine, to within 2⁻⁵² for each radian that the angle has.
+
+    Example:
+        >>> cos(np.array([0.0, np.pi, -np.pi])).tolist()
+        [1.0, -1.0, -1.0]
+    """
+    x = _wide(x)
+    is_angle = np.isfinite(x)
+    turns = np.where(is_angle, x, 0.0) / (2.0 * np.pi)
+    return np.where(is_angle, cos_turns(turns - np.floor(turns)), np.nan)

@@ -86,7 +86,9 @@ def _fixed(name: str, signature: str, function: Callable[..., Tile], laws: Laws)
     register(name, lambda: made)
 
 
-def _power(x: Tile, n: Any) -> Tile:
+def _power(x: Any, n: Any) -> Tile:
+    if isinstance(n, np.ndarray | np.generic):  # a number to the powers of a tile
+        return elementary.powers_of(float(x), n)
     whole = np.sqrt(np.asarray(x, np.float64)) if n == 0.5 else elementary.power(x, int(n))
     return np.asarray(whole)
 
@@ -102,7 +104,7 @@ def _finite(x: Tile) -> Tile:
     return np.where(np.isfinite(x), x, x.dtype.type(0))
 
 
-for _name in ("exp", "log", "log1p", "expm1", "tanh"):
+for _name in ("exp", "log", "log1p", "expm1", "tanh", "cos"):
     _keeps = _name in ("log1p", "expm1", "tanh")
     _function = _like(getattr(elementary, _name), getattr(np, _name))
     _fixed(f"_{_name}", UNARY, _function, _KEEPS_ZEROS if _keeps else _ELEMENTWISE)

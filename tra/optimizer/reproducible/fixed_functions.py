@@ -23,7 +23,7 @@ AS_THEY_ARE = frozenset((
     "reduce_arg_min", "reduce_arg_max", "reduce_any", "reduce_all", "matmul", "outer", "einsum",
     "reduce_sum",
 ))  # fmt: skip
-FIXED = frozenset(("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "pow", "logaddexp"))
+FIXED = frozenset(("exp", "log", "log1p", "expm1", "tanh", "sigmoid", "pow", "logaddexp", "cos"))
 FOLDS = frozenset(["add", "max", "min", "logical_and", "logical_or", "logical_xor", "arg_min", "arg_max"])
 _WHOLE_POWERS = 64
 
@@ -70,9 +70,9 @@ def _is_known_power(by: Kernel) -> bool:
     if by.name != "pow":
         return True
     ((place, n),) = by.literals or ((0, None),)
-    if place != 1 or isinstance(n, bool) or not isinstance(n, int | float) or not isfinite(n):
+    if isinstance(n, bool) or not isinstance(n, int | float) or not isfinite(n):
         return False
-    return n == 0.5 or (n == int(n) and abs(n) <= _WHOLE_POWERS)
+    return n > 0 if place == 0 else n == 0.5 or (n == int(n) and abs(n) <= _WHOLE_POWERS)
 
 
 def _replaced(by: Kernel) -> Kernel:
@@ -90,7 +90,7 @@ def _refused(node: Expr, by: Kernel) -> PlanError:
     hint = (
         "numbers are real"
         if of.kind == "c"
-        else f"functions there are {known}; pow of whole numbers up to 64"
+        else f"functions there are {known}; pow to whole numbers up to 64, or of a positive number"
     )
     return PlanError(
         f"reproducible='exact' has no {what} of {of}: its bits depend on the machine\n  hint: {hint}"
