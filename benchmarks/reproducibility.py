@@ -125,7 +125,29 @@ def section(settings: Settings) -> list[str]:
     counts = n_results()
     bars = verdict(rows[0], counts)
     record(settings, "reproducibility", bars)
-    return [*paragraph(HEAD), *lines(rows, counts), *(bar.line for bar in bars), ""]
+    others = table(["query, float64", *SYSTEMS], other_prices(edge, rounds_of(settings.quick)))
+    found = [*paragraph(HEAD), *lines(rows, counts), *paragraph(OTHERS), *others]
+    return [*found, *(bar.line for bar in bars), ""]
+
+
+def other_prices(edge: int, rounds: int) -> list[tuple[str, ...]]:
+    """What levels cost queries that read each number once: seconds of "off", and times that of the others."""
+    rng = np.random.default_rng(0)
+    A = tra.from_array(rng.standard_normal((edge, edge)), ("i", "j"), TILE)
+    v = tra.from_array(rng.standard_normal(edge), ("j",), TILE)
+    queries = {"A @ v": A @ v, "A.sum()": A.sum(), "exp(A)": tra.exp(A), "softmax(A)": tra.softmax(A)}
+    sessions = open_sessions()
+    try:
+        found = []
+        for name, query in queries.items():
+            runs = {who: (lambda s=session, q=query: s.compute(q)) for who, session in sessions.items()}
+            times = interleaved(runs, rounds)
+            prices = [f"{ratio(times, who, 'off'):.1f}" for who in list(SYSTEMS)[1:]]
+            found.append((name, f"{median(times['off']):.3f} s", *prices))
+        return found
+    finally:
+        for session in reversed(sessions.values()):
+            session.close()
 
 
 def lines(rows: Sequence[Row], counts: Mapping[str, int]) -> list[str]:
@@ -151,6 +173,10 @@ def verdict(row: Row, counts: Mapping[str, int]) -> list[Bar]:
     return [*prices, free, *(Bar(f"reproducible: {who}, results", counts[who], 1) for who in promised)]
 
 
+OTHERS = """
+Where each number is read once a level costs more of the time: seconds of "off", and what others take as
+multiples of that, on a square matrix of the same edge.
+"""
 HEAD = """
 The general product by the [levels](reproducibility.md) of `tra.connect(reproducible=…)`, in turns. *Times
 off* is the median over rounds of a level's time over that of "off"; the error is that of eight rows against

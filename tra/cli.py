@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when the query or the run failed (one readable error on standard error).
-        Wrong usage exits with 2.
+        130 after Ctrl-C. Wrong usage exits with 2.
 
     Example:
         >>> main(["versions"])  # doctest: +ELLIPSIS
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("tra: interrupted", file=sys.stderr)
-        return 1
+        return 130  # as shells have it: 128 and the number of the signal
     except BrokenPipeError:
         return 1
     except (OSError, MemoryError, ValueError, TypeError, ArithmeticError) as error:

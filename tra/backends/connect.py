@@ -20,6 +20,7 @@ from tra.optimizer.reproducible.level import LEVELS as LEVELS
 from tra.optimizer.reproducible.level import Level
 from tra.optimizer.rules.registry import RULES, STRATEGIES
 
+MOST = 4096  # sites, and threads of each
 INTERPRETER = 20_000_000  # bytes below which no process of Python with NumPy is
 _SIMILAR = 8  # names that a message lists
 _LISTED = "All rules are listed in docs/rules.md, and `explain` names those that a plan is made with"
@@ -83,6 +84,8 @@ def connect(
     for name, number in (("threads", threads), ("sites", sites)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise PlanError(f"{name} is a positive number; got {number!r}")
+        if number is not None and number > MOST:
+            raise PlanError(f"{name} is at most {MOST}; got {number!r}")
     if progress is not None and not isinstance(progress, bool):
         raise PlanError(f"progress is True, False or None; got {progress!r}")
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:

@@ -215,8 +215,9 @@ class _Losses:
         if n >= SAME_TASK:
             raise PlanError(
                 f"{counted(n, 'worker')} died while {worst} ran there, the last was {error.workers[0]}: a "
-                "task may need more memory than a worker has\n  hint: take smaller tiles, set memory_limit=, "
-                "or give workers more memory"
+                "task may need more memory than a worker has, or a kernel end its process\n  hint: take "
+                "smaller tiles, set memory_limit=, or give workers more memory; try kernels of your own with "
+                "backend='local'"
             ) from error
         if self.n >= TRIES:
             raise PlanError(f"gave up after {TRIES} tries, each of which lost a worker: {error}") from error

@@ -88,7 +88,7 @@ def _fixed(name: str, signature: str, function: Callable[..., Tile], laws: Laws)
 
 def _power(x: Any, n: Any) -> Tile:
     if isinstance(n, np.ndarray | np.generic):  # a number to the powers of a tile
-        return elementary.powers_of(float(x), n)
+        return elementary.powers_of(float(x), np.asarray(n))
     whole = np.sqrt(np.asarray(x, np.float64)) if n == 0.5 else elementary.power(x, int(n))
     return np.asarray(whole)
 
