@@ -181,7 +181,9 @@ def contract_local(
         products = _joined(left, right, pairs, kernel)
         folded = [_fold(fold, [products[row] for row in rows.tolist()]) for rows in groups]
         return Tiles(keys, folded, is_sorted=True)
-    lefts, rights = _laid_out(kernel, left.arrays, right.arrays)
+    lefts, rights = left.arrays, right.arrays
+    if len(pairs.keys) > max(len(left), len(right)):  # else each is taken once, into memory used again
+        lefts, rights = _laid_out(kernel, lefts, rights)
 
     def operands_of(rows: KeyArray) -> list[tuple[Tile, Tile]]:
         taken = zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
