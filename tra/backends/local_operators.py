@@ -181,9 +181,10 @@ def contract_local(
         products = _joined(left, right, pairs, kernel)
         folded = [_fold(fold, [products[row] for row in rows.tolist()]) for rows in groups]
         return Tiles(keys, folded, is_sorted=True)
-    lefts, rights = left.arrays, right.arrays
+    sides: Sequence[Sequence[Tile]] = (left.arrays, right.arrays)
     if len(pairs.keys) > max(len(left), len(right)):  # else each is taken once, into memory used again
-        lefts, rights = _laid_out(kernel, lefts, rights)
+        sides = _laid_out(kernel, *sides)
+    lefts, rights = sides
 
     def operands_of(rows: KeyArray) -> list[tuple[Tile, Tile]]:
         taken = zip(pairs.left[rows].tolist(), pairs.right[rows].tolist(), strict=True)
@@ -195,11 +196,11 @@ def contract_local(
         return made
 
     def one(rows: KeyArray) -> Tile:
-        operands = operands_of(rows)
-        total = call(kernel, *operands[0])
-        if len(operands) > 1:
-            total = _own(total, operands[0])
-        for pair in operands[1:]:
+        terms = operands_of(rows)
+        total = call(kernel, *terms[0])
+        if len(terms) > 1:
+            total = _own(total, terms[0])
+        for pair in terms[1:]:
             total = accumulate(fold, total, call(kernel, *pair))
         return total
 
