@@ -227,15 +227,16 @@ def worker_addresses(client: Client, sites: int | None) -> dict[str, Mapping[str
     Raises:
         PlanError: there are no workers, or fewer than the sites asked for.
     """
-    if sites:
+    wanted = sites or 1
+    if sites or not alive(client):  # they may be starting
         try:
-            client.wait_for_workers(sites, timeout=ANSWER_SECONDS)
+            client.wait_for_workers(wanted, timeout=ANSWER_SECONDS)
         except TimeoutError:
             there = counted(len(workers_there(client)), "worker")
-            asked = counted(sites, "site")
-            raise PlanError(f"{asked} asked for, but the cluster has {there}") from None
+            asked = counted(wanted, "site") + " asked for" if sites else "a worker is needed"
+            raise PlanError(f"{asked}, but after {ANSWER_SECONDS:g} s the cluster has {there}") from None
     workers = alive(client)
     if not workers:
-        raise PlanError(f"the cluster at {client.scheduler_info()['address']} has no workers")
+        raise PlanError("no worker of the cluster gave a sign of life lately")
     ordered = sorted(workers, key=lambda address: (str(workers[address].get("name")), address))
     return {address: workers[address] for address in (ordered[:sites] if sites else ordered)}
