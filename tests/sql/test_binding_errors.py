@@ -129,6 +129,16 @@ import pytest
             "kernel 'one_hot' does not take these parameters (none)",
         ),
         (
+            "LET C[i, j, k] = ONE_HOT(A[i, j], size => -1)",
+            "ONE_HOT",
+            "one_hot takes a size that is a whole number of at least 1; got size=-1",
+        ),
+        (
+            "LET C[i, j] = CLASS_CHECK(A[i, j], size => 2.5)",
+            "CLASS_CHECK",
+            "class_check takes a size that is a whole number of at least 1; got size=2.5",
+        ),
+        (
             "LET C[i, j] = CAST(A[i, j], dtype => 'odd')",
             "CAST",
             "kernel 'cast' does not take these parameters",

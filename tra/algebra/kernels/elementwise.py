@@ -13,6 +13,7 @@ import numpy as np
 
 from tra.algebra.formula import formula
 from tra.algebra.kernel import Kernel, Laws, TileFunction, kernel, make_kernel, register
+from tra.algebra.kernels.parameters import whole_size
 from tra.algebra.types import Tile
 
 UNARY = "()->()"
@@ -136,6 +137,7 @@ def _clip(low: float, high: float) -> Kernel:
 
 def _one_hot(size: int, dtype: str = "float64") -> Kernel:
     """Each integer becomes a row of `size` zeros with a one at its place; out of range gives zeros."""
+    size = whole_size(size, "one_hot")
     target: np.dtype[Any] = np.dtype(dtype)
 
     def function(x: Tile) -> Tile:

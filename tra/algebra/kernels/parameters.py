@@ -1,0 +1,39 @@
+"""What kernels take as parameters: sizes and dtypes, checked when a kernel is made."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from tra.algebra.types import LARGEST
+from tra.errors import KernelError
+
+
+def whole_size(size: Any, name: str) -> int:
+    """A size as Python's integer; `name` is the kernel's.
+
+    Example:
+        >>> whole_size(3, "one_hot")
+        3
+        >>> whole_size(2.5, "one_hot")
+        Traceback (most recent call last):
+        tra.errors.KernelError: one_hot takes a size that is a whole number of at least 1; got size=2.5
+
+    Raises:
+        KernelError: it is no integer, or less than 1, or too large for a tile.
+    """
+    try:
+        whole = 0 if isinstance(size, bool) else operator.index(size)
+    except TypeError:
+        whole = 0
+    if not 1 <= whole <= LARGEST:
+        raise KernelError(
+            f"{name} takes a size that is a whole number of at least 1; got size={_shown(size)}"
+        )
+    return whole
+
+
+def _shown(value: Any) -> str:
+    """A value, or of an integer that nobody reads how long it is."""
+    n_bits = value.bit_length() if isinstance(value, int) else 0
+    return repr(value) if n_bits <= 256 else f"one of {n_bits} bits"
