@@ -40,8 +40,18 @@ def check_size(size: int, what: str) -> None:
         SchemaError: it is too large.
     """
     if size > LARGEST:
-        shown = size if size < 1 << 256 else f"one of {size.bit_length()} bits"
-        raise SchemaError(f"{what} is {LARGEST} at most; got {shown}")
+        raise SchemaError(f"{what} is {LARGEST} at most; got {shown_number(size)}")
+
+
+def shown_number(value: Any) -> str:
+    """A value, or of an integer that nobody reads how long it is.
+
+    Example:
+        >>> shown_number(2.5), shown_number(10**400)
+        ('2.5', 'one of 1329 bits')
+    """
+    n_bits = value.bit_length() if isinstance(value, int) else 0
+    return repr(value) if n_bits <= 256 else f"one of {n_bits} bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,5 +258,5 @@ def scalar_type(dtype: np.dtype[Any]) -> RelType:
 
 __all__ = [
     "LARGEST", "AtMost", "Axis", "Box", "Key", "KeyArray", "KeySet", "Link", "Live", "RelType", "Tile",
-    "TileKey", "as_link", "check_size", "dtype_name", "scalar_type",
+    "TileKey", "as_link", "check_size", "dtype_name", "scalar_type", "shown_number",
 ]  # fmt: skip

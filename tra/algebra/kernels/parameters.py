@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from tra.algebra.types import LARGEST
+from tra.algebra.types import LARGEST, shown_number
 from tra.errors import KernelError
 
 
@@ -28,12 +28,6 @@ def whole_size(size: Any, name: str) -> int:
         whole = 0
     if not 1 <= whole <= LARGEST:
         raise KernelError(
-            f"{name} takes a size that is a whole number of at least 1; got size={_shown(size)}"
+            f"{name} takes a size that is a whole number of at least 1; got size={shown_number(size)}"
         )
     return whole
-
-
-def _shown(value: Any) -> str:
-    """A value, or of an integer that nobody reads how long it is."""
-    n_bits = value.bit_length() if isinstance(value, int) else 0
-    return repr(value) if n_bits <= 256 else f"one of {n_bits} bits"
