@@ -159,7 +159,7 @@ SCHEMA = [
         "unknown distribution 'cauchy': uniform or normal",
     ),
     (lambda: generated(A.expr.type, Random("uniform", (0, np.inf), 0)), "takes finite numbers; got UNIFORM"),
-    (lambda: generated(A.expr.type, Random("uniform", (True, "1"), 0)), r"finite numbers; .*\(True, 1\)"),
+    (lambda: generated(A.expr.type, Random("uniform", (True, "1"), 0)), r"finite numbers; .*\(True, '1'\)"),
     (lambda: generated(A.expr.type, Random("normal", (0, 1e308), 0)), "draws numbers that are finite in fl"),
     (lambda: generated(A.expr.type, Random("normal", (0, 10**400), 0)), "takes finite numbers"),
     (lambda: generated(A.expr.type, Random("uniform", (0, 1), -1)), r"from 0 to 2\*\*64 - 1; got -1"),

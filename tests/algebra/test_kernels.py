@@ -222,7 +222,7 @@ def test_looking_kernels_up():
 
 
 @pytest.mark.parametrize("name", ["one_hot", "class_check"])
-@pytest.mark.parametrize("size", [-1, 0, 2.5, True, "3", 10**400])
+@pytest.mark.parametrize("size", [-1, 0, 2.5, True, "3"])
 def test_sizes_that_are_none(name, size):
     with pytest.raises(KernelError, match=f"{name} takes a size that is a whole number of at least 1; got"):
         kernel(name, size=size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from tra.algebra.types import LARGEST, shown_number
+from tra.algebra.types import check_size
 from tra.errors import KernelError
 
 
@@ -20,14 +20,14 @@ def whole_size(size: Any, name: str) -> int:
         tra.errors.KernelError: one_hot takes a size that is a whole number of at least 1; got size=2.5
 
     Raises:
-        KernelError: it is no integer, or less than 1, or too large for a tile.
+        KernelError: it is no integer, or less than 1.
+        SchemaError: it is too large for a tile.
     """
     try:
         whole = 0 if isinstance(size, bool) else operator.index(size)
     except TypeError:
         whole = 0
-    if not 1 <= whole <= LARGEST:
-        raise KernelError(
-            f"{name} takes a size that is a whole number of at least 1; got size={shown_number(size)}"
-        )
+    if whole < 1:
+        raise KernelError(f"{name} takes a size that is a whole number of at least 1; got size={size!r}")
+    check_size(whole, f"a size of {name}")
     return whole
