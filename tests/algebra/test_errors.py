@@ -150,6 +150,19 @@ SCHEMA = [
         "coefficients of links",
     ),
     (lambda: tra.from_tiles({0: np.ones(2)}, keys="i", axes=[]), "describes 0 axes, but the tiles have 1"),
+    (
+        lambda: tra.from_tiles({(2**63, 0): np.ones((2, 2))}, ("i", "j")),
+        r"key \(9223372036854775808, 0\) is too large: components of keys are 4611686018427387902 at most",
+    ),
+    (lambda: tra.from_tiles({(2**62 - 2,): np.ones(2)}, "i"), "an extent is 4611686018427387903 at most"),
+    (
+        lambda: tra.from_coo({"i": np.array([2**63], "u8"), "x": [1.0]}, ("i",), "x"),
+        "coordinate 9223372036854775808 of 'i' is too large: 4611686018427387902 is the largest",
+    ),
+    (
+        lambda: tra.from_coo({"i": np.array([2**63 - 1]), "x": [1.0]}, ("i",), "x", shape=(8,)),
+        "coordinate 9223372036854775807 of 'i' is too large",
+    ),
     (lambda: stack([], "n"), "at least one relation"),
     (lambda: stack([A.expr, B.expr], "n"), "different types\n  first .*\n  other "),
     (lambda: stack([A.expr], "i"), "exists already"),

@@ -9,7 +9,7 @@ import numpy as np
 from tra.algebra.live import has_length, sort_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.type_rules import distinct
-from tra.algebra.types import Axis, Box, Key, KeySet, RelType, Tile, TileKey, as_link
+from tra.algebra.types import LARGEST, Axis, Box, Key, KeySet, RelType, Tile, TileKey, as_link, shown_number
 from tra.errors import SchemaError
 
 
@@ -49,6 +49,10 @@ def _check_keys(tiles: Mapping[TileKey, Tile], names: tuple[str, ...]) -> None:
         raise SchemaError(
             f"key {wrong} does not fit the keys ({', '.join(names)}): one non-negative integer each"
         )
+    large = next((key for key in tiles if max(key, default=0) >= LARGEST), None)
+    if large is not None:
+        shown = ", ".join(map(shown_number, large))
+        raise SchemaError(f"key ({shown}) is too large: components of keys are {LARGEST - 1} at most")
 
 
 def _common_dtype(tiles: Mapping[TileKey, Tile]) -> np.dtype[np.generic]:
