@@ -129,6 +129,8 @@ SCHEMA = [
         r"one dtype and one rank; got float64 and ranks \[0, 1\]",
     ),
     (lambda: tra.from_tiles({0: 1.0, 1: 1}, keys="i"), "one dtype and one rank; got float64, int64"),
+    (lambda: tra.from_array(np.zeros(2, [("x", "f8")])), r"booleans or numbers; got an array of \[\('x'"),
+    (lambda: tra.from_tiles({0: np.zeros(2, "f8,f8")}, keys="i"), "booleans or numbers; got"),
     (lambda: tra.from_tiles({0: "a"}, keys="i"), "booleans or numbers"),
     (lambda: tra.from_tiles({3: 1.0}, keys="i", domain=(2,)), r"key \(3,\) lies outside the domain \(2,\)"),
     (lambda: tra.from_tiles({0: 1.0}, keys="i", domain=(0,)), "one positive number each"),

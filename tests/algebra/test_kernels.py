@@ -228,6 +228,13 @@ def test_sizes_that_are_none(name, size):
         kernel(name, size=size)
 
 
+@pytest.mark.parametrize("dtype", ["O,O", "S8,S8", "f8,f8", "f8,", "S8", "O", "M8[s]", None, 3, PAIR])
+def test_dtypes_that_are_none(dtype):
+    for name, params in (("cast", {}), ("one_hot", {"size": 2}), ("class_check", {"size": 2})):
+        with pytest.raises(KernelError, match=f"{name} takes a dtype such as .*; got dtype="):
+            kernel(name, dtype=dtype, **params)
+
+
 def test_sizes_flops_and_dtypes():
     hot = kernel("one_hot", size=3)
     assert hot(np.array([0, 2, 5])).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]

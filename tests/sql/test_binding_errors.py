@@ -141,7 +141,8 @@ import pytest
         (
             "LET C[i, j] = CAST(A[i, j], dtype => 'odd')",
             "CAST",
-            "kernel 'cast' does not take these parameters",
+            "cast takes a dtype such as bool, int64, int32, uint8, float64, float32, float16, complex128, "
+            "complex64; got dtype='odd'",
         ),
         ("LET C[i, j] = CLIP(A[i, j], name => 1)", "CLIP", "kernel clip has no parameter called name"),
         (

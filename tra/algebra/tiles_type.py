@@ -9,7 +9,19 @@ import numpy as np
 from tra.algebra.live import has_length, sort_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.type_rules import distinct
-from tra.algebra.types import LARGEST, Axis, Box, Key, KeySet, RelType, Tile, TileKey, as_link, shown_number
+from tra.algebra.types import (
+    LARGEST,
+    Axis,
+    Box,
+    Key,
+    KeySet,
+    RelType,
+    Tile,
+    TileKey,
+    as_link,
+    is_element,
+    shown_number,
+)
 from tra.errors import SchemaError
 
 
@@ -63,7 +75,7 @@ def _common_dtype(tiles: Mapping[TileKey, Tile]) -> np.dtype[np.generic]:
             f"tiles of one relation have one dtype and one rank; got {shown} and ranks {sorted(ranks)}"
         )
     dtype: np.dtype[np.generic] = dtypes.pop() if dtypes else np.dtype(np.float64)
-    if dtype.kind not in "biufc" and dtype.names is None:
+    if not is_element(dtype):
         raise SchemaError(f"tiles are of booleans or numbers; got {dtype}")
     return dtype
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tra.algebra.counted import counted
 from tra.algebra.kernel import Kernel, Laws, make_kernel, register
-from tra.algebra.kernels.parameters import whole_size
+from tra.algebra.kernels.parameters import number_dtype, whole_size
 from tra.algebra.types import Tile
 
 
 def _class_check(size: int, dtype: str = "float64") -> Kernel:
     """0 for each number from 0 to `size` − 1 and NaN for any other."""
     size = whole_size(size, "class_check")
-    target: np.dtype[Any] = np.dtype(dtype)
+    target = number_dtype(dtype, "class_check", "fc")
 
     def is_class(x: Tile) -> Tile:
         found: Tile = (x >= 0) & (x < size)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tra.algebra.formula import formula
 from tra.algebra.kernel import Kernel, Laws, TileFunction, kernel, make_kernel, register
-from tra.algebra.kernels.parameters import whole_size
+from tra.algebra.kernels.parameters import number_dtype, whole_size
 from tra.algebra.types import Tile
 
 UNARY = "()->()"
@@ -121,7 +121,7 @@ def _scale(by: float) -> Kernel:
 
 
 def _cast(dtype: str) -> Kernel:
-    target: np.dtype[Any] = np.dtype(dtype)
+    target = number_dtype(dtype, "cast")
     return make_kernel(
         "cast", UNARY, lambda x: x.astype(target), params={"dtype": str(target)},
         laws=_laws(zero_preserving=True), flops=lambda dims: 0.0, output_dtype=target,
@@ -138,7 +138,7 @@ def _clip(low: float, high: float) -> Kernel:
 def _one_hot(size: int, dtype: str = "float64") -> Kernel:
     """Each integer becomes a row of `size` zeros with a one at its place; out of range gives zeros."""
     size = whole_size(size, "one_hot")
-    target: np.dtype[Any] = np.dtype(dtype)
+    target = number_dtype(dtype, "one_hot")
 
     def function(x: Tile) -> Tile:
         result: Tile = (x[..., np.newaxis] == np.arange(size)).astype(target)
