@@ -144,11 +144,33 @@ import pytest
             "cast takes a dtype such as bool, int64, int32, uint8, float64, float32, float16, complex128, "
             "complex64; got dtype='odd'",
         ),
-        ("LET C[i, j] = CLIP(A[i, j], name => 1)", "CLIP", "kernel clip has no parameter called name"),
+        (
+            "LET C[i, j] = CLIP(A[i, j], name => 1)",
+            "name",
+            "clip has no parameter name|hint: it has low, high",
+        ),
+        (
+            "LET C[i, j] = CLIP(A[i, j], lоw => 1, high => 2)",
+            "lоw",
+            "did you mean 'low'?|hint: it has low, high|in ASCII this is 'low': its letter o is here U+043E",
+        ),
+        ("LET C[i, j] = RELU(A[i, j], axis => 1)", "axis", "relu has no parameter axis|hint: it has none"),
+        (
+            "LET C[i, j] = CLIP(A[i, j], low => 'a', high => 1)",
+            "CLIP",
+            "(low='a', high=1): it takes low (a number), high (a number)",
+        ),
+        ("LET C[i, j] = SCALE(A[i, j])", "SCALE", "(none): it needs by, and takes by (a number)"),
+        ("SELECT i, j, EINSUM(A.tile, spec => 5) FROM A", "EINSUM", "(spec=5): it takes spec (text)"),
+        (
+            "SELECT i, j, TRANSPOSE(A.tile, axes => 1.5) FROM A",
+            "TRANSPOSE",
+            "kernel 'transpose' does not take these parameters (axes=1.5): it takes axes (integers)",
+        ),
         (
             "SELECT i, j, TRANSPOSE(A.tile, axes => 'ab') FROM A",
             "TRANSPOSE",
-            "kernel transpose does not take these parameters",
+            "kernel 'transpose' does not take these parameters (axes='ab'): it takes axes (integers)",
         ),
         # numbers
         ("LET C[i] = 2 + rate", "2 + rate", "a number has no indices|hint: write LET C = ..."),

@@ -114,7 +114,8 @@ _fixed("where", "(),(),()->()", np.where, 1.0, zero_preserving=True)
 
 
 def _scale(by: float) -> Kernel:
-    laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=(float(by),) if np.isrealobj(by) else ())
+    own = (float(by + 0),) if np.isrealobj(by) else ()  # no text, which float would read
+    laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=own)
     return make_kernel(
         "scale", UNARY, formula((np.multiply, ..., by)), params={"by": by}, laws=laws, flops=lambda dims: 1.0
     )
@@ -131,7 +132,7 @@ def _cast(dtype: str) -> Kernel:
 def _clip(low: float, high: float) -> Kernel:
     return make_kernel(
         "clip", UNARY, formula((np.clip, ..., low, high)), params={"low": low, "high": high},
-        laws=_laws(zero_preserving=low <= 0 <= high, monotone=True), flops=lambda dims: 2.0,
+        laws=_laws(zero_preserving=bool((low <= 0) & (high >= 0)), monotone=True), flops=lambda dims: 2.0,
     )  # fmt: skip
 
 
