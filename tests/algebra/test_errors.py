@@ -260,6 +260,8 @@ OTHER_WAYS = [
     (lambda: tra.from_array("a.npy"), r"got the text 'a\.npy'\n  hint: tra\.open\(path\)"),
     (lambda: np.asarray(HOLED), r"(?s)needs a dense relation.*hint: .*tra\.from_array\(M\) @ S"),
     (lambda: HOLED + tra.from_tiles({(0,): np.ones((2, 2))}, keys="i"), r"hint: .* what neither has stays"),
+    (lambda: tra.connect("local", memory_limit=1), "less than an interpreter .* did you mean '1GB'"),
+    (lambda: tra.connect("local", memory_limit="1MB"), "less than an interpreter takes$"),
     (lambda: tra.connect("local", memory_limit="300"), r"less than an interpreter .* did you mean '300MB'"),
 ]
 
