@@ -72,9 +72,9 @@ def sql(text: str, /, **relations: Any) -> Result:
 
     Args:
         text: statements, each ended by ``;``; paths in them are relative to the working directory.
-        **relations: what the text may name: relations, arrays, numbers. A path called ``allow``, or some in
-            a list, is no relation: below these folders and URLs the text may name files, below the working
-            directory when it is left out.
+        **relations: what the text may name: relations, arrays, numbers. One called ``allow`` is none of
+            them: it is the folder or URL below which the text may name files, or several in a list; the
+            working directory when it is left out.
 
     Example:
         >>> import numpy as np
@@ -84,13 +84,13 @@ def sql(text: str, /, **relations: Any) -> Result:
 
     Raises:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.
+        CatalogError: `allow` is no folder.
         TraError: a statement fails when it runs; of the class that says why, and with the place in the text.
     """
     # The parser takes longer to load than a query to write.
-    from tra.sql.allowed import are_folders
     from tra.sql.runner import Options, run_statements
 
-    allow = relations.pop("allow") if are_folders(relations.get("allow")) else None
+    allow = relations.pop("allow", None)
     session: Any = _current.current()
     return run_statements(session, text, relations, Options(allow=allow))
 

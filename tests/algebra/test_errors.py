@@ -129,6 +129,8 @@ SCHEMA = [
         r"one dtype and one rank; got float64 and ranks \[0, 1\]",
     ),
     (lambda: tra.from_tiles({0: 1.0, 1: 1}, keys="i"), "one dtype and one rank; got float64, int64"),
+    (lambda: tra.from_array(np.zeros(2, [("x", "f8")])), r"booleans or numbers; got an array of \[\('x'"),
+    (lambda: tra.from_tiles({0: np.zeros(2, "f8,f8")}, keys="i"), "booleans or numbers; got"),
     (lambda: tra.from_tiles({0: "a"}, keys="i"), "booleans or numbers"),
     (lambda: tra.from_tiles({3: 1.0}, keys="i", domain=(2,)), r"key \(3,\) lies outside the domain \(2,\)"),
     (lambda: tra.from_tiles({0: 1.0}, keys="i", domain=(0,)), "one positive number each"),
@@ -150,6 +152,19 @@ SCHEMA = [
         "coefficients of links",
     ),
     (lambda: tra.from_tiles({0: np.ones(2)}, keys="i", axes=[]), "describes 0 axes, but the tiles have 1"),
+    (
+        lambda: tra.from_tiles({(2**63, 0): np.ones((2, 2))}, ("i", "j")),
+        r"key \(9223372036854775808, 0\) is too large: components of keys are 4611686018427387902 at most",
+    ),
+    (lambda: tra.from_tiles({(2**62 - 2,): np.ones(2)}, "i"), "an extent is 4611686018427387903 at most"),
+    (
+        lambda: tra.from_coo({"i": np.array([2**63], "u8"), "x": [1.0]}, ("i",), "x"),
+        "coordinate 9223372036854775808 of 'i' is too large: 4611686018427387902 is the largest",
+    ),
+    (
+        lambda: tra.from_coo({"i": np.array([2**63 - 1]), "x": [1.0]}, ("i",), "x", shape=(8,)),
+        "coordinate 9223372036854775807 of 'i' is too large",
+    ),
     (lambda: stack([], "n"), "at least one relation"),
     (lambda: stack([A.expr, B.expr], "n"), "different types\n  first .*\n  other "),
     (lambda: stack([A.expr], "i"), "exists already"),
@@ -158,6 +173,11 @@ SCHEMA = [
         lambda: generated(A.expr.type, Random("cauchy", (0, 1), 0)),
         "unknown distribution 'cauchy': uniform or normal",
     ),
+    (lambda: generated(A.expr.type, Random("uniform", (0, np.inf), 0)), "takes finite numbers; got UNIFORM"),
+    (lambda: generated(A.expr.type, Random("uniform", (True, "1"), 0)), r"finite numbers; .*\(True, '1'\)"),
+    (lambda: generated(A.expr.type, Random("normal", (0, 1e308), 0)), "draws numbers that are finite in fl"),
+    (lambda: generated(A.expr.type, Random("normal", (0, 10**400), 0)), "takes finite numbers"),
+    (lambda: generated(A.expr.type, Random("uniform", (0, 1), -1)), r"from 0 to 2\*\*64 - 1; got -1"),
 ]
 
 KERNEL = [
@@ -240,6 +260,8 @@ OTHER_WAYS = [
     (lambda: tra.from_array("a.npy"), r"got the text 'a\.npy'\n  hint: tra\.open\(path\)"),
     (lambda: np.asarray(HOLED), r"(?s)needs a dense relation.*hint: .*tra\.from_array\(M\) @ S"),
     (lambda: HOLED + tra.from_tiles({(0,): np.ones((2, 2))}, keys="i"), r"hint: .* what neither has stays"),
+    (lambda: tra.connect("local", memory_limit=1), "less than an interpreter .* did you mean '1GB'"),
+    (lambda: tra.connect("local", memory_limit="1MB"), "less than an interpreter takes$"),
     (lambda: tra.connect("local", memory_limit="300"), r"less than an interpreter .* did you mean '300MB'"),
 ]
 

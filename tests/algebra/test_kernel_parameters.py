@@ -66,7 +66,14 @@ def test_no_parameter_hides_behind_an_argument(method):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda A: A.transform("scale"), "missing 1 required positional argument: 'by'"),
+        (lambda A: A.transform("scale"), r"\(none\): it needs by, and takes by \(a number\)"),
+        (lambda A: A.transform("scale", by="1"), r"\(by='1'\): it takes by \(a number\)"),
+        (lambda A: A.transform("clip", low=1, high="b"), r"it takes low \(a number\), high \(a number\)"),
+        (lambda A: A.transform("einsum", spec=5), r"\(spec=5\): it takes spec \(text\)"),
+        (
+            lambda A: A.transform("clip", low=0, hihg=1),
+            r"no parameter 'hihg', but low .*; did you mean 'high'",
+        ),
         (lambda A: A.transform("scale", to=2.0), r"'scale' does not take these parameters \(to=2.0\)"),
         (lambda A: A.transform(kernel("scale", by=2.0), by=3.0), r"scale\(by=2.0\) is bound already"),
         (lambda A: A.join(A, onn="i"), r"'mul' does not take these parameters .* did you mean 'on'\?"),

@@ -221,6 +221,20 @@ def test_looking_kernels_up():
         kernel("transpose", axes=(0, 2))
 
 
+@pytest.mark.parametrize("name", ["one_hot", "class_check"])
+@pytest.mark.parametrize("size", [-1, 0, 2.5, True, "3"])
+def test_sizes_that_are_none(name, size):
+    with pytest.raises(KernelError, match=f"{name} takes a size that is a whole number of at least 1; got"):
+        kernel(name, size=size)
+
+
+@pytest.mark.parametrize("dtype", ["O,O", "S8,S8", "f8,f8", "f8,", "S8", "O", "M8[s]", None, 3, PAIR])
+def test_dtypes_that_are_none(dtype):
+    for name, params in (("cast", {}), ("one_hot", {"size": 2}), ("class_check", {"size": 2})):
+        with pytest.raises(KernelError, match=f"{name} takes a dtype such as .*; got dtype="):
+            kernel(name, dtype=dtype, **params)
+
+
 def test_sizes_flops_and_dtypes():
     hot = kernel("one_hot", size=3)
     assert hot(np.array([0, 2, 5])).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]

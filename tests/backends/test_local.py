@@ -334,8 +334,9 @@ def test_sums_are_multiplied_out_where_the_rounding_is_tolerated():
         figures = session.explain(distances).to_dict()
         assert "sum_product_expand" in dict(figures["rules"])
         np.testing.assert_allclose(session.compute(distances)[0], exact, atol=1e-9 * np.sum(points**2))
-    with pytest.raises(PlanError, match="tolerance is a number of at least 0"):
-        tra.connect("local", tolerance=-1)
+    for wrong in (-1, 1, 5, float("nan"), True):
+        with pytest.raises(PlanError, match="tolerance is a part of the largest: 0 <= tolerance < 1"):
+            tra.connect("local", tolerance=wrong)
 
 
 def test_memory_is_read_as_text():

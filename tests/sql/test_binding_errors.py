@@ -129,15 +129,48 @@ import pytest
             "kernel 'one_hot' does not take these parameters (none)",
         ),
         (
+            "LET C[i, j, k] = ONE_HOT(A[i, j], size => -1)",
+            "ONE_HOT",
+            "one_hot takes a size that is a whole number of at least 1; got size=-1",
+        ),
+        (
+            "LET C[i, j] = CLASS_CHECK(A[i, j], size => 2.5)",
+            "CLASS_CHECK",
+            "class_check takes a size that is a whole number of at least 1; got size=2.5",
+        ),
+        (
             "LET C[i, j] = CAST(A[i, j], dtype => 'odd')",
             "CAST",
-            "kernel 'cast' does not take these parameters",
+            "cast takes a dtype such as bool, int64, int32, uint8, float64, float32, float16, complex128, "
+            "complex64; got dtype='odd'",
         ),
-        ("LET C[i, j] = CLIP(A[i, j], name => 1)", "CLIP", "kernel clip has no parameter called name"),
+        (
+            "LET C[i, j] = CLIP(A[i, j], name => 1)",
+            "name",
+            "clip has no parameter name|hint: it has low, high",
+        ),
+        (
+            "LET C[i, j] = CLIP(A[i, j], lоw => 1, high => 2)",
+            "lоw",
+            "did you mean 'low'?|hint: it has low, high|in ASCII this is 'low': its letter o is here U+043E",
+        ),
+        ("LET C[i, j] = RELU(A[i, j], axis => 1)", "axis", "relu has no parameter axis|hint: it has none"),
+        (
+            "LET C[i, j] = CLIP(A[i, j], low => 'a', high => 1)",
+            "CLIP",
+            "(low='a', high=1): it takes low (a number), high (a number)",
+        ),
+        ("LET C[i, j] = SCALE(A[i, j])", "SCALE", "(none): it needs by, and takes by (a number)"),
+        ("SELECT i, j, EINSUM(A.tile, spec => 5) FROM A", "EINSUM", "(spec=5): it takes spec (text)"),
+        (
+            "SELECT i, j, TRANSPOSE(A.tile, axes => 1.5) FROM A",
+            "TRANSPOSE",
+            "kernel 'transpose' does not take these parameters (axes=1.5): it takes axes (integers)",
+        ),
         (
             "SELECT i, j, TRANSPOSE(A.tile, axes => 'ab') FROM A",
             "TRANSPOSE",
-            "kernel transpose does not take these parameters",
+            "kernel 'transpose' does not take these parameters (axes='ab'): it takes axes (integers)",
         ),
         # numbers
         ("LET C[i] = 2 + rate", "2 + rate", "a number has no indices|hint: write LET C = ..."),

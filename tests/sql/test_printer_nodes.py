@@ -190,7 +190,7 @@ def generated_relations(draw):
     live = draw(st.sampled_from([full_box(type_), Box(ranges), KeySet(array)]))
     makers = [
         Constant(draw(st.integers(0, 1))),
-        Random("normal", (0.0, draw(st.floats(0, 5))), draw(integers)),
+        Random("normal", (0.0, draw(st.floats(0, 5))), draw(st.integers(0, 2**64 - 1))),
     ]
     makers += [Iota(draw(st.integers(-len(axes), len(axes) - 1)))] if axes else []
     return generated(RelType(found, tuple(axes), type_.dtype, live), draw(st.sampled_from(makers)))

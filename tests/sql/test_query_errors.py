@@ -164,8 +164,13 @@ from tra.sql.runner import Options, run_statements
         ("RANDOM (i: 3) AXES () UNIFORM(1) SEED 1 TYPE float32", "UNIFORM", "UNIFORM takes two numbers"),
         (
             "RANDOM (i: 3) AXES () POISSON(1, 2) SEED 1 TYPE float32",
-            "RANDOM",
+            "POISSON",
             "unknown distribution 'poisson'",
+        ),
+        (
+            "RANDOM (i: 3) AXES () UNIFORM(0, 1) SEED 18446744073709551616 TYPE float32",
+            "UNIFORM",
+            "a seed is an integer from 0 to 2**64 - 1; got 18446744073709551616",
         ),
         ("IOTA (i: 3) AXES () ALONG 0 TYPE float32", "IOTA", "there is no axis 0"),
         # files

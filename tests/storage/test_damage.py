@@ -160,7 +160,13 @@ def test_nothing_is_unpickled(tmp_path, suffix):
         open_source(path)
 
 
-@pytest.mark.parametrize("array", [np.array(["a"]), np.array(["2020-01-01"], "M8[D]"), np.zeros(2, "V4")])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(["a"]), np.array(["2020-01-01"], "M8[D]"), np.zeros(2, "V4"), np.zeros(2, [("x", "f8")]),
+        np.zeros(2, [("value", "f8", (3,)), ("index", "i8")]),
+    ],
+)  # fmt: skip
 def test_what_is_no_number(tmp_path, array):
     path = tmp_path / "a.npy"
     np.save(path, array)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tra.algebra.kernel import Kernel, result_dtype
-from tra.algebra.types import dtype_name
+from tra.algebra.types import dtype_name, is_element
 from tra.errors import KernelError
 
 Dtypes = tuple[np.dtype[Any], ...]
@@ -32,7 +32,7 @@ def tile_dtype(by: Kernel, dtypes: Dtypes) -> np.dtype[Any]:
             another shape than its signature says.
     """
     dtype = result_dtype(by, dtypes)
-    if dtype.kind not in "biufc" and dtype.names is None:
+    if not is_element(dtype):
         given = _probed(by, dtypes)
         shown = repr(given) if given is None else f"an array of {dtype}"
         hint = "\n  hint: a function without a return statement gives None" if given is None else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tra.algebra.habits import synonym
-from tra.errors import KernelError, near_name
+from tra.algebra.types import shown_number
+from tra.errors import KernelError, TraError, near_name
 
 if TYPE_CHECKING:
     from tra.algebra.kernel import Kernel
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 Definition: TypeAlias = "Callable[..., Kernel]"
 _FOLDS = {"sum": "add", "prod": "mul"}  # reductions that one kernel makes
 _WHOLE = ("mean", "var", "std", "argmax", "argmin")  # reductions that are more than a kernel
+_KINDS = {  # what annotations of definitions mean to who writes text
+    "int": " (an integer)", "float": " (a number)", "str": " (text)", "bool": " (TRUE or FALSE)",
+    "Sequence[int]": " (integers)",
+}  # fmt: skip
 _REGISTRY: dict[str, Definition] = {}
 
 
@@ -69,9 +75,41 @@ def kernel(name: str | Kernel, **params: Any) -> Kernel:
         raise KernelError(f"unknown kernel {name!r}{_meant(name)}")
     try:
         return _REGISTRY[name.lower()](**params)
-    except TypeError as error:
-        shown = ", ".join(f"{key}={value!r}" for key, value in params.items()) or "none"
-        raise KernelError(f"kernel {name!r} does not take these parameters ({shown}): {error}") from None
+    except TraError:
+        raise
+    except Exception as error:  # a definition may do anything with what it is given
+        raise _refused(name, params) from error
+
+
+def parameter_names(name: str) -> list[str]:
+    """What a kernel takes beside its operands.
+
+    Example:
+        >>> parameter_names("clip"), parameter_names("ReLU")
+        (['low', 'high'], [])
+    """
+    return list(signature(_REGISTRY[name.lower()]).parameters)
+
+
+def _refused(name: str, params: Mapping[str, Any]) -> KernelError:
+    """What to raise where a definition fails: which parameter is strange or missing, and which there are.
+
+    Example:
+        >>> print(_refused("clip", {"low": 0, "hihg": 1}))
+        kernel 'clip' does not take these parameters (low=0, hihg=1): it has no parameter 'hihg', but low (a
+        number), high (a number); did you mean 'high'?
+    """
+    known = signature(_REGISTRY[name.lower()]).parameters
+    shown = ", ".join(f"{key}={shown_number(value)}" for key, value in params.items()) or "none"
+    takes = ", ".join(f"{each.name}{_KINDS.get(each.annotation, '')}" for each in known.values()) or "none"
+    unknown = next((key for key in params if key not in known), None)
+    missing = [each.name for each in known.values() if each.default is each.empty and each.name not in params]
+    reason = f"it takes {takes}"
+    if unknown is not None:
+        reason = f"it has no parameter {unknown!r}, but {takes}{near_name(unknown, known)}"
+    elif missing:
+        reason = f"it needs {' and '.join(missing)}, and takes {takes}"
+    return KernelError(f"kernel {name!r} does not take these parameters ({shown}): {reason}")
 
 
 def _meant(name: str) -> str:

@@ -18,7 +18,7 @@ from tra.algebra.arguments import given_name, key_names
 from tra.algebra.nodes import Source
 from tra.algebra.tensor_type import tensor_type
 from tra.algebra.tiles_type import tiles_type
-from tra.algebra.types import Axis, RelType, Tile, TileKey
+from tra.algebra.types import Axis, RelType, Tile, TileKey, is_element
 from tra.algebra.whole_tensor import fresh_name
 from tra.errors import SchemaError
 
@@ -172,9 +172,9 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         >>> check_dtype(np.dtype("f4"))
 
     Raises:
-        SchemaError: they are strings, objects or dates.
+        SchemaError: they are strings, objects or dates, or records of other fields.
     """
-    if dtype.kind not in "biufc" and dtype.names is None:
+    if not is_element(dtype):
         raise SchemaError(f"tensors are of booleans or numbers; got an array of {dtype}")
 
 

@@ -17,7 +17,7 @@ from tra.algebra.live_rules import with_live
 from tra.algebra.nodes import Source
 from tra.algebra.sources import FixedTiles, check_dtype, source_id
 from tra.algebra.tensor_type import tensor_type
-from tra.algebra.types import KeyArray, KeySet, RelType, Tile, TileKey
+from tra.algebra.types import LARGEST, KeyArray, KeySet, RelType, Tile, TileKey
 from tra.errors import SchemaError, near_name
 
 
@@ -127,6 +127,9 @@ def coo_source(
     for column, array in zip(names, columns, strict=False):
         if array.dtype.kind not in "iu":
             raise SchemaError(f"coordinates are integers; column {column!r} is of {array.dtype}")
+        most = int(array.max(initial=0))
+        if most >= LARGEST:
+            raise SchemaError(f"coordinate {most} of {column!r} is too large: {LARGEST - 1} is the largest")
     places = np.stack([np.asarray(c, np.int64) for c in columns[:-1]], axis=1)
     extents = _extents(places, names, shape)
     return _source(places, columns[-1], extents, names if keys is None else keys, tile, name)

@@ -9,7 +9,19 @@ import numpy as np
 from tra.algebra.live import has_length, sort_keys
 from tra.algebra.live_rules import with_live
 from tra.algebra.type_rules import distinct
-from tra.algebra.types import Axis, Box, Key, KeySet, RelType, Tile, TileKey, as_link
+from tra.algebra.types import (
+    LARGEST,
+    Axis,
+    Box,
+    Key,
+    KeySet,
+    RelType,
+    Tile,
+    TileKey,
+    as_link,
+    is_element,
+    shown_number,
+)
 from tra.errors import SchemaError
 
 
@@ -49,6 +61,10 @@ def _check_keys(tiles: Mapping[TileKey, Tile], names: tuple[str, ...]) -> None:
         raise SchemaError(
             f"key {wrong} does not fit the keys ({', '.join(names)}): one non-negative integer each"
         )
+    large = next((key for key in tiles if max(key, default=0) >= LARGEST), None)
+    if large is not None:
+        shown = ", ".join(map(shown_number, large))
+        raise SchemaError(f"key ({shown}) is too large: components of keys are {LARGEST - 1} at most")
 
 
 def _common_dtype(tiles: Mapping[TileKey, Tile]) -> np.dtype[np.generic]:
@@ -59,7 +75,7 @@ def _common_dtype(tiles: Mapping[TileKey, Tile]) -> np.dtype[np.generic]:
             f"tiles of one relation have one dtype and one rank; got {shown} and ranks {sorted(ranks)}"
         )
     dtype: np.dtype[np.generic] = dtypes.pop() if dtypes else np.dtype(np.float64)
-    if dtype.kind not in "biufc" and dtype.names is None:
+    if not is_element(dtype):
         raise SchemaError(f"tiles are of booleans or numbers; got {dtype}")
     return dtype
 

@@ -40,8 +40,18 @@ def check_size(size: int, what: str) -> None:
         SchemaError: it is too large.
     """
     if size > LARGEST:
-        shown = size if size < 1 << 256 else f"one of {size.bit_length()} bits"
-        raise SchemaError(f"{what} is {LARGEST} at most; got {shown}")
+        raise SchemaError(f"{what} is {LARGEST} at most; got {shown_number(size)}")
+
+
+def shown_number(value: Any) -> str:
+    """A value, or of an integer that nobody reads how long it is.
+
+    Example:
+        >>> shown_number(2.5), shown_number(10**400)
+        ('2.5', 'one of 1329 bits')
+    """
+    n_bits = value.bit_length() if isinstance(value, int) else 0
+    return repr(value) if n_bits <= 256 else f"one of {n_bits} bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +236,20 @@ class RelType:
         return f"[{keys}] of {tile} {dtype_name(self.dtype)}"
 
 
+def is_element(dtype: np.dtype[Any]) -> bool:
+    """Claims that tiles may be of a dtype: truth values, numbers, or pairs of a value and an index of these.
+
+    Example:
+        >>> is_element(np.dtype("f4")), is_element(np.dtype([("value", "f8"), ("index", "i8")]))
+        (True, True)
+        >>> is_element(np.dtype("S8")), is_element(np.dtype([("x", "f8")]))
+        (False, False)
+    """
+    if dtype.names is None:
+        return dtype.kind in "biufc"
+    return dtype.names == ("value", "index") and all(dtype[name].kind in "biufc" for name in dtype.names)
+
+
 def dtype_name(dtype: np.dtype[Any]) -> str:
     """The dtype as users write it; a pair of value and index by its value's dtype.
 
@@ -248,5 +272,5 @@ def scalar_type(dtype: np.dtype[Any]) -> RelType:
 
 __all__ = [
     "LARGEST", "AtMost", "Axis", "Box", "Key", "KeyArray", "KeySet", "Link", "Live", "RelType", "Tile",
-    "TileKey", "as_link", "check_size", "dtype_name", "scalar_type",
+    "TileKey", "as_link", "check_size", "dtype_name", "is_element", "scalar_type", "shown_number",
 ]  # fmt: skip

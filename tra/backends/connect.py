@@ -88,8 +88,10 @@ def connect(
             raise PlanError(f"{name} is at most {MOST}; got {number!r}")
     if progress is not None and not isinstance(progress, bool):
         raise PlanError(f"progress is True, False or None; got {progress!r}")
-    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:
-        raise PlanError(f"tolerance is a number of at least 0, like 1e-9; got {tolerance!r}")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance < 1:
+        raise PlanError(
+            f"tolerance is a part of the largest: 0 <= tolerance < 1, like 1e-9; got {tolerance!r}"
+        )
     rules = _checked_rules(without)
     limit = read_bytes(memory_limit)
     opened: Backend
@@ -121,7 +123,9 @@ def _check_process(limit: int | None, sites: int | None) -> None:
     """
     if limit is None or limit >= INTERPRETER or (sites or 1) > 1:
         return
-    meant = f"; did you mean '{limit}MB'?" if limit < 10_000 else ""
+    written = {"MB": limit * 10**6, "GB": limit * 10**9} if limit < 10_000 else {}
+    unit = next((unit for unit, size in written.items() if size >= INTERPRETER), None)
+    meant = "" if unit is None else f"; did you mean '{limit}{unit}'?"
     raise MemoryLimitError(
         f"a limit of {readable('bytes', limit)} on all that is resident in this process is less than an "
         f"interpreter takes{meant}"

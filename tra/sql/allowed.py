@@ -8,10 +8,10 @@ lead out of what is allowed; it is compared before anything is opened or looked 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from tra.backends.storage.location import Location, locate
@@ -19,7 +19,7 @@ from tra.errors import CatalogError
 from tra.sql import syntax as s
 from tra.sql.problems import Problem
 
-Folders: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Folders: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Set[str | os.PathLike[str]]"
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,6 @@ class Allowed:
         return not leads_up and "::" not in url and any(url.startswith(begin) for begin in self.urls)
 
 
-def are_folders(value: Any) -> TypeGuard[Folders]:
-    """Claims that a value names folders, and is no relation, array or number.
-
-    Example:
-        >>> are_folders("data"), are_folders([Path("a"), "s3://b"]), are_folders([]), are_folders([1.0])
-        (True, True, True, False)
-    """
-    if isinstance(value, list | tuple):
-        return all(isinstance(part, str | os.PathLike) for part in value)
-    return isinstance(value, str | os.PathLike)
-
-
 def allowed_places(allow: Folders | None, base: str | os.PathLike[str] | None) -> Allowed:
     """What a text may name.
 
@@ -84,20 +72,41 @@ def allowed_places(allow: Folders | None, base: str | os.PathLike[str] | None) -
         Allowed(folders=(PosixPath('/'),), urls=('s3://bucket/',))
 
     Raises:
-        CatalogError: there is no such folder.
+        CatalogError: it names no folder, or one that is not there.
     """
     if allow is None:
         return Allowed((Path(os.path.realpath(base or ".")),))
-    if not are_folders(allow):
-        raise CatalogError(f"allow is a folder, or several in a list; got {allow!r}")
-    several = [allow] if isinstance(allow, str | os.PathLike) else allow
-    texts = [os.fspath(each).removeprefix("file://") for each in several]
-    folders = [Path(os.path.realpath(text)) for text in texts if "://" not in text]
-    for folder, text in zip(folders, [text for text in texts if "://" not in text], strict=True):
-        if not text or not folder.is_dir():
-            raise CatalogError(f"allow: there is no folder {text!r}")
+    texts = [_text(each, allow).removeprefix("file://") for each in _several(allow)]
+    folders = tuple(_folder(text) for text in texts if "://" not in text)
     urls = [text if text.endswith("/") else f"{text}/" for text in texts if "://" in text]
-    return Allowed(tuple(folders), tuple(urls))
+    return Allowed(folders, tuple(urls))
+
+
+def _several(allow: Any) -> list[Any]:
+    """Folders one by one; a set has no order, and is given one."""
+    if isinstance(allow, Set):
+        return sorted(allow, key=str)
+    return list(allow) if isinstance(allow, list | tuple) else [allow]
+
+
+def _text(each: Any, allow: Any) -> str:
+    text = os.fspath(each) if isinstance(each, str | os.PathLike) else None
+    if not isinstance(text, str):
+        within = "" if each is allow else f" in {allow!r}"
+        raise CatalogError(f"allow takes a folder, or several in a list; got {each!r}{within}")
+    return text
+
+
+def _folder(text: str) -> Path:
+    """A folder without links."""
+    real = Path() if "\0" in text else Path(os.path.realpath(text))
+    if not text or "\0" in text or not real.exists():
+        raise CatalogError(f"allow: there is no folder {text!r}")
+    if not real.is_dir():
+        raise CatalogError(
+            f"allow takes a folder; got {text!r}, which is a file\n  hint: allow={str(real.parent)!r}"
+        )
+    return real
 
 
 def check_files(statements: Iterable[s.Statement], allowed: Allowed, base: Path | None) -> None:

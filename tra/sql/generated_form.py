@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tra.algebra.distributions import check_random
 from tra.algebra.live import MAX_LISTED, full_box, unique_keys
 from tra.algebra.nodes import Constant, Expr, Iota, Maker, Random
 from tra.algebra.operators import generated
@@ -49,23 +50,26 @@ def _maker(query: s.Constant | s.Iota | s.Random) -> Maker:
         case s.Iota(axis=axis):
             return Iota(axis.value)
         case s.Random(distribution=name, parameters=parameters, seed=seed):
-            return random_maker(name, parameters, seed.value)
+            return random_maker(name, parameters, seed.value, dtype_of(query.dtype))
 
 
-def random_maker(name: s.Name, parameters: Sequence[s.Literal], seed: int) -> Random:
+def random_maker(name: s.Name, parameters: Sequence[s.Literal], seed: int, dtype: np.dtype[Any]) -> Random:
     """What draws the elements of a relation from a distribution.
 
     Raises:
-        Problem: other than two real numbers are given.
+        Problem: other than two real numbers are given, or the distribution or the seed is none.
 
     Example:
-        >>> random_maker(s.Name("uniform"), [s.Literal(0), s.Literal(0.5)], 7)
+        >>> random_maker(s.Name("uniform"), [s.Literal(0), s.Literal(0.5)], 7, np.dtype("f8"))
         Random(distribution='uniform', parameters=(0, 0.5), seed=7)
     """
     given = [parameter.value for parameter in parameters]
     match given:
         case [int() | float() as first, int() | float() as second]:
-            return Random(name.text, (first, second), seed)
+            maker = Random(name.text, (first, second), seed)
+            with at(name.span):
+                check_random(maker, dtype)
+            return maker
     hint = "UNIFORM(low, high), NORMAL(mean, deviation)"
     raise Problem(name.span, f"{name.text.upper()} takes two numbers", hint)
 

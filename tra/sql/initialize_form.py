@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from tra.algebra.nodes import Constant, Maker
 from tra.algebra.operators import generated
 from tra.algebra.relation import Relation
@@ -36,12 +40,12 @@ def bind_initialize(statement: s.Initialize) -> Relation:
     dtype = dtype_of(statement.dtype or s.Name("float64"))
     if statement.dtype is not None and dtype.kind != "f":
         raise Problem(statement.dtype.span, f"parameters are of floats, not of {dtype}")
-    maker = _maker(statement)
+    maker = _maker(statement, dtype)
     with at(statement.span):
         return Relation(generated(tensor_type(shape, dtype, keys, sizes), maker), {})
 
 
-def _maker(statement: s.Initialize) -> Maker:
+def _maker(statement: s.Initialize, dtype: np.dtype[Any]) -> Maker:
     drawn, seed = statement.drawn, statement.seed
     name = drawn.distribution
     if name.text == "zeros":
@@ -53,4 +57,4 @@ def _maker(statement: s.Initialize) -> Maker:
         raise Problem(name.span, f"no distribution {name.text.upper()}{near}", DISTRIBUTIONS)
     if seed is None:
         raise Problem(drawn.span, f"{name.text.upper()} needs a SEED: runs draw the same numbers", "SEED 1")
-    return random_maker(name, drawn.parameters, seed.value)
+    return random_maker(name, drawn.parameters, seed.value, dtype)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Set
 
 from tra.algebra.habits import synonym, text_habit
 from tra.algebra.kernel import Kernel, bind_literal, is_registered, kernel, kernel_names
+from tra.algebra.registry import parameter_names
 from tra.errors import TraError, near_name
 from tra.sql import syntax as s
+from tra.sql.lookalikes import plain
 from tra.sql.problems import Problem
 from tra.sql.scope import at
 
@@ -36,18 +38,15 @@ def find_kernel(
     """
     if not is_registered(function.text):
         raise _unknown(function, {*kernel_names(), *also})
-    params = {option.name.text: option.value.value for option in options}
-    if "name" in params:
-        raise Problem(function.span, f"kernel {function.text} has no parameter called name")
-    try:
-        with at(function.span):
-            return kernel(function.text, **params)
-    except TraError:
-        raise
-    except Exception as error:  # a definition may do anything with what it is given
-        raise Problem(
-            function.span, f"kernel {function.text} does not take these parameters: {error}"
-        ) from error
+    known = parameter_names(function.text)
+    for option in options:
+        if option.name.text not in known:
+            there = f"it has {', '.join(known)}" if known else "it has none"
+            near = near_name(option.name.text, known) or near_name(plain(option.name.text), known)
+            message = f"kernel {function.text} has no parameter {option.name.text}{near}"
+            raise Problem(option.name.span, message, there)
+    with at(function.span):
+        return kernel(function.text, **{option.name.text: option.value.value for option in options})
 
 
 def check_function(function: s.Name, also: Iterable[str] = AGGREGATIONS) -> None:

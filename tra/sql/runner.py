@@ -71,7 +71,7 @@ def run_text(
     earlier one has saved anything; only a LOAD of a file that the text saves waits until it is there.
 
     The options are those of `Options`. A relation that is called as one of them cannot be passed here by
-    name; it can in `tra.sql`, which has only `allow`.
+    name; in `tra.sql`, which has only `allow`, the others can.
 
     Raises:
         QueryError: the text is not a query, or does not fit the relations; shows the place in the text.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tra.algebra.counted import counted
 from tra.algebra.kernel import Kernel, Laws, make_kernel, register
+from tra.algebra.kernels.parameters import number_dtype, whole_size
 from tra.algebra.types import Tile
 
 
 def _class_check(size: int, dtype: str = "float64") -> Kernel:
     """0 for each number from 0 to `size` − 1 and NaN for any other."""
-    target: np.dtype[Any] = np.dtype(dtype)
+    size = whole_size(size, "class_check")
+    target = number_dtype(dtype, "class_check", "fc")
 
     def is_class(x: Tile) -> Tile:
         found: Tile = (x >= 0) & (x < size)
@@ -31,7 +31,7 @@ def _class_check(size: int, dtype: str = "float64") -> Kernel:
 
     return make_kernel(
         "class_check", "()->()", function, params={"size": size, "dtype": str(target)},
-        laws=Laws(elementwise=True, zero_preserving=size > 0), flops=lambda dims: 3.0, output_dtype=target,
+        laws=Laws(elementwise=True, zero_preserving=True), flops=lambda dims: 3.0, output_dtype=target,
         fault=fault,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tra.algebra.formula import formula
 from tra.algebra.kernel import Kernel, Laws, TileFunction, kernel, make_kernel, register
+from tra.algebra.kernels.parameters import number_dtype, whole_size
 from tra.algebra.types import Tile
 
 UNARY = "()->()"
@@ -113,14 +114,15 @@ _fixed("where", "(),(),()->()", np.where, 1.0, zero_preserving=True)
 
 
 def _scale(by: float) -> Kernel:
-    laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=(float(by),) if np.isrealobj(by) else ())
+    own = (float(by + 0),) if np.isrealobj(by) else ()  # no text, which float would read
+    laws = _laws(linear=_FIRST, zero_preserving=True, coefficients=own)
     return make_kernel(
         "scale", UNARY, formula((np.multiply, ..., by)), params={"by": by}, laws=laws, flops=lambda dims: 1.0
     )
 
 
 def _cast(dtype: str) -> Kernel:
-    target: np.dtype[Any] = np.dtype(dtype)
+    target = number_dtype(dtype, "cast")
     return make_kernel(
         "cast", UNARY, lambda x: x.astype(target), params={"dtype": str(target)},
         laws=_laws(zero_preserving=True), flops=lambda dims: 0.0, output_dtype=target,
@@ -130,13 +132,14 @@ def _cast(dtype: str) -> Kernel:
 def _clip(low: float, high: float) -> Kernel:
     return make_kernel(
         "clip", UNARY, formula((np.clip, ..., low, high)), params={"low": low, "high": high},
-        laws=_laws(zero_preserving=low <= 0 <= high, monotone=True), flops=lambda dims: 2.0,
+        laws=_laws(zero_preserving=bool((low <= 0) & (high >= 0)), monotone=True), flops=lambda dims: 2.0,
     )  # fmt: skip
 
 
 def _one_hot(size: int, dtype: str = "float64") -> Kernel:
     """Each integer becomes a row of `size` zeros with a one at its place; out of range gives zeros."""
-    target: np.dtype[Any] = np.dtype(dtype)
+    size = whole_size(size, "one_hot")
+    target = number_dtype(dtype, "one_hot")
 
     def function(x: Tile) -> Tile:
         result: Tile = (x[..., np.newaxis] == np.arange(size)).astype(target)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tra.algebra.live import is_listable, is_plain, live_keys, n_live, required, sort_keys
-from tra.algebra.types import AtMost, Box, KeyArray, KeySet, RelType, Tile, TileKey
+from tra.algebra.types import AtMost, Box, KeyArray, KeySet, RelType, Tile, TileKey, is_element
 from tra.errors import SchemaError
 
 
@@ -20,10 +20,9 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
         dtype('float32')
 
     Raises:
-        ValueError: elements are no numbers (objects, strings, dates).
+        ValueError: elements are no numbers (objects, strings, dates, records).
     """
-    fields = [dtype] if dtype.names is None else [dtype[name] for name in dtype.names]
-    if not all(f.kind in "biufc" for f in fields):
+    if not is_element(dtype):
         raise ValueError(f"tensors are of booleans or numbers, its elements are {dtype}")
     return dtype.newbyteorder("=")
 
