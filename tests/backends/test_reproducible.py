@@ -3,6 +3,7 @@
 import re
 import warnings
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -315,7 +316,7 @@ def test_rounds_change_no_bit(level):
         assert any("windows" in one for one in n_windows), smallest
 
 
-def test_a_budget_in_steps_leaves_passes_as_they_are(monkeypatch):
+def test_a_budget_in_steps_leaves_passes_as_they_are():
     """A process that holds a little more than before gives the same passes, and so the same bits."""
     from tra.backends.passes import limit
 
@@ -324,8 +325,8 @@ def test_a_budget_in_steps_leaves_passes_as_they_are(monkeypatch):
     found = []
     with only_tiles_count():
         for held in (100_000, 130_000):
-            monkeypatch.setattr(limit, "_baseline", lambda query, held=held: held)
-            found.append(within("run", A @ A.T, 4_000_000))
+            with patch.object(limit, "_baseline", lambda query, held=held: held):
+                found.append(within("run", A @ A.T, 4_000_000))
     for tiles, passes in found[1:]:
         same_bits(found[0][0], tiles)
         assert [one["loops"] for one in passes] == [one["loops"] for one in found[0][1]]
