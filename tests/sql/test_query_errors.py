@@ -145,7 +145,7 @@ from tra.sql.runner import Options, run_statements
             "floot is no dtype; did you mean 'float64'?",
         ),
         ("CONSTANT (i: 3) AXES () VALUE 0.0 TYPE object", "object", "object is no dtype"),
-        ("CONSTANT (i: 3) AXES () VALUE 'a' TYPE float32", "'a'", "this is no value of dtype float32"),
+        ("CONSTANT (i: 3) AXES () VALUE 'a' TYPE float32", "'a'", "is no value of dtype float32: it is no n"),
         (
             "CONSTANT (i: 3) AXES () VALUE 0 TYPE bool KEYS ((1, 2))",
             "KEYS",

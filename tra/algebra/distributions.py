@@ -1,8 +1,9 @@
-"""What random numbers may be drawn from: finite parameters, and a seed of 64 bits."""
+"""What generated sources may hold: numbers of their dtype, random ones from distributions that are known."""
 
 from __future__ import annotations
 
 import operator
+from math import inf, isfinite, nextafter, trunc
 from numbers import Real
 from typing import Any
 
@@ -14,6 +15,50 @@ from tra.errors import SchemaError
 
 _PARAMETERS = {"uniform": "UNIFORM(low, high)", "normal": "NORMAL(mean, deviation)"}
 _FARTHEST = 9  # deviations from the mean: of 53 bits no normal number lies as far
+
+
+def check_constant(value: Any, dtype: np.dtype[Any]) -> None:
+    """Checks that a dtype holds a number, or of floats one near it.
+
+    Example:
+        >>> check_constant(0.1, np.dtype("f4"))
+        >>> check_constant(300, np.dtype("u1"))
+        Traceback (most recent call last):
+        tra.errors.SchemaError: 300 is no value of dtype uint8: it goes from 0 to 255
+
+    Raises:
+        SchemaError: it is no number, outside of the dtype, or a fraction or complex where there are none.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    value = int(value) if isinstance(value, bool) else value
+    if not isinstance(value, int | float | complex):
+        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is no number")
+    if dtype.kind == "b" or (dtype.kind == "c" and isinstance(value, complex)):
+        return
+    if isinstance(value, complex):
+        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is complex")
+    if dtype.kind in "iu" and not (isfinite(value) and value == int(value)):
+        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is no integer")
+    if not (_holds(dtype, value) or (isinstance(value, float) and not isfinite(value))):
+        raise SchemaError(f"{shown_number(value)} is no value of dtype {dtype}: {_reach(dtype)}")
+
+
+def check_places(extent: int, dtype: np.dtype[Any]) -> None:
+    """Checks that a dtype holds all places along an axis, or of floats numbers near them.
+
+    Example:
+        >>> check_places(256, np.dtype("u1"))
+        >>> check_places(257, np.dtype("u1"))
+        Traceback (most recent call last):
+        tra.errors.SchemaError: IOTA counts to 256, which is no value of dtype uint8: it goes from 0 to 255
+
+    Raises:
+        SchemaError: the last one is outside of the dtype.
+    """
+    last = max(extent - 1, 0)
+    if not _holds(dtype, last):
+        raise SchemaError(f"IOTA counts to {last}, which is no value of dtype {dtype}: {_reach(dtype)}")
 
 
 def check_random(maker: Random, dtype: np.dtype[Any]) -> None:
@@ -44,8 +89,24 @@ def check_random(maker: Random, dtype: np.dtype[Any]) -> None:
         low, high = low - _FARTHEST * high, low + _FARTHEST * high
     elif low > high:
         raise SchemaError(f"{written} has low <= high; got {got}")
+    elif low < high:
+        high = nextafter(high, -inf)  # which is not drawn
     if not all(_is_finite(number, dtype) for number in (low, high, high - low)):
         raise SchemaError(f"{written} draws numbers that are finite in {dtype}; {got} does not")
+    if dtype.kind in "iu" and not (_holds(dtype, trunc(low)) and _holds(dtype, trunc(high))):
+        raise SchemaError(f"{written} draws numbers that {dtype} holds; {got} does not: {_reach(dtype)}")
+
+
+def _holds(dtype: np.dtype[Any], number: float) -> bool:
+    """Claims that a number is within a dtype of integers, or finite in one of floats; or of truth values."""
+    if dtype.kind in "iu":
+        return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
+    return _is_finite(number, dtype)
+
+
+def _reach(dtype: np.dtype[Any]) -> str:
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    return f"it goes from {limits.min} to {limits.max}"
 
 
 def _check_seed(seed: Any) -> None:

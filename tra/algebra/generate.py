@@ -55,7 +55,7 @@ def _random(
     first, second = ((b >> np.uint64(11)).astype(np.float64) * 2.0**-53 for b in bits)
     if distribution == "uniform":
         low, high = parameters
-        result: Tile = low + (high - low) * first
+        result: Tile = np.minimum(low + (high - low) * first, np.nextafter(high, low))  # sums may round up
         return result
     mean, deviation = parameters
     radius = np.sqrt(-2.0 * log1p(-first))  # by fixed polynomials: the same bits on every machine

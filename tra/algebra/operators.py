@@ -11,13 +11,14 @@ from math import prod
 from typing import Any
 
 from tra.algebra.concat_type import concat_type
-from tra.algebra.distributions import check_random
+from tra.algebra.distributions import check_constant, check_places, check_random
 from tra.algebra.join_type import check_domains, join_pairs, join_type, joined_names, truncated
 from tra.algebra.kernel import Kernel, kernel
 from tra.algebra.key_function import KeyExpr, KeyFunction, Opaque, trace
 from tra.algebra.nodes import (
     Aggregate,
     Concat,
+    Constant,
     Expr,
     Filter,
     Generated,
@@ -202,17 +203,17 @@ def generated(type_: RelType, maker: Maker) -> Expr:
         '[i:3] of 2/5 float32'
 
     Raises:
-        SchemaError: iota along an axis that is not there, an unknown distribution or one of numbers that are
-            not finite, or tiles that no memory holds.
+        SchemaError: iota along an axis that is not there, an unknown distribution, numbers that the dtype
+            does not hold, or tiles that no memory holds.
     """
     check_size(prod(type_.tile_shape) * type_.dtype.itemsize, "the size of a tile in bytes")
     match maker:
+        case Constant(value):
+            check_constant(value, type_.dtype)
         case Iota(axis):
-            resolve_axis(type_, axis)
+            check_places(type_.axes[resolve_axis(type_, axis)].extent, type_.dtype)
         case Random():
             check_random(maker, type_.dtype)
-        case _:
-            pass
     return Generated(type_, maker)
 
 

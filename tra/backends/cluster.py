@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import warnings
-from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -17,9 +16,12 @@ from distributed import Client, LocalCluster, rpc
 from distributed.comm.addressing import parse_address
 from distributed.comm.registry import get_backend
 from distributed.deploy.cluster import Cluster
+from distributed.scheduler import DEFAULT_EXTENSIONS as OF_SCHEDULER
 from distributed.security import Security
+from distributed.worker import DEFAULT_EXTENSIONS as OF_WORKER
 
 from tra.algebra.counted import counted
+from tra.backends.growth import SETTINGS, forget_keys_regularly, forget_regularly, without_history
 from tra.backends.script_guard import check_guard
 from tra.backends.site_workers import alive
 from tra.backends.usable_memory import USABLE
@@ -28,7 +30,6 @@ from tra.errors import PlanError
 
 CONNECT_SECONDS = 5.0  # for a connection to a scheduler
 ANSWER_SECONDS = 10.0  # for its first answer, and for the workers asked for
-TRANSFERS = 100_000  # that a worker remembers
 BESIDE_TILES = 1 << 30  # bytes of a worker process for Python and its libraries
 
 
@@ -55,7 +56,8 @@ def open_client(
         with ExitStack() as opened:
             cluster = opened.enter_context(_start(threads, sites, memory_limit))
             client = opened.enter_context(Client(cluster, set_as_default=False))
-            client.run(remember_transfers)
+            client.run(forget_regularly)
+            client.run_on_scheduler(forget_keys_regularly)
             opened.pop_all()
         return client, [client, cluster]
     if not isinstance(scheduler, str | Cluster) and not hasattr(scheduler, "scheduler_address"):
@@ -173,18 +175,14 @@ def _interrupts_kept_away() -> Iterator[None]:
 
 
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
-    """Workers as processes; stealing is off, since a plan says where its tasks run.
+    """Workers as processes, which keep little of what is over.
 
     Their own limit is above that of plans, so that what Dask and Python need beside tiles has room: a
     process above its limit is ended.
     """
     check_guard()
     n_workers, per_worker = sites or 2, threads or 1
-    settings = {
-        "distributed.scheduler.work-stealing": False,
-        "distributed.worker.profile.enabled": False,  # it keeps stacks of each second, and memory grows
-        "logging.distributed": "critical",
-    }
+    settings = {**SETTINGS, "logging.distributed": "critical"}
     with dask.config.set(settings), warnings.catch_warnings(), _guarded(), _interrupts_kept_away():
         warnings.simplefilter("ignore")
         return LocalCluster(
@@ -194,22 +192,9 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             dashboard_address="127.0.0.1:0",
             memory_limit=int(memory_limit / USABLE) + BESIDE_TILES if memory_limit else "auto",
             silence_logs=40,
+            scheduler_kwargs={"extensions": without_history(OF_SCHEDULER)},
+            extensions=without_history(OF_WORKER),
         )
-
-
-def remember_transfers(dask_worker: Any = None) -> None:
-    """Makes a worker's log of transfers long: what runs have moved is counted from it.
-
-    Dask has one length for all of its logs, and others hold whole messages.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> worker = SimpleNamespace(transfer_incoming_log=deque(maxlen=10))
-        >>> remember_transfers(dask_worker=worker)
-        >>> worker.transfer_incoming_log.maxlen
-        100000
-    """
-    dask_worker.transfer_incoming_log = deque(dask_worker.transfer_incoming_log, maxlen=TRANSFERS)
 
 
 def worker_addresses(client: Client, sites: int | None) -> dict[str, Mapping[str, Any]]:

@@ -21,7 +21,7 @@ from tra.algebra.sources import TileSource
 from tra.backends import calibrate_cluster, probe
 from tra.backends.backend import Measured, Run, Share, shares_of
 from tra.backends.calibrate_cluster import cluster_model
-from tra.backends.cluster import open_client, remember_transfers, worker_addresses
+from tra.backends.cluster import open_client, worker_addresses
 from tra.backends.constants import Constants
 from tra.backends.dask_graph import Graph
 from tra.backends.departures import (
@@ -32,6 +32,7 @@ from tra.backends.departures import (
     on_workers,
     wait_for,
 )
+from tra.backends.growth import forget_regularly
 from tra.backends.lineage import Held, Made, stored_of
 from tra.backends.packed import Packer
 from tra.backends.passes.schedule import End
@@ -162,7 +163,7 @@ class DaskBackend:
         try:
             check_versions(self.client, workers, self._version)
             if self._owned:
-                on_workers(self.client, workers, remember_transfers)
+                on_workers(self.client, workers, forget_regularly)
         except DepartedError as error:
             raise OSError(str(error)) from error
         self._seen_paths.clear()

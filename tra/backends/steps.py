@@ -31,7 +31,7 @@ class Step:
     free: frozenset[str]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def steps_of(stage: Stage) -> tuple[Step, ...]:
     """The steps of a stage.
 

@@ -87,6 +87,16 @@ def _ledger(token: str) -> Ledger:
         return found
 
 
+def is_kept(token: str) -> bool:
+    """Claims that a run is among the last of this worker, whose ledgers are kept.
+
+    Example:
+        >>> is_kept("a run of another worker")
+        False
+    """
+    return token in _ledgers
+
+
 def stage_task(
     token: str,
     packed: Packed,

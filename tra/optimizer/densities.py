@@ -46,7 +46,7 @@ def add_met(total: dict[str, Met], found: Mapping[str, Met]) -> None:
         total[digest] = total[digest] + met if digest in total else met
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def is_holed(node: Plan) -> bool:
     """Claims that a local operator, or what it joins, has holes or may have some; exchanges change nothing.
 

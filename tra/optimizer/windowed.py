@@ -94,7 +94,7 @@ def windowed(root: Expr, box: Ranges, stored: Collection[str] = (), folds: Folds
     return _Windows(frozenset(stored), folds or {}).of(root, box)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def slices_below(root: Expr, without: tuple[str, ...] = ()) -> tuple[Expr, tuple[Fired, ...]]:
     """The query with slices moved towards what it reads, and the rules that did it.
 
@@ -115,7 +115,7 @@ def slices_below(root: Expr, without: tuple[str, ...] = ()) -> tuple[Expr, tuple
     return moved, fired
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def sliced(root: Expr, fixed: frozenset[str] = frozenset()) -> Windowed | None:
     """The query with windows in the place of what it reads and takes slices of; None where there are none.
 

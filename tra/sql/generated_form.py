@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tra.algebra.distributions import check_random
+from tra.algebra.distributions import check_constant, check_random
 from tra.algebra.live import MAX_LISTED, full_box, unique_keys
 from tra.algebra.nodes import Constant, Expr, Iota, Maker, Random
 from tra.algebra.operators import generated
@@ -45,7 +45,8 @@ def bind_generated(query: s.Constant | s.Iota | s.Random) -> Expr:
 def _maker(query: s.Constant | s.Iota | s.Random) -> Maker:
     match query:
         case s.Constant(value=s.Literal(value)):
-            _check_value(query.value, dtype_of(query.dtype))
+            with at(query.value.span):
+                check_constant(value, dtype_of(query.dtype))
             return Constant(value)
         case s.Iota(axis=axis):
             return Iota(axis.value)
@@ -72,13 +73,6 @@ def random_maker(name: s.Name, parameters: Sequence[s.Literal], seed: int, dtype
             return maker
     hint = "UNIFORM(low, high), NORMAL(mean, deviation)"
     raise Problem(name.span, f"{name.text.upper()} takes two numbers", hint)
-
-
-def _check_value(written: s.Literal, dtype: np.dtype[Any]) -> None:
-    try:
-        np.full((), written.value, dtype=dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise Problem(written.span, f"this is no value of dtype {dtype}: {error}") from error
 
 
 def _type(query: s.Constant | s.Iota | s.Random) -> RelType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
+from string import ascii_letters
 
 import numpy as np
 
@@ -21,12 +22,16 @@ def canonical_spec(spec: str) -> str:
     Example:
         >>> canonical_spec("ik,kj->ij")
         'ab,bc->ac'
+
+    Raises:
+        KernelError: a label is no letter, or there are more than NumPy takes.
     """
-    names: dict[str, str] = {}
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return "".join(
-        c if c in ",->" else names.setdefault(c, letters[len(names)]) for c in spec.replace(" ", "")
-    )
+    written = spec.replace(" ", "")
+    labels = dict.fromkeys(c for c in written if c not in ",->")
+    if len(labels) > len(ascii_letters) or not all(c.isalpha() for c in labels):
+        raise KernelError(f"{spec!r} is no einsum: labels are letters, at most {len(ascii_letters)} of them")
+    names = dict(zip(labels, ascii_letters, strict=False))
+    return "".join(names.get(c, c) for c in written)
 
 
 def einsum_kernel(spec: str) -> Kernel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ def _dims(n: int) -> list[str]:
 
 def _transpose(axes: Sequence[int] = (1, 0)) -> Kernel:
     """Permutes the trailing axes of a tile, as `numpy.transpose` does."""
-    axes = tuple(int(a) for a in axes)
+    axes = tuple(map(operator.index, axes))
     if sorted(axes) != list(range(len(axes))):
         raise KernelError(f"transpose takes a permutation of 0..n-1; got axes={axes}")
     dims = _dims(len(axes))
