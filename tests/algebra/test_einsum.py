@@ -1,5 +1,7 @@
 """einsum against numpy.einsum on generated equations."""
 
+from string import ascii_letters
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -149,4 +151,11 @@ def test_contraction_kernels_have_one_name():
     assert einsum_kernel("ik,kj->ij") == einsum_kernel("ab,bc->ac")
     for spec in ("ab", "a,b,c->a", "a->b", "ab->aa"):
         with pytest.raises(KernelError, match="not an einsum of one or two operands"):
+            einsum_kernel(spec)
+
+
+def test_labels_of_a_contraction_kernel_are_letters_and_no_more_than_there_are():
+    assert einsum_kernel(f"{ascii_letters}->{ascii_letters}").signature.inputs[0] == tuple(ascii_letters)
+    for spec in ("1->1", "i_->i", f"{ascii_letters}é->é"):
+        with pytest.raises(KernelError, match="labels are letters, at most 52 of them"):
             einsum_kernel(spec)

@@ -6,6 +6,7 @@ import pytest
 import tra
 from tra.algebra.nodes import Constant, Iota, Random
 from tra.algebra.operators import generated, stack
+from tra.algebra.sources import tensor_type
 from tra.algebra.types import Axis
 from tra.errors import (
     ArgumentError,
@@ -21,6 +22,7 @@ from tra.errors import (
 
 A = tra.from_array(np.ones((1024, 512)), keys=("i", "j"), tile=(256, 256), name="A")
 B = tra.from_array(np.ones((768, 512)), keys=("j", "k"), tile=(256, 256), name="B")
+BYTES = tensor_type((300,), "u1", ("i",), 100)
 RAGGED = tra.from_array(np.ones((10, 6)), keys=("i", "j"), tile=(4, 3), name="R")
 HOLED = tra.from_tiles({(0, 0): np.ones((2, 2)), (1, 1): np.ones((2, 2))}, keys=("i", "j"), name="H")
 
@@ -177,6 +179,19 @@ SCHEMA = [
     (lambda: generated(A.expr.type, Random("uniform", (True, "1"), 0)), r"finite numbers; .*\(True, '1'\)"),
     (lambda: generated(A.expr.type, Random("normal", (0, 1e308), 0)), "draws numbers that are finite in fl"),
     (lambda: generated(A.expr.type, Random("normal", (0, 10**400), 0)), "takes finite numbers"),
+    (
+        lambda: generated(BYTES, Random("uniform", (0, 257), 0)),
+        r"that uint8 holds; UNIFORM\(0, 257\) does not",
+    ),
+    (lambda: generated(BYTES, Random("uniform", (-1, 2), 0)), r"holds; .* does not: it goes from 0 to 255"),
+    (lambda: generated(BYTES, Random("normal", (100, 20), 0)), r"holds; NORMAL\(100, 20\) does not"),
+    (lambda: generated(BYTES, Constant(256)), "256 is no value of dtype uint8: it goes from 0 to 255"),
+    (lambda: generated(BYTES, Constant(1.5)), "1.5 is no value of dtype uint8: it is no integer"),
+    (lambda: generated(BYTES, Constant(np.nan)), "nan is no value of dtype uint8: it is no integer"),
+    (lambda: generated(BYTES, Constant("a")), "'a' is no value of dtype uint8: it is no number"),
+    (lambda: generated(A.expr.type, Constant(1j)), "1j is no value of dtype float64: it is complex"),
+    (lambda: generated(A.expr.type, Constant(10**400)), "one of 1329 bits is no value of dtype float64"),
+    (lambda: generated(BYTES, Iota(0)), "IOTA counts to 299, which is no value of dtype uint8"),
     (lambda: generated(A.expr.type, Random("uniform", (0, 1), -1)), r"from 0 to 2\*\*64 - 1; got -1"),
 ]
 

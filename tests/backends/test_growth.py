@@ -52,9 +52,8 @@ def test_schedulers_and_workers_let_go_of_what_is_over(monkeypatch):
         before = client.run_on_scheduler(groups)
         for _ in range(40):
             session.compute((A @ A).sum())
-        assert (
-            client.run_on_scheduler(groups) <= before + 20
-        )  # it keeps those of the last hundred computations
+        after = client.run_on_scheduler(groups)
+        assert after <= before + 20  # it keeps those of the last hundred computations
         deadline = time.monotonic() + 10
         while key_split.cache_info().currsize > 8 and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -161,6 +161,11 @@ import pytest
             "(low='a', high=1): it takes low (a number), high (a number)",
         ),
         ("LET C[i, j] = SCALE(A[i, j])", "SCALE", "(none): it needs by, and takes by (a number)"),
+        (
+            "SELECT i, j, EINSUM(A.tile, spec => '12->21') FROM A",
+            "EINSUM",
+            "'12->21' is no einsum: labels are le",
+        ),
         ("SELECT i, j, EINSUM(A.tile, spec => 5) FROM A", "EINSUM", "(spec=5): it takes spec (text)"),
         (
             "SELECT i, j, TRANSPOSE(A.tile, axes => 1.5) FROM A",
@@ -168,9 +173,9 @@ import pytest
             "kernel 'transpose' does not take these parameters (axes=1.5): it takes axes (integers)",
         ),
         (
-            "SELECT i, j, TRANSPOSE(A.tile, axes => 'ab') FROM A",
+            "SELECT i, j, TRANSPOSE(A.tile, axes => '10') FROM A",
             "TRANSPOSE",
-            "kernel 'transpose' does not take these parameters (axes='ab'): it takes axes (integers)",
+            "kernel 'transpose' does not take these parameters (axes='10'): it takes axes (integers)",
         ),
         # numbers
         ("LET C[i] = 2 + rate", "2 + rate", "a number has no indices|hint: write LET C = ..."),
