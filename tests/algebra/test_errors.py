@@ -188,6 +188,8 @@ SCHEMA = [
     (lambda: generated(BYTES, Constant(256)), "256 is no value of dtype uint8: it goes from 0 to 255"),
     (lambda: generated(BYTES, Constant(1.5)), "1.5 is no value of dtype uint8: it is no integer"),
     (lambda: generated(BYTES, Constant(np.nan)), "nan is no value of dtype uint8: it is no integer"),
+    (lambda: generated(BYTES, Constant(10**400)), "one of 1329 bits is no value of dtype uint8"),
+    (lambda: generated(BYTES, Constant(np.int64(-1))), "is no value of dtype uint8"),
     (lambda: generated(BYTES, Constant("a")), "'a' is no value of dtype uint8: it is no number"),
     (lambda: generated(A.expr.type, Constant(1j)), "1j is no value of dtype float64: it is complex"),
     (lambda: generated(A.expr.type, Constant(10**400)), "one of 1329 bits is no value of dtype float64"),

@@ -91,7 +91,7 @@ def test_parquet_within_a_limit(folder, to):
     source = {"npy": "parquet", "parquet": "npy"}[to]
     said, seen = run(f"doubled {source} {to}", folder)
     assert seen <= said["limit"]
-    assert abs(said["predicted"] - seen) <= 0.2 * seen
+    assert 0.95 * seen <= said["predicted"] <= 1.25 * seen  # a process grows a little after it was planned
     (A,) = loaded(folder, "A")
     with tra.connect("local", threads=1):
         np.testing.assert_array_equal(tra.open(folder / f"out.{to}").compute(), 2 * A)

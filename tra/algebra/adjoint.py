@@ -38,7 +38,10 @@ def lift(value: Value, type_: RelType) -> Expr:
         (True, True)
     """
     if is_number(value):
-        return generated(replace(type_, dtype=np.result_type(type_.dtype, value)), Constant(value))
+        dtype = np.result_type(type_.dtype, value)
+        with np.errstate(over="ignore"):
+            held = dtype.type(value)  # what no float16 holds is infinite, as a product of some would be
+        return generated(replace(type_, dtype=dtype), Constant(value if np.isfinite(held) else held))
     value = _without_ones(value, type_)
     if _is_lifted(value.type, type_):
         return reorder(value, type_.names)

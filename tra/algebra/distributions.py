@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from math import inf, isfinite, nextafter, trunc
+from math import inf, nextafter, trunc
 from numbers import Real
 from typing import Any
 
@@ -29,19 +29,26 @@ def check_constant(value: Any, dtype: np.dtype[Any]) -> None:
     Raises:
         SchemaError: it is no number, outside of the dtype, or a fraction or complex where there are none.
     """
-    if isinstance(value, np.generic):
-        value = value.item()
-    value = int(value) if isinstance(value, bool) else value
-    if not isinstance(value, int | float | complex):
-        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is no number")
-    if dtype.kind == "b" or (dtype.kind == "c" and isinstance(value, complex)):
-        return
-    if isinstance(value, complex):
-        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is complex")
-    if dtype.kind in "iu" and not (isfinite(value) and value == int(value)):
-        raise SchemaError(f"{value!r} is no value of dtype {dtype}: it is no integer")
-    if not (_holds(dtype, value) or (isinstance(value, float) and not isfinite(value))):
-        raise SchemaError(f"{shown_number(value)} is no value of dtype {dtype}: {_reach(dtype)}")
+    is_number = isinstance(value, bool | int | float | complex | np.bool_ | np.number)
+    lack = _lack(value, dtype) if is_number else "it is no number"
+    if lack is not None:
+        raise SchemaError(f"{shown_number(value)} is no value of dtype {dtype}: {lack}")
+
+
+def _lack(number: Any, dtype: np.dtype[Any]) -> str | None:
+    """Why a dtype, or a field of it, does not hold a number; None where it does."""
+    if dtype.names is not None:
+        return next((lack for name in dtype.names if (lack := _lack(number, dtype[name]))), None)
+    if dtype.kind == "c":
+        part = np.zeros((), dtype).real.dtype
+        return _lack(number.real, part) or _lack(number.imag, part)
+    if np.iscomplexobj(number):
+        return "it is complex"
+    if dtype.kind in "iu" and isinstance(number, float | np.floating) and not number.is_integer():
+        return "it is no integer"
+    if dtype.kind == "f" and (number != number or abs(number) == inf):
+        return None
+    return None if _holds(dtype, number) else _reach(dtype)
 
 
 def check_places(extent: int, dtype: np.dtype[Any]) -> None:
@@ -57,12 +64,13 @@ def check_places(extent: int, dtype: np.dtype[Any]) -> None:
         SchemaError: the last one is outside of the dtype.
     """
     last = max(extent - 1, 0)
-    if not _holds(dtype, last):
-        raise SchemaError(f"IOTA counts to {last}, which is no value of dtype {dtype}: {_reach(dtype)}")
+    lack = _lack(last, dtype)
+    if lack is not None:
+        raise SchemaError(f"IOTA counts to {last}, which is no value of dtype {dtype}: {lack}")
 
 
 def check_random(maker: Random, dtype: np.dtype[Any]) -> None:
-    """Checks that a distribution is one, and all numbers drawn from it are finite in a dtype.
+    """Checks that a distribution is one, and that a dtype holds all numbers drawn from it.
 
     Example:
         >>> check_random(Random("uniform", (-0.1, 0.1), 7), np.dtype("f4"))
@@ -97,14 +105,23 @@ def check_random(maker: Random, dtype: np.dtype[Any]) -> None:
         raise SchemaError(f"{written} draws numbers that {dtype} holds; {got} does not: {_reach(dtype)}")
 
 
-def _holds(dtype: np.dtype[Any], number: float) -> bool:
-    """Claims that a number is within a dtype of integers, or finite in one of floats; or of truth values."""
-    if dtype.kind in "iu":
-        return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
-    return _is_finite(number, dtype)
+def _holds(dtype: np.dtype[Any], number: Any) -> bool:
+    """Claims that a real number is within a dtype of truth values or integers, or finite in one of floats."""
+    match dtype.kind:
+        case "b":
+            return number in (0, 1)
+        case "i" | "u":
+            return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)
+    try:
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(np.asarray(number).astype(dtype)))
+    except OverflowError:
+        return False
 
 
 def _reach(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "b":
+        return "it is 0 or 1"
     limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     return f"it goes from {limits.min} to {limits.max}"
 

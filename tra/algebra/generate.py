@@ -54,10 +54,10 @@ def _random(
     bits = philox(places, seed)
     first, second = ((b >> np.uint64(11)).astype(np.float64) * 2.0**-53 for b in bits)
     if distribution == "uniform":
-        low, high = parameters
+        low, high = map(float, parameters)
         result: Tile = np.minimum(low + (high - low) * first, np.nextafter(high, low))  # sums may round up
         return result
-    mean, deviation = parameters
+    mean, deviation = map(float, parameters)
     radius = np.sqrt(-2.0 * log1p(-first))  # by fixed polynomials: the same bits on every machine
     normal: Tile = mean + deviation * radius * cos_turns(second)
     return normal

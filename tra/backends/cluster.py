@@ -21,7 +21,7 @@ from distributed.security import Security
 from distributed.worker import DEFAULT_EXTENSIONS as OF_WORKER
 
 from tra.algebra.counted import counted
-from tra.backends.growth import SETTINGS, forget_keys_regularly, forget_regularly, without_history
+from tra.backends.growth import SETTINGS, forget_keys_regularly, forget_regularly, without_spans
 from tra.backends.script_guard import check_guard
 from tra.backends.site_workers import alive
 from tra.backends.usable_memory import USABLE
@@ -175,7 +175,7 @@ def _interrupts_kept_away() -> Iterator[None]:
 
 
 def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> LocalCluster:
-    """Workers as processes, which keep little of what is over.
+    """Workers as processes; stealing is off, since a plan says where its tasks run.
 
     Their own limit is above that of plans, so that what Dask and Python need beside tiles has room: a
     process above its limit is ended.
@@ -183,6 +183,7 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
     check_guard()
     n_workers, per_worker = sites or 2, threads or 1
     settings = {**SETTINGS, "logging.distributed": "critical"}
+    of_scheduler = {name: found for name, found in OF_SCHEDULER.items() if name != "stealing"}
     with dask.config.set(settings), warnings.catch_warnings(), _guarded(), _interrupts_kept_away():
         warnings.simplefilter("ignore")
         return LocalCluster(
@@ -192,8 +193,9 @@ def _start(threads: int | None, sites: int | None, memory_limit: int | None) -> 
             dashboard_address="127.0.0.1:0",
             memory_limit=int(memory_limit / USABLE) + BESIDE_TILES if memory_limit else "auto",
             silence_logs=40,
-            scheduler_kwargs={"extensions": without_history(OF_SCHEDULER)},
-            extensions=without_history(OF_WORKER),
+            scheduler_kwargs={"extensions": without_spans(of_scheduler)},
+            extensions=without_spans(OF_WORKER),
+            config=SETTINGS,  # of workers that come later too
         )
 
 

@@ -43,7 +43,7 @@ from tra.backends.site_tasks import call_at_sites
 from tra.backends.site_workers import SiteWorkers
 from tra.backends.tiles import Tiles
 from tra.backends.usable_memory import held_task, usable_memory
-from tra.backends.worker import forget_task, measured_here, rows_task, sizes_task
+from tra.backends.worker import forget_task, measured_here, open_ledger, rows_task, sizes_task
 from tra.backends.worker_checks import check_paths, check_versions
 from tra.errors import CatalogError
 from tra.optimizer.cost import CostModel
@@ -130,6 +130,8 @@ class DaskBackend:
         packed = self._packer.packed(program)
         graph = Graph(self.client, self.workers, self.threads, program, sources, packed, made.together)
         try:
+            if measure:
+                on_workers(self.client, self.workers, open_ledger, graph.token)
             held = graph.submit()
             needed = [share.held for stored in stored_of(program, sources) for share in stored.shares or ()]
             self._wait([share.future for shares in held for share in shares], needed)

@@ -56,7 +56,7 @@ class Matrix:
     is_swapped: bool
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def block_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
     """How a node's product goes on blocks, or None where it depends on how tensors are cut, or has holes."""
     is_whole = isinstance(node, LocalContract) and node.only is not None
@@ -66,7 +66,7 @@ def block_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
     return whole_product(node)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def whole_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
     """How a node's product would go on blocks if no tile were missing; None where it would not.
 
@@ -89,7 +89,7 @@ def whole_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
     return how if {names[place] for place in how.gone} == summed else None
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def tile_product(node: LocalContract | LocalJoin) -> BlockProduct | None:
     """How a node's product goes on pairs of tiles; None where it is no sum of products.
 

@@ -87,6 +87,17 @@ def _ledger(token: str) -> Ledger:
         return found
 
 
+def open_ledger(token: str) -> None:
+    """Begins the ledger of a run that is measured: what moves before its first task ends is not forgotten.
+
+    Example:
+        >>> open_ledger("a run")
+        >>> is_kept("a run")
+        True
+    """
+    _ledger(token)
+
+
 def is_kept(token: str) -> bool:
     """Claims that a run is among the last of this worker, whose ledgers are kept.
 

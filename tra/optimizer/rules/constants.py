@@ -137,7 +137,7 @@ def constant_aggregate_fold(node: Expr) -> Expr | None:
         case Aggregate(child=Generated(maker=Constant(value), type=old), by=by, kernel=fold):
             if not fold.laws.elementwise or not is_known(node):
                 return None
-            if fold.laws.idempotent:
+            if fold.laws.idempotent and old.dtype == node.type.dtype:
                 return generated(node.type, Constant(value))
             spans = zip(old.names, ranges(old), strict=True)
             n = prod(high - low for name, (low, high) in spans if name not in by)
