@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import tra
+from tests.backends.kills import leftover
 from tra.algebra import current
 from tra.algebra.relation import Relation
 from tra.backends import cluster as cluster_module
 from tra.backends import plans, probe
+from tra.backends.dask_graph import Graph
 from tra.backends.storage import open_source, save
 from tra.backends.workers import workers_there
 from tra.errors import CatalogError, MemoryLimitError, PlanError, SchemaError, TraError
@@ -72,6 +74,31 @@ def test_stored_relations_belong_to_their_session(client, A):
         stored.compute()
     with pytest.raises(PlanError, match="the session is closed"):
         session.compute(A)
+
+
+def test_nothing_is_left_whoever_still_refers_to_a_run(client, monkeypatch, A):
+    graphs, shares, expected = [], [], A.compute() @ A.compute().T
+    send = Graph.submit
+
+    def sent(graph):
+        graphs.append(graph)
+        found = send(graph)
+        shares.extend(held for root in found for held in root)
+        return found
+
+    def left():
+        return [key for key in leftover(client, 2) if any(graph.token in key for graph in graphs)]
+
+    monkeypatch.setattr(Graph, "submit", sent)
+    with tra.connect("dask", scheduler=client, sites=2, progress=False) as session:
+        np.testing.assert_array_equal(session.compute(A @ A.T)[0], expected)
+        assert left() and shares
+        del shares[:]
+        assert not left()  # graphs are referred to
+        (B,) = session.persist(A * 2)
+        shares.extend(share.held for share in B.sources[B.expr.id].shares)
+    assert not left() and len(graphs) > 1
+    del B
 
 
 def test_a_stored_relation_can_be_stored_again(client, A):

@@ -85,7 +85,7 @@ class DaskBackend:
         try:
             workers, self.memory_limit = self._first_workers(sites, memory_limit)
         except BaseException:
-            self.close()
+            self._close_owned()
             raise
         self._sites = SiteWorkers(self.client, workers, self._admit, self._refill)
         self.recovery = Recovery(self.client, self._sites, self._send)
@@ -136,6 +136,7 @@ class DaskBackend:
             needed = [share.held for stored in stored_of(program, sources) for share in stored.shares or ()]
             self._wait([share.future for shares in held for share in shares], needed)
             measured = self._measured(graph, time.perf_counter() - start) if measure else None
+            graph.end()
         except BaseException:
             graph.release()
             raise
@@ -315,7 +316,11 @@ class DaskBackend:
             share.held.release()
 
     def close(self) -> None:
-        """Closes what was started here; a Client that was given stays open."""
+        """Lets go of all shares, and closes what was started here; a Client that was given stays open."""
+        self.recovery.release()
+        self._close_owned()
+
+    def _close_owned(self) -> None:
         with ExitStack() as closing:  # the cluster too where its client does not close
             for opened in reversed(self._owned):
                 closing.callback(opened.close)

@@ -94,10 +94,17 @@ class Graph:
 
     def release(self) -> None:
         """Lets go of all that was sent and of all results: tasks that have not begun never will."""
-        sent = (given for given in self._given.values() if not isinstance(given, Held))
-        for held in (*sent, *self._futures.values(), *self._results):
+        for held in self._results:
             held.release()
-        self._persisted.clear()
+        self.end()
+
+    def end(self) -> None:
+        """Leaves the results to whoever has them, and lets go of all else; somebody may keep this graph."""
+        sent = (given for given in self._given.values() if not isinstance(given, Held))
+        for future in (*sent, *self._futures.values()):
+            future.release()
+        for kept in (self._given, self._futures, self._persisted, self._results):
+            kept.clear()
 
     def _send(self) -> list[list[Held]]:
         results = [output for shares in self.program.results for output in shares]

@@ -121,6 +121,11 @@ class Recovery:
                 self._is_certain = False
                 forget_frames(error)
 
+    def release(self) -> None:
+        """Lets go of all shares of the session: Dask's frames may hold some until the next collection."""
+        for held in list(self._shares):
+            held.release()
+
     # -- what was lost ----------------------------------------------------------------------------
 
     def _made(self, made: Made, sources: Mapping[str, TileSource], measure: bool = False) -> Run:
