@@ -41,6 +41,16 @@ def forget_regularly(dask_worker: Any = None) -> None:
 
     What a measured run has moved is counted from that log. Dask has one length for all of its logs, and
     others hold whole messages.
+
+    Example:
+        >>> import asyncio
+        >>> from types import SimpleNamespace
+        >>> worker = SimpleNamespace(transfer_incoming_log=deque(maxlen=10), periodic_callbacks={})
+        >>> async def begun():
+        ...     forget_regularly(dask_worker=worker)
+        >>> asyncio.run(begun())
+        >>> worker.transfer_incoming_log.maxlen, list(worker.periodic_callbacks)
+        (100000, ['tra-forget'])
     """
     dask_worker.transfer_incoming_log = log = deque(dask_worker.transfer_incoming_log, maxlen=TRANSFERS)
 
